@@ -1,0 +1,224 @@
+//! The leaves' contents in memory: slots in 44 bytes each, objects in 124.
+
+use crate::hash::leaf_count;
+use ghostplane_ghostcipher::FieldDigest;
+use ghostplane_types::{Amount, AssetId, ObjectKey, Slot, SlotKind};
+
+/// Makes room for `more` items in steps of 1/64, where doubling would leave half of a big list unused.
+fn reserve_small<T>(list: &mut Vec<T>, more: usize) {
+    if list.capacity() - list.len() < more {
+        list.reserve_exact(more.max(list.len() / 64 + 64));
+    }
+}
+
+/// Slots by index; the outside has a cell that nobody reads.
+#[derive(Clone, Debug)]
+pub(crate) struct Slots {
+    cells: Vec<SlotCell>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct SlotCell {
+    owner: FieldDigest,
+    /// Kind in the top two bits, asset below.
+    kind_and_asset: u32,
+    /// Base units, little-endian; bytes, because a `u64` would be padded to 48 bytes a cell.
+    balance: [u8; 8],
+}
+
+const KIND_SHIFT: u32 = 30;
+
+impl SlotCell {
+    fn pack(slot: &Slot) -> Self {
+        Self {
+            owner: slot.owner,
+            kind_and_asset: (slot.kind as u32) << KIND_SHIFT | slot.asset.number(),
+            balance: slot.balance.units().to_le_bytes(),
+        }
+    }
+
+    fn unpack(&self) -> Slot {
+        let kind = if self.kind_and_asset >> KIND_SHIFT == 0 { SlotKind::Account } else { SlotKind::Stream };
+        let units = u64::from_le_bytes(self.balance);
+        Slot {
+            kind,
+            owner: self.owner,
+            asset: AssetId::new(self.kind_and_asset & (AssetId::LIMIT - 1)).expect("masked to 30 bits"),
+            balance: Amount::new(units).expect("cells are packed from slots"),
+        }
+    }
+}
+
+impl Slots {
+    /// Only the outside.
+    pub(crate) fn new() -> Self {
+        Self { cells: vec![SlotCell::default()] }
+    }
+
+    /// Slots handed out, the outside included.
+    pub(crate) fn used(&self) -> u32 {
+        leaf_count(self.cells.len())
+    }
+
+    /// The slot at `index`, unless it is the outside or was never allocated.
+    pub(crate) fn read(&self, index: u32) -> Option<Slot> {
+        if index == 0 { None } else { self.cells.get(index as usize).map(SlotCell::unpack) }
+    }
+
+    /// Overwrites an allocated slot, or appends the next one.
+    pub(crate) fn write(&mut self, index: u32, slot: &Slot) {
+        match self.cells.get_mut(index as usize) {
+            Some(cell) => *cell = SlotCell::pack(slot),
+            None => self.push(slot),
+        }
+    }
+
+    pub(crate) fn push(&mut self, slot: &Slot) {
+        reserve_small(&mut self.cells, 1);
+        self.cells.push(SlotCell::pack(slot));
+    }
+
+    /// Makes room for exactly `more` slots.
+    pub(crate) fn reserve(&mut self, more: usize) {
+        self.cells.reserve_exact(more);
+    }
+
+    pub(crate) fn truncate(&mut self, used: u32) {
+        self.cells.truncate(used as usize);
+    }
+
+    /// Bytes held on the heap.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.cells.capacity() * size_of::<SlotCell>()
+    }
+}
+
+/// Objects by index, the sentinel first. Most values live inside their cell.
+#[derive(Clone, Debug)]
+pub(crate) struct Objects {
+    cells: Vec<ObjectCell>,
+    /// Values too long for their cell.
+    long: Vec<Box<[u8]>>,
+    /// Places in `long` that are free.
+    free: Vec<u32>,
+}
+
+/// The longest value that stays inside its cell.
+const INLINE_MAX: usize = 87;
+/// In place of a length: the object was removed.
+const REMOVED: u8 = 0xff;
+/// In place of a length: the first four bytes say where in the list of long values it is.
+const LONG: u8 = 0xfe;
+
+#[derive(Clone, Debug)]
+struct ObjectCell {
+    key: ObjectKey,
+    /// The position of the next larger key; 0 at the end.
+    next: u32,
+    len: u8,
+    inline: [u8; INLINE_MAX],
+}
+
+const _: () = assert!(size_of::<SlotCell>() == 44 && size_of::<ObjectCell>() == 124);
+
+impl ObjectCell {
+    fn long_place(&self) -> Option<u32> {
+        let [a, b, c, d, ..] = self.inline;
+        (self.len == LONG).then(|| u32::from_le_bytes([a, b, c, d]))
+    }
+}
+
+impl Objects {
+    /// Only the sentinel.
+    pub(crate) fn new() -> Self {
+        let mut objects = Self { cells: Vec::new(), long: Vec::new(), free: Vec::new() };
+        objects.push(&ObjectKey::SENTINEL, None);
+        objects
+    }
+
+    /// Objects handed out, the sentinel included.
+    pub(crate) fn used(&self) -> u32 {
+        leaf_count(self.cells.len())
+    }
+
+    pub(crate) fn key(&self, index: u32) -> &ObjectKey {
+        &self.cells[index as usize].key
+    }
+
+    pub(crate) fn next(&self, index: u32) -> u32 {
+        self.cells[index as usize].next
+    }
+
+    pub(crate) fn set_next(&mut self, index: u32, next: u32) {
+        self.cells[index as usize].next = next;
+    }
+
+    /// The value at an allocated index, unless it was removed.
+    pub(crate) fn value(&self, index: u32) -> Option<&[u8]> {
+        let cell = &self.cells[index as usize];
+        match cell.len {
+            REMOVED => None,
+            LONG => cell.long_place().map(|place| &*self.long[place as usize]),
+            len => Some(&cell.inline[..usize::from(len)]),
+        }
+    }
+
+    /// Sets or removes the value at an allocated index.
+    pub(crate) fn set_value(&mut self, index: u32, value: Option<&[u8]>) {
+        if let Some(place) = self.cells[index as usize].long_place() {
+            self.long[place as usize] = Box::default();
+            self.free.push(place);
+        }
+        let long = value.filter(|value| value.len() > INLINE_MAX).map(|value| self.store_long(value));
+        let cell = &mut self.cells[index as usize];
+        match (value, long) {
+            (None, _) => cell.len = REMOVED,
+            (Some(_), Some(place)) => {
+                cell.len = LONG;
+                cell.inline[..4].copy_from_slice(&place.to_le_bytes());
+            }
+            (Some(value), None) => {
+                cell.len = u8::try_from(value.len()).expect("at most 87");
+                cell.inline[..value.len()].copy_from_slice(value);
+            }
+        }
+    }
+
+    fn store_long(&mut self, value: &[u8]) -> u32 {
+        if let Some(place) = self.free.pop() {
+            self.long[place as usize] = value.into();
+            return place;
+        }
+        self.long.push(value.into());
+        leaf_count(self.long.len() - 1)
+    }
+
+    /// Appends an object that is last in the order until it is linked.
+    pub(crate) fn push(&mut self, key: &ObjectKey, value: Option<&[u8]>) {
+        reserve_small(&mut self.cells, 1);
+        self.cells.push(ObjectCell { key: *key, next: 0, len: REMOVED, inline: [0; INLINE_MAX] });
+        self.set_value(self.used() - 1, value);
+    }
+
+    /// Makes room for exactly `more` objects.
+    pub(crate) fn reserve(&mut self, more: usize) {
+        self.cells.reserve_exact(more);
+    }
+
+    /// Forgets the objects from `used` on.
+    pub(crate) fn truncate(&mut self, used: u32) {
+        for index in used..self.used() {
+            self.set_value(index, None);
+        }
+        self.cells.truncate(used as usize);
+    }
+
+    /// Bytes held on the heap.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let values: usize = self.long.iter().map(|value| value.len()).sum();
+        self.cells.capacity() * size_of::<ObjectCell>()
+            + self.long.capacity() * size_of::<Box<[u8]>>()
+            + self.free.capacity() * size_of::<u32>()
+            + values
+    }
+}

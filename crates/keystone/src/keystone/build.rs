@@ -1,0 +1,181 @@
+//! Rebuilding the state from its leaves, as a checkpoint holds them.
+
+use super::{Keystone, Scratch};
+use crate::cells::{Objects, Slots};
+use crate::dense::Levels;
+use crate::directory::{Directory, Order};
+use crate::hash::{BLOCK, LeafHasher, LeafValue, leaf_count, slot_preimage};
+use ghostplane_ghostcipher::FieldDigest;
+use ghostplane_ghostcipher::poseidon2::compress_many;
+use ghostplane_ghostcipher::workers::Workers;
+use ghostplane_types::limits::OBJECT_BYTES_MAX;
+use ghostplane_types::{ObjectKey, Slot, TREE_DEPTH};
+use std::ops::Range;
+use std::sync::Mutex;
+use thiserror::Error;
+
+/// Why a list of leaves is no state. The checkpoint is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum RebuildError {
+    /// Two leaves have one key.
+    #[error("two leaves have the key {0:?}")]
+    Duplicate(ObjectKey),
+    /// The sentinel is listed.
+    #[error("the sentinel's key is listed; it is implied")]
+    Sentinel,
+    /// A value is over its limit.
+    #[error("object {key:?} takes {bytes} bytes, the most is {OBJECT_BYTES_MAX}")]
+    ValueBytes {
+        /// Which object.
+        key: ObjectKey,
+        /// How long its value is.
+        bytes: usize,
+    },
+    /// A tree has no room for that many leaves.
+    #[error("more than 2^{TREE_DEPTH} leaves of a tree")]
+    Full,
+}
+
+impl Keystone {
+    /// Rebuilds the state: `slots` by index from 1, `objects` by index from 1 with `None` for removed ones.
+    ///
+    /// Compare the roots with those that the leaves are supposed to have.
+    pub fn from_leaves<V: AsRef<[u8]>>(
+        index_seed: u64,
+        slots: impl IntoIterator<Item = Slot>,
+        objects: impl IntoIterator<Item = (ObjectKey, Option<V>)>,
+        workers: &dyn Workers,
+    ) -> Result<Self, RebuildError> {
+        let slots = store_slots(slots)?;
+        let mut objects = store_objects(objects)?;
+        let mut ledger_tree = Levels::unhashed(slots.used());
+        let mut object_tree = Levels::unhashed(objects.used());
+
+        // The directory and the order are one job each; the ledger's subtrees keep the other workers busy meanwhile.
+        let (directory, order, next) = {
+            let directory = Mutex::new(None);
+            let order = Mutex::new(None);
+            let subtrees = ledger_tree.subtrees();
+            workers.run(2 + subtrees.len(), &|job| match job {
+                0 => *lock(&order) = Some(sort(&objects)),
+                1 => *lock(&directory) = Some(index(index_seed, &objects)),
+                _ => lock(&subtrees[job - 2]).hash(|range, out| hash_slots(&slots, range, out)),
+            });
+            let (order, next) = finished(order)?;
+            (finished(directory), order, next)
+        };
+        ledger_tree.join();
+
+        let subtrees = object_tree.subtrees();
+        workers.run(subtrees.len(), &|job| {
+            lock(&subtrees[job]).hash(|range, out| hash_objects(&objects, &next, range, out));
+        });
+        drop(subtrees);
+        object_tree.join();
+
+        for (&next, index) in next.iter().zip(0..) {
+            objects.set_next(index, next);
+        }
+        Ok(Self { slots, objects, directory, order, ledger_tree, object_tree, scratch: Scratch::default() })
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().expect("a job that panics takes the whole rebuild with it")
+}
+
+fn finished<T>(job: Mutex<Option<T>>) -> T {
+    let result = job.into_inner().expect("a job that panics takes the whole rebuild with it");
+    result.expect("workers run every job before they return")
+}
+
+fn store_slots(slots: impl IntoIterator<Item = Slot>) -> Result<Slots, RebuildError> {
+    let slots = slots.into_iter();
+    let mut stored = Slots::new();
+    stored.reserve(slots.size_hint().0);
+    for slot in slots {
+        check_room(stored.used())?;
+        stored.push(&slot);
+    }
+    Ok(stored)
+}
+
+fn store_objects<V: AsRef<[u8]>>(
+    objects: impl IntoIterator<Item = (ObjectKey, Option<V>)>,
+) -> Result<Objects, RebuildError> {
+    let objects = objects.into_iter();
+    let mut stored = Objects::new();
+    stored.reserve(objects.size_hint().0);
+    for (key, value) in objects {
+        check_room(stored.used())?;
+        let value = value.as_ref().map(AsRef::as_ref);
+        let bytes = value.map_or(0, <[u8]>::len);
+        if key == ObjectKey::SENTINEL {
+            return Err(RebuildError::Sentinel);
+        }
+        if bytes > OBJECT_BYTES_MAX {
+            return Err(RebuildError::ValueBytes { key, bytes });
+        }
+        stored.push(&key, value);
+    }
+    Ok(stored)
+}
+
+fn check_room(used: u32) -> Result<(), RebuildError> {
+    if used < 1 << TREE_DEPTH { Ok(()) } else { Err(RebuildError::Full) }
+}
+
+/// The positions in key order, and for each position the next one in that order, 0 behind the last.
+fn sort(objects: &Objects) -> Result<(Order, Vec<u32>), RebuildError> {
+    // Within a class and owner the first half of the key tells nearly all keys apart, so the sort stays in its own list.
+    let half = |index: u32| {
+        let (half, _) = objects.key(index).as_bytes().split_first_chunk().expect("a key is longer than 16 bytes");
+        u128::from_be_bytes(*half)
+    };
+    let mut halves: Vec<(u128, u32)> = (0..objects.used()).map(|index| (half(index), index)).collect();
+    halves.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| objects.key(a.1).cmp(objects.key(b.1))));
+    let sorted: Vec<u32> = halves.into_iter().map(|(_, index)| index).collect();
+    let mut next = vec![0; sorted.len()];
+    for pair in sorted.windows(2) {
+        if objects.key(pair[0]) == objects.key(pair[1]) {
+            return Err(RebuildError::Duplicate(*objects.key(pair[0])));
+        }
+        next[pair[0] as usize] = pair[1];
+    }
+    Ok((Order::from_sorted(&sorted), next))
+}
+
+/// The directory of all keys.
+fn index(seed: u64, objects: &Objects) -> Directory {
+    let mut directory = Directory::new(seed);
+    directory.reserve(objects.used() as usize, |index| objects.key(index));
+    for index in 0..objects.used() {
+        directory.insert(index, |index| objects.key(index));
+    }
+    directory
+}
+
+fn hash_slots(slots: &Slots, range: Range<usize>, out: &mut [FieldDigest]) {
+    let mut preimages = Vec::with_capacity(BLOCK);
+    for (start, out) in range.step_by(BLOCK).zip(out.chunks_mut(BLOCK)) {
+        let slots = (start..start + out.len()).map(|index| slots.read(leaf_count(index)));
+        preimages.clear();
+        preimages.extend(slots.map(|slot| slot.map_or_else(Default::default, |slot| slot_preimage(&slot))));
+        compress_many(&preimages, out);
+        if start == 0 {
+            out[0] = FieldDigest::EMPTY;
+        }
+    }
+}
+
+fn hash_objects(objects: &Objects, next: &[u32], range: Range<usize>, out: &mut [ghostplane_ghostcipher::Digest]) {
+    let mut hasher = LeafHasher::default();
+    let mut digests = Vec::with_capacity(out.len());
+    for index in range {
+        let at = leaf_count(index);
+        let value = LeafValue::of(objects.value(at));
+        hasher.push(objects.key(at), value, objects.key(next[index]), &mut digests);
+    }
+    hasher.flush(&mut digests);
+    out.copy_from_slice(&digests);
+}

@@ -1,0 +1,231 @@
+//! The account record: who may act for an address, and the directory of its slots.
+
+use crate::address::{Address, EntityType, PublicKey};
+use crate::asset::AssetId;
+use crate::codec::{Decode, DecodeError, Encode, Reader, put_varint};
+use crate::limits::{ACCOUNT_KEYS_MAX, ACCOUNT_LANES_MAX, ACCOUNT_SLOTS_MAX};
+use crate::slot::SlotIndex;
+
+/// Everything a plane keeps about an address, made by its first credit.
+///
+/// The list of slots makes "this account has exactly these balances" provable with one path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountRecord {
+    /// Whose record it is. Kept whole, so that an account number leads back to the address.
+    pub address: Address,
+    /// Set by the first transaction from the address.
+    pub identity: Option<Identity>,
+    /// The next sequence number of every lane in use, ascending by lane.
+    pub lanes: Vec<Lane>,
+    /// The account's slot of every asset it ever held, ascending by asset.
+    pub slots: Vec<SlotOf>,
+}
+
+/// What registration adds to an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// What the GID claims to be.
+    pub entity_type: EntityType,
+    /// The GID's version.
+    pub version: u16,
+    /// The verification level a credential has raised it to; 0 without one.
+    pub level: u8,
+    /// Keys that may sign, by key reference.
+    pub keys: Vec<PublicKey>,
+}
+
+/// The next sequence number that a lane accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lane {
+    /// 0 the root keys', 1..=254 session keys', 255 forced inclusion.
+    pub lane: u8,
+    /// The sequence number of the next transaction.
+    pub next: u64,
+}
+
+/// Where an account's balance of an asset is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotOf {
+    /// Which asset.
+    pub asset: AssetId,
+    /// Where in the ledger tree.
+    pub slot: SlotIndex,
+}
+
+impl AccountRecord {
+    /// The record of an address that has not acted yet and holds nothing.
+    pub fn new(address: Address) -> Self {
+        Self { address, identity: None, lanes: Vec::new(), slots: Vec::new() }
+    }
+
+    /// The slot of `asset`, if the account has ever held it.
+    pub fn slot_of(&self, asset: AssetId) -> Option<SlotIndex> {
+        self.slots.iter().find(|of| of.asset == asset).map(|of| of.slot)
+    }
+
+    /// Notes that `asset` lives in `slot`. The asset must be new to the account and the directory not full.
+    pub fn insert_slot(&mut self, asset: AssetId, slot: SlotIndex) {
+        let at = self.slots.partition_point(|of| of.asset < asset);
+        debug_assert!(self.slots.get(at).is_none_or(|of| of.asset != asset) && self.slots.len() < ACCOUNT_SLOTS_MAX);
+        self.slots.insert(at, SlotOf { asset, slot });
+    }
+
+    /// The sequence number that `lane` accepts next; 0 for a lane that was never used.
+    pub fn next_in_lane(&self, lane: u8) -> u64 {
+        self.lanes.iter().find(|entry| entry.lane == lane).map_or(0, |entry| entry.next)
+    }
+
+    /// Uses up one sequence number of `lane`.
+    pub fn advance_lane(&mut self, lane: u8) {
+        let at = self.lanes.partition_point(|entry| entry.lane < lane);
+        match self.lanes.get_mut(at) {
+            Some(entry) if entry.lane == lane => entry.next += 1,
+            _ => self.lanes.insert(at, Lane { lane, next: 1 }),
+        }
+    }
+}
+
+const RECORD_VERSION: u8 = 1;
+const SECTION_IDENTITY: u8 = 1;
+/// Sessions, guardians, covenants, freeze and recovery, mana, and exit address have their bits in the section byte.
+const SECTIONS_RESERVED: u8 = 0b0111_1110;
+
+impl Encode for AccountRecord {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(RECORD_VERSION);
+        out.push(if self.identity.is_some() { SECTION_IDENTITY } else { 0 });
+        self.address.encode(out);
+        if let Some(identity) = &self.identity {
+            identity.entity_type.encode(out);
+            put_varint(out, u64::from(identity.version));
+            identity.level.encode(out);
+            put_varint(out, identity.keys.len() as u64);
+            identity.keys.iter().for_each(|key| key.encode(out));
+        }
+        put_varint(out, self.lanes.len() as u64);
+        for entry in &self.lanes {
+            entry.lane.encode(out);
+            put_varint(out, entry.next);
+        }
+        put_varint(out, self.slots.len() as u64);
+        for of in &self.slots {
+            put_varint(out, u64::from(of.asset.number()));
+            put_varint(out, u64::from(of.slot.index()));
+        }
+    }
+}
+
+impl Decode for AccountRecord {
+    const BYTES_MIN: usize = 36;
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let version: u8 = reader.read()?;
+        if version != RECORD_VERSION {
+            return Err(reader.unknown("account record version", u64::from(version)));
+        }
+        let sections: u8 = reader.read()?;
+        if sections & SECTIONS_RESERVED != 0 {
+            return Err(reader.unimplemented("account record section", u64::from(sections & SECTIONS_RESERVED)));
+        }
+        if sections & !(SECTIONS_RESERVED | SECTION_IDENTITY) != 0 {
+            return Err(reader.unknown("account record section", u64::from(sections)));
+        }
+        let address = reader.read()?;
+        let identity = if sections & SECTION_IDENTITY == 0 { None } else { Some(decode_identity(reader)?) };
+        Ok(Self { address, identity, lanes: decode_lanes(reader)?, slots: decode_slots(reader)? })
+    }
+}
+
+fn decode_identity(reader: &mut Reader<'_>) -> Result<Identity, DecodeError> {
+    let entity_type = reader.read()?;
+    let version = reader.varint_at_most("identity version", u64::from(u16::MAX))?;
+    let level = reader.read()?;
+    let keys: Vec<PublicKey> = reader.list("keys of an account", ACCOUNT_KEYS_MAX)?;
+    if keys.is_empty() {
+        return Err(reader.non_canonical("identity without a key"));
+    }
+    Ok(Identity { entity_type, version: u16::try_from(version).expect("bounded above"), level, keys })
+}
+
+fn decode_lanes(reader: &mut Reader<'_>) -> Result<Vec<Lane>, DecodeError> {
+    let count = reader.count("lanes of an account", ACCOUNT_LANES_MAX, 2)?;
+    let mut lanes: Vec<Lane> = Vec::with_capacity(count);
+    for _ in 0..count {
+        let entry = Lane { lane: reader.read()?, next: reader.varint()? };
+        if entry.next == 0 || lanes.last().is_some_and(|last| last.lane >= entry.lane) {
+            return Err(reader.non_canonical("lanes of an account"));
+        }
+        lanes.push(entry);
+    }
+    Ok(lanes)
+}
+
+fn decode_slots(reader: &mut Reader<'_>) -> Result<Vec<SlotOf>, DecodeError> {
+    let count = reader.count("slots of an account", ACCOUNT_SLOTS_MAX, 2)?;
+    let mut slots: Vec<SlotOf> = Vec::with_capacity(count);
+    for _ in 0..count {
+        let asset = reader.varint_at_most("asset id", u64::from(AssetId::LIMIT - 1))?;
+        let asset = u32::try_from(asset).ok().and_then(AssetId::new).expect("bounded above");
+        let slot = reader.varint_at_most("slot index", u64::from(u32::MAX))?;
+        let slot = u32::try_from(slot).ok().and_then(SlotIndex::new).filter(|slot| !slot.is_outside());
+        let slot = slot.ok_or_else(|| reader.non_canonical("slot index"))?;
+        if slots.last().is_some_and(|last| last.asset >= asset) {
+            return Err(reader.non_canonical("slots of an account"));
+        }
+        slots.push(SlotOf { asset, slot });
+    }
+    Ok(slots)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ghostplane_ghostcipher::VerificationKey;
+
+    fn record() -> AccountRecord {
+        let mut record = AccountRecord::new(Address::from_bytes([3; 32]));
+        record.identity = Some(Identity {
+            entity_type: EntityType::Service,
+            version: 2,
+            level: 1,
+            keys: vec![PublicKey::Ed25519(VerificationKey::from_bytes([9; 32]))],
+        });
+        for lane in [7, 0, 0, 255] {
+            record.advance_lane(lane);
+        }
+        for (asset, slot) in [(1, 5), (0, 9), (70_000, 1 << 20)] {
+            record.insert_slot(AssetId::new(asset).expect("small"), SlotIndex::new(slot).expect("small"));
+        }
+        record
+    }
+
+    #[test]
+    fn records_keep_their_order_and_come_back() {
+        let record = record();
+        assert_eq!(record.lanes.iter().map(|lane| (lane.lane, lane.next)).collect::<Vec<_>>(), [(0, 2), (7, 1), (255, 1)]);
+        assert_eq!(record.slot_of(AssetId::ZMAN), SlotIndex::new(5));
+        assert_eq!((record.next_in_lane(0), record.next_in_lane(1)), (2, 0));
+        assert_eq!(AccountRecord::from_bytes(&record.to_bytes()), Ok(record));
+    }
+
+    #[test]
+    fn a_usual_record_fits_the_inline_cell_of_the_object_store() {
+        let mut usual = record();
+        usual.lanes.truncate(1);
+        usual.slots.truncate(1);
+        assert!(usual.to_bytes().len() <= 80, "{}", usual.to_bytes().len());
+    }
+
+    #[test]
+    fn every_single_bit_matters() {
+        let bytes = record().to_bytes();
+        for bit in 0..bytes.len() * 8 {
+            let mut changed = bytes.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            if let Ok(other) = AccountRecord::from_bytes(&changed) {
+                assert_ne!(other, record(), "bit {bit}");
+                assert_eq!(other.to_bytes(), changed, "bit {bit} decodes from a second form");
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Assets: what amounts are amounts of.
+
+use crate::codec::{Decode, DecodeError, Encode, Reader};
+use std::fmt;
+
+/// The number of an asset, below 2^30 so that it is one element of the proof field.
+///
+/// Ids below 2^16 are bridged: their supply on the plane equals what the L1 holds for it. The rest are the plane's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AssetId(u32);
+
+impl AssetId {
+    /// Credits: the default gas and payment asset.
+    pub const GCC: Self = Self(0);
+    /// Mana: holding it regenerates free gas.
+    pub const ZMAN: Self = Self(1);
+    /// Ids at or above this are reserved for nobody.
+    pub const LIMIT: u32 = 1 << 30;
+    /// Ids below this are bridged.
+    pub const BRIDGED_LIMIT: u32 = 1 << 16;
+
+    /// The asset of that number, unless it is 2^30 or more.
+    pub const fn new(number: u32) -> Option<Self> {
+        if number < Self::LIMIT { Some(Self(number)) } else { None }
+    }
+
+    /// The number, 0 to 2^30 - 1.
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+
+    /// Whether the L1 holds what the plane accounts for.
+    pub const fn is_bridged(self) -> bool {
+        self.0 < Self::BRIDGED_LIMIT
+    }
+}
+
+impl fmt::Display for AssetId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match AssetName::of(*self) {
+            Some(name) => f.write_str(name.symbol()),
+            None => write!(f, "#{}", self.0),
+        }
+    }
+}
+
+/// Assets that have a name on every plane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AssetName {
+    /// Credits.
+    Gcc,
+    /// Mana.
+    Zman,
+}
+
+impl AssetName {
+    /// The name of `asset`, if it has one on every plane.
+    pub const fn of(asset: AssetId) -> Option<Self> {
+        match asset {
+            AssetId::GCC => Some(Self::Gcc),
+            AssetId::ZMAN => Some(Self::Zman),
+            _ => None,
+        }
+    }
+
+    /// The asset that has this name.
+    pub const fn asset(self) -> AssetId {
+        match self {
+            Self::Gcc => AssetId::GCC,
+            Self::Zman => AssetId::ZMAN,
+        }
+    }
+
+    /// The symbol, lower case.
+    pub const fn symbol(self) -> &'static str {
+        match self {
+            Self::Gcc => "gcc",
+            Self::Zman => "zman",
+        }
+    }
+
+    /// The name with that symbol, in any case.
+    pub fn parse(symbol: &str) -> Option<Self> {
+        [Self::Gcc, Self::Zman].into_iter().find(|name| symbol.eq_ignore_ascii_case(name.symbol()))
+    }
+}
+
+impl Encode for AssetId {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.0.encode(out);
+    }
+}
+
+impl Decode for AssetId {
+    const BYTES_MIN: usize = 4;
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let number = reader.read()?;
+        Self::new(number).ok_or_else(|| reader.over_limit("asset id", u64::from(number), u64::from(Self::LIMIT - 1)))
+    }
+}

@@ -1,0 +1,38 @@
+//! Formats of Ghostplane: the values that are signed, hashed, stored and posted, and their one canonical byte form.
+//!
+//! Nothing here decides anything: a value that decodes is well formed, not allowed. Every format is described down to
+//! the byte in `docs/formats.md` and frozen by `vectors/`.
+
+pub mod account;
+pub mod address;
+pub mod amount;
+pub mod asset;
+pub mod batch;
+pub mod codec;
+pub mod commitment;
+pub mod gas;
+pub mod genesis;
+pub mod inbox;
+pub mod limits;
+pub mod object;
+pub mod receipt;
+pub mod reject;
+pub mod slot;
+pub mod state;
+pub mod transaction;
+
+pub use account::{AccountRecord, Identity};
+pub use address::{Address, AddressError, EntityType, Gid, L1Address, PublicKey};
+pub use amount::{Amount, AmountError, Money};
+pub use asset::AssetId;
+pub use batch::BatchHeader;
+pub use codec::{Decode, DecodeError, Encode, Reader};
+pub use commitment::{Attestation, Commitment};
+pub use genesis::{Genesis, GenesisError};
+pub use inbox::{InboxEntry, InboxPayload, Withdrawal};
+pub use object::{ObjectClass, ObjectIndex, ObjectKey};
+pub use receipt::{Flush, LogRecord, Outcome, SignedFlush, Source};
+pub use reject::Reject;
+pub use slot::{Flow, JournalEntry, Slot, SlotIndex, SlotKind, TREE_DEPTH};
+pub use state::{PlaneState, Roots};
+pub use transaction::{Action, KeyRef, Nonce, Pay, Transaction, TransactionBody};

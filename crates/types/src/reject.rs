@@ -1,0 +1,214 @@
+//! Why a transaction is refused: the sender's mistake, by a stable number.
+//!
+//! Codes below 200 are found before a transaction costs anything; a batch that contains one is itself invalid.
+//! Codes from 200 on are found while it is applied; they land in a receipt and cost fee and nonce, nothing else.
+
+use crate::address::Address;
+use crate::asset::AssetId;
+use crate::codec::DecodeError;
+use ghostplane_ghostcipher::Digest;
+use thiserror::Error;
+
+macro_rules! rejects {
+    ($($(#[$doc:meta])* $code:literal $name:ident $({ $($(#[$field_doc:meta])* $field:ident: $kind:ty),+ $(,)? })? => $message:literal),+ $(,)?) => {
+        /// Why a transaction is refused. [`Reject::code`] is stable; the fields carry what was found and what was needed.
+        #[derive(Clone, Debug, PartialEq, Eq, Error)]
+        pub enum Reject {
+            $($(#[$doc])* #[error($message)] $name $({ $($(#[$field_doc])* $field: $kind),+ })?,)+
+        }
+
+        impl Reject {
+            /// The stable number of this reason.
+            pub fn code(&self) -> u16 {
+                match self { $(Self::$name { .. } => $code,)+ }
+            }
+        }
+
+        /// The code and name of every reason, ascending by code.
+        pub const REJECT_CODES: &[(u16, &str)] = &[$(($code, stringify!($name))),+];
+    };
+}
+
+rejects! {
+    /// The bytes are not a transaction.
+    100 Malformed {
+        /// What is wrong with them.
+        error: DecodeError,
+    } => "malformed: {error}",
+    /// More bytes than a transaction may have.
+    101 Oversized {
+        /// Bytes found.
+        bytes: usize,
+        /// Bytes allowed.
+        limit: usize,
+    } => "{bytes} bytes, a transaction has at most {limit}",
+    /// Made for another chain.
+    102 WrongChain {
+        /// The transaction's chain.
+        found: u64,
+        /// The plane's chain.
+        expected: u64,
+    } => "for chain {found}, this plane is on chain {expected}",
+    /// Made for another plane.
+    103 WrongPlane {
+        /// The transaction's plane.
+        found: Digest,
+        /// This plane.
+        expected: Digest,
+    } => "for plane {found}, this is plane {expected}",
+    /// The signature does not verify.
+    104 BadSignature => "the signature does not verify under the key the transaction names",
+    /// The account has no key of that reference, or another key than the one that signed.
+    105 UnknownKey {
+        /// The key reference.
+        key_ref: u8,
+    } => "the account has no such key {key_ref}",
+    /// The key does not decode to a point, or is of small order.
+    106 BadKey => "the key is not usable: it is no curve point or of small order",
+    /// The carried identity belongs to another address.
+    107 AddressMismatch {
+        /// The address of the carried identity.
+        found: Address,
+    } => "the carried identity is that of {found}, not of the sender",
+    /// The account has no key yet and the transaction carries none.
+    108 KeyRequired => "the account is not registered: its first transaction carries its identity",
+    /// Too early.
+    109 NotYetValid {
+        /// From when on, in milliseconds.
+        valid_after: u64,
+        /// The batch's time.
+        time: u64,
+    } => "valid after {valid_after} ms, the batch is of {time} ms",
+    /// Too late.
+    110 Expired {
+        /// Until when, in milliseconds.
+        valid_until: u64,
+        /// The batch's time.
+        time: u64,
+    } => "valid until {valid_until} ms, the batch is of {time} ms",
+    /// Valid for longer than anybody may be asked to remember.
+    111 ValidTooLong {
+        /// Until when, in milliseconds.
+        valid_until: u64,
+        /// The latest that is allowed now.
+        limit: u64,
+    } => "valid until {valid_until} ms, at most {limit} ms is allowed now",
+    /// The sequence number was used before.
+    112 NonceUsed {
+        /// The transaction's.
+        found: u64,
+        /// The lane's next.
+        next: u64,
+    } => "sequence number {found} is used up, the lane continues at {next}",
+    /// Sequence numbers before this one are missing.
+    113 NonceGap {
+        /// The transaction's.
+        found: u64,
+        /// The lane's next.
+        next: u64,
+    } => "sequence number {found} is ahead of its lane, which continues at {next}",
+    /// The lane belongs to a session that does not exist, or is not for this use.
+    114 LaneClosed {
+        /// The lane.
+        lane: u8,
+    } => "lane {lane} is not open to this key here",
+    /// The price is below the plane's.
+    115 GasPriceTooLow {
+        /// The most the sender pays, in base units a gas.
+        found: u64,
+        /// The plane's price.
+        needed: u64,
+    } => "pays at most {found} a gas, the plane takes {needed}",
+    /// The limit does not cover what the transaction needs in any case.
+    116 GasLimitTooLow {
+        /// The sender's limit.
+        found: u64,
+        /// The least it needs.
+        needed: u64,
+    } => "gas limit {found}, at least {needed} is needed",
+    /// The limit is more than a batch has.
+    117 GasLimitTooHigh {
+        /// The sender's limit.
+        found: u64,
+        /// A batch's limit.
+        limit: u64,
+    } => "gas limit {found}, a batch has {limit}",
+    /// The account cannot pay the most this transaction may cost.
+    118 FeeUnpayable {
+        /// What it holds, in base units of GCC.
+        balance: u64,
+        /// The most the fee can be.
+        needed: u64,
+    } => "the fee may be {needed}, the account holds {balance}",
+    /// Part of the format that this protocol does not run yet.
+    119 Unimplemented {
+        /// Which part.
+        what: &'static str,
+    } => "unimplemented: {what}",
+    /// The account does not hold enough.
+    200 Overdrawn {
+        /// What it holds.
+        balance: u64,
+        /// What is needed, fee reserve included where the asset is GCC.
+        needed: u64,
+    } => "needs {needed}, the account holds {balance}",
+    /// The receiver would hold more than 2^63 - 1.
+    201 BalanceOverflow {
+        /// What the receiver holds.
+        balance: u64,
+        /// What would be added.
+        amount: u64,
+    } => "the receiver holds {balance} and cannot take {amount} more",
+    /// Sender and receiver are the same.
+    202 SelfPayment => "a payment to oneself moves nothing",
+    /// Nothing would move.
+    203 ZeroAmount => "an amount of zero moves nothing",
+    /// The plane has no such asset.
+    204 UnknownAsset {
+        /// The asset.
+        asset: AssetId,
+    } => "the plane has no asset {asset}",
+    /// The asset is not held by the L1.
+    205 NotBridged {
+        /// The asset.
+        asset: AssetId,
+    } => "asset {asset} is not bridged and cannot leave for the L1",
+    /// The sender cannot pay for the new slot or record.
+    206 StorageUnpayable {
+        /// What the sender holds in base units of GCC.
+        balance: u64,
+        /// What is needed.
+        needed: u64,
+    } => "the new account costs {needed} of storage, the sender holds {balance}",
+    /// More gas than the sender's limit.
+    207 OutOfGas {
+        /// The sender's limit.
+        limit: u64,
+        /// What the transaction needs.
+        needed: u64,
+    } => "needs {needed} gas, its limit is {limit}",
+    /// The plane has handed out all the slots or objects that genesis allows.
+    208 StateFull => "the plane has handed out all the slots or objects that genesis allows",
+    /// The receiver's account lists as many assets as it may.
+    209 DirectoryFull {
+        /// How many that is.
+        limit: usize,
+    } => "the receiver's account already lists {limit} assets",
+    /// The L1 counts this asset in coarser units, so the amount could never be claimed there.
+    210 InexactOnL1 {
+        /// The smallest amount the L1 can pay, in the plane's base units; withdrawals are multiples of it.
+        unit: u64,
+    } => "the L1 pays only multiples of {unit}",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_ascend_and_are_unique() {
+        assert!(REJECT_CODES.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        assert_eq!(Reject::SelfPayment.code(), 202);
+        assert_eq!(Reject::Overdrawn { balance: 1, needed: 2 }.to_string(), "needs 2, the account holds 1");
+    }
+}

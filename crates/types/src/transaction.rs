@@ -1,0 +1,421 @@
+//! Transactions: what a sender signs.
+
+use crate::address::{Address, Gid, L1Address};
+use crate::amount::Amount;
+use crate::asset::AssetId;
+use crate::codec::{Decode, DecodeError, Encode, Reader, fields, put_byte_string, put_list, put_varint};
+use crate::limits::{ACTIONS_MAX, APPROVALS_MAX, MEMO_BYTES_MAX, TRANSACTION_BYTES_MAX};
+use crate::reject::Reject;
+use ghostplane_ghostcipher::{Digest, Domain, Signature, digest};
+
+/// Everything of a transaction that its id covers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransactionBody {
+    /// The plane's chain.
+    pub chain_id: u64,
+    /// The plane, by the digest of its genesis.
+    pub plane_id: Digest,
+    /// Who acts and, unless it says otherwise, pays.
+    pub sender: Address,
+    /// Lane and sequence number; strictly sequential within a lane.
+    pub nonce: Nonce,
+    /// The earliest batch time, in milliseconds; 0 for any.
+    pub valid_after: u64,
+    /// The latest batch time, in milliseconds.
+    pub valid_until: u64,
+    /// The most gas it may use.
+    pub gas_limit: u64,
+    /// The most it pays for a unit of gas, in base units.
+    pub gas_price_max: u64,
+    /// What the fee is paid with.
+    pub pay: Pay,
+    /// Which key signs.
+    pub key_ref: KeyRef,
+    /// What it does, 1 to 256; all of it or nothing.
+    pub actions: Vec<Action>,
+    /// Up to 64 bytes for the reader's own use.
+    pub memo: Vec<u8>,
+}
+
+impl TransactionBody {
+    /// The transaction's id: the digest of the body's canonical bytes.
+    pub fn id(&self) -> Digest {
+        Self::id_of_bytes(self.chain_id, &self.to_bytes())
+    }
+
+    /// The id of the body that has these canonical bytes.
+    pub fn id_of_bytes(chain_id: u64, bytes: &[u8]) -> Digest {
+        digest::hash(Domain::TransactionId, chain_id, &[bytes])
+    }
+}
+
+/// A transaction as it travels: the body and the consent to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transaction {
+    /// What is consented to.
+    pub body: TransactionBody,
+    /// The signature of the key that `key_ref` names, over the id under [`Domain::TransactionAuth`].
+    pub auth: Signature,
+}
+
+impl Transaction {
+    /// Bytes that consent adds to the body: one signature and an empty list of approvals.
+    pub const CONSENT_BYTES: usize = 65;
+
+    /// Decodes a transaction from bytes of any origin.
+    pub fn decode_bounded(bytes: &[u8]) -> Result<Self, Reject> {
+        if bytes.len() > TRANSACTION_BYTES_MAX {
+            return Err(Reject::Oversized { bytes: bytes.len(), limit: TRANSACTION_BYTES_MAX });
+        }
+        Self::from_bytes(bytes).map_err(|error| Reject::Malformed { error })
+    }
+}
+
+/// Where a transaction stands in its sender's order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Nonce {
+    /// [`Nonce::LANE_ROOT`], a session's lane, or [`Nonce::LANE_FORCED`].
+    pub lane: u8,
+    /// Counts from 0 without gaps.
+    pub seq: u64,
+}
+
+impl Nonce {
+    /// The lane of the account's own keys.
+    pub const LANE_ROOT: u8 = 0;
+    /// The lane of transactions forced through the L1 inbox.
+    pub const LANE_FORCED: u8 = 255;
+}
+
+fields!(Nonce { lane: u8, seq: u64 });
+
+/// What a fee is paid with. Mana is 1 and sponsors are 2; neither runs yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Pay {
+    /// The sender's credits.
+    #[default]
+    Gcc,
+}
+
+/// Which key signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KeyRef {
+    /// A key of the account record, by its position.
+    Registered(u8),
+    /// The first transaction of an address carries the identity that the address is the digest of.
+    Carried(Gid),
+}
+
+/// One thing a transaction does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Moves an amount to another account, which is made if it does not exist.
+    Transfer {
+        /// Who receives.
+        to: Address,
+        /// What moves.
+        asset: AssetId,
+        /// How much, not zero.
+        amount: Amount,
+    },
+    /// Sends an amount of a bridged asset back to the L1.
+    Withdraw {
+        /// Who may claim it there.
+        to: L1Address,
+        /// What leaves.
+        asset: AssetId,
+        /// How much, not zero.
+        amount: Amount,
+    },
+}
+
+/// Every action kind with its number. Those that do not run yet keep their number.
+pub const ACTION_KINDS: &[(u8, &str)] = &[
+    (1, "transfer"),
+    (2, "withdraw"),
+    (3, "deploy"),
+    (4, "call"),
+    (5, "register_identity"),
+    (6, "rotate_key"),
+    (7, "add_session"),
+    (8, "revoke_session"),
+    (9, "set_covenant"),
+    (10, "set_guardians"),
+    (11, "propose"),
+    (12, "approve"),
+    (13, "reject"),
+    (14, "execute"),
+    (15, "open_stream"),
+    (16, "top_up"),
+    (17, "close_stream"),
+    (18, "register_asset"),
+    (19, "mint"),
+    (20, "burn"),
+    (21, "register_name"),
+    (22, "update_name"),
+    (23, "transfer_name"),
+    (24, "renew_name"),
+];
+
+impl Action {
+    /// The number of [`Action::Transfer`] in the format.
+    pub const KIND_TRANSFER: u8 = 1;
+    /// The number of [`Action::Withdraw`] in the format.
+    pub const KIND_WITHDRAW: u8 = 2;
+
+    /// The kind's number.
+    pub const fn kind(&self) -> u8 {
+        match self {
+            Self::Transfer { .. } => Self::KIND_TRANSFER,
+            Self::Withdraw { .. } => Self::KIND_WITHDRAW,
+        }
+    }
+
+    /// Says what is wrong with an unknown or reserved kind.
+    pub fn refuse_kind(kind: u8, reader: &Reader<'_>) -> DecodeError {
+        if ACTION_KINDS.iter().any(|(number, _)| *number == kind) {
+            reader.unimplemented("action kind", u64::from(kind))
+        } else {
+            reader.unknown("action kind", u64::from(kind))
+        }
+    }
+}
+
+impl Encode for Action {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(self.kind());
+        match self {
+            Self::Transfer { to, asset, amount } => {
+                to.encode(out);
+                asset.encode(out);
+                amount.encode(out);
+            }
+            Self::Withdraw { to, asset, amount } => {
+                to.encode(out);
+                asset.encode(out);
+                amount.encode(out);
+            }
+        }
+    }
+}
+
+impl Decode for Action {
+    const BYTES_MIN: usize = 45;
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match reader.read()? {
+            Self::KIND_TRANSFER => {
+                Ok(Self::Transfer { to: reader.read()?, asset: reader.read()?, amount: reader.read()? })
+            }
+            Self::KIND_WITHDRAW => {
+                Ok(Self::Withdraw { to: reader.read()?, asset: reader.read()?, amount: reader.read()? })
+            }
+            kind => Err(Self::refuse_kind(kind, reader)),
+        }
+    }
+}
+
+impl Encode for Pay {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let Self::Gcc = self;
+        out.push(0);
+    }
+}
+
+impl Decode for Pay {
+    const BYTES_MIN: usize = 1;
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match reader.read::<u8>()? {
+            0 => Ok(Self::Gcc),
+            reserved @ 1..=2 => Err(reader.unimplemented("way to pay", u64::from(reserved))),
+            unknown => Err(reader.unknown("way to pay", u64::from(unknown))),
+        }
+    }
+}
+
+impl Encode for KeyRef {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Registered(position) => out.extend_from_slice(&[0, *position]),
+            Self::Carried(gid) => {
+                out.push(1);
+                gid.encode(out);
+            }
+        }
+    }
+}
+
+impl Decode for KeyRef {
+    const BYTES_MIN: usize = 2;
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match reader.read::<u8>()? {
+            0 => Ok(Self::Registered(reader.read()?)),
+            1 => Ok(Self::Carried(reader.read()?)),
+            unknown => Err(reader.unknown("key reference", u64::from(unknown))),
+        }
+    }
+}
+
+/// The version of the transaction format.
+pub const TRANSACTION_VERSION: u8 = 1;
+
+impl Encode for TransactionBody {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(TRANSACTION_VERSION);
+        self.chain_id.encode(out);
+        self.plane_id.encode(out);
+        self.sender.encode(out);
+        self.nonce.encode(out);
+        self.valid_after.encode(out);
+        self.valid_until.encode(out);
+        self.gas_limit.encode(out);
+        self.gas_price_max.encode(out);
+        self.pay.encode(out);
+        self.key_ref.encode(out);
+        put_list(out, &self.actions);
+        put_byte_string(out, &self.memo);
+    }
+}
+
+impl Decode for TransactionBody {
+    const BYTES_MIN: usize = 1 + 8 + 32 + 32 + 9 + 8 * 4 + 1 + 2 + 1 + 45 + 1;
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let version: u8 = reader.read()?;
+        if version != TRANSACTION_VERSION {
+            return Err(reader.unknown("transaction version", u64::from(version)));
+        }
+        Ok(Self {
+            chain_id: reader.read()?,
+            plane_id: reader.read()?,
+            sender: reader.read()?,
+            nonce: reader.read()?,
+            valid_after: reader.read()?,
+            valid_until: reader.read()?,
+            gas_limit: reader.read()?,
+            gas_price_max: reader.read()?,
+            pay: reader.read()?,
+            key_ref: reader.read()?,
+            actions: decode_actions(reader)?,
+            memo: reader.byte_string("memo bytes", MEMO_BYTES_MAX)?.to_vec(),
+        })
+    }
+}
+
+fn decode_actions(reader: &mut Reader<'_>) -> Result<Vec<Action>, DecodeError> {
+    let actions: Vec<Action> = reader.list("actions", ACTIONS_MAX)?;
+    if actions.is_empty() { Err(reader.non_canonical("transaction without actions")) } else { Ok(actions) }
+}
+
+impl Encode for Transaction {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.body.encode(out);
+        self.auth.encode(out);
+        put_varint(out, 0); // approvals
+    }
+}
+
+impl Decode for Transaction {
+    const BYTES_MIN: usize = TransactionBody::BYTES_MIN + 64 + 1;
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let body = reader.read()?;
+        let auth = reader.read()?;
+        refuse_approvals(reader)?;
+        Ok(Self { body, auth })
+    }
+}
+
+/// Reads the approval count, which is zero until guardians run.
+pub fn refuse_approvals(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+    match reader.varint_at_most("approvals", APPROVALS_MAX as u64)? {
+        0 => Ok(()),
+        count => Err(reader.unimplemented("approvals, count", count)),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::address::{EntityType, PublicKey};
+    use ghostplane_ghostcipher::VerificationKey;
+
+    pub(crate) fn transaction() -> Transaction {
+        let gid = Gid {
+            public_key: PublicKey::Ed25519(VerificationKey::from_bytes([9; 32])),
+            chain_id: 1337,
+            entity_type: EntityType::Wallet,
+            version: 0,
+        };
+        let amount = Amount::new(1_500_000_000).expect("small");
+        let body = TransactionBody {
+            chain_id: 1337,
+            plane_id: Digest([5; 32]),
+            sender: gid.address(),
+            nonce: Nonce { lane: 0, seq: 3 },
+            valid_after: 0,
+            valid_until: 60_000,
+            gas_limit: 10_000,
+            gas_price_max: 2,
+            pay: Pay::Gcc,
+            key_ref: KeyRef::Carried(gid),
+            actions: vec![
+                Action::Transfer { to: Address::from_bytes([2; 32]), asset: AssetId::GCC, amount },
+                Action::Withdraw { to: L1Address([4; 32]), asset: AssetId::ZMAN, amount },
+            ],
+            memo: b"for the tea".to_vec(),
+        };
+        Transaction { body, auth: Signature([8; 64]) }
+    }
+
+    #[test]
+    fn every_bit_of_the_body_changes_the_id() {
+        let transaction = transaction();
+        let bytes = transaction.to_bytes();
+        assert_eq!(Transaction::decode_bounded(&bytes).as_ref(), Ok(&transaction));
+        let body_len = transaction.body.to_bytes().len();
+        for bit in 0..bytes.len() * 8 {
+            let mut changed = bytes.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            if let Ok(other) = Transaction::from_bytes(&changed) {
+                assert_eq!(other.to_bytes(), changed, "bit {bit} decodes from a second form");
+                assert_eq!(other.body.id() == transaction.body.id(), bit / 8 >= body_len, "bit {bit}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_cut_and_no_tail_decodes() {
+        let bytes = transaction().to_bytes();
+        for len in 0..bytes.len() {
+            assert!(matches!(Transaction::decode_bounded(&bytes[..len]), Err(Reject::Malformed { .. })), "{len}");
+        }
+        let longer = [&bytes[..], &[0]].concat();
+        assert!(matches!(
+            Transaction::decode_bounded(&longer),
+            Err(Reject::Malformed { error: DecodeError::Trailing { extra: 1, .. } })
+        ));
+        let huge = vec![0; TRANSACTION_BYTES_MAX + 1];
+        assert!(matches!(Transaction::decode_bounded(&huge), Err(Reject::Oversized { .. })));
+    }
+
+    #[test]
+    fn reserved_parts_say_unimplemented() {
+        let mut body = transaction().body;
+        body.key_ref = KeyRef::Registered(0);
+        body.actions.truncate(1);
+        let transaction = Transaction { body, auth: Signature([0; 64]) };
+        let bytes = transaction.to_bytes();
+        let pay_at = 1 + 8 + 32 + 32 + 9 + 32;
+        let action_at = pay_at + 1 + 2 + 1;
+        for (at, value) in [(pay_at, 1), (pay_at, 2), (action_at, 4), (action_at, 24), (bytes.len() - 1, 3)] {
+            let mut changed = bytes.clone();
+            changed[at] = value;
+            let refused = Transaction::from_bytes(&changed);
+            assert!(matches!(refused, Err(DecodeError::Unimplemented { .. })), "{at}: {refused:?}");
+        }
+        let mut unknown = bytes.clone();
+        unknown[action_at] = 25;
+        assert!(matches!(Transaction::from_bytes(&unknown), Err(DecodeError::Unknown { .. })));
+        let mut none = bytes;
+        none[action_at - 1] = 0;
+        assert!(Transaction::from_bytes(&none).is_err());
+    }
+}
