@@ -1,0 +1,364 @@
+//! The posted form: what of a batch goes to the L1 as data, short because the state before the batch fills in the rest.
+//!
+//! Accounts that the state knows are named by number, sequence numbers follow from their lanes, times are relative to the
+//! batch. There is one form per batch and state: [`decode`] refuses what [`encode`] would not have written.
+
+use crate::{FixedState, Plane, hash_seed};
+use ghostplane_keystone::{Missing, StateView};
+use ghostplane_types::codec::{Decode, DecodeError, Encode, Reader, put_varint};
+use ghostplane_types::limits::{ACTIONS_MAX, BATCH_BYTES_MAX, BATCH_TRANSACTIONS_MAX, MEMO_BYTES_MAX};
+use ghostplane_types::transaction::Action;
+use ghostplane_types::{
+    AccountRecord, Address, Amount, AssetId, Gid, KeyRef, Nonce, ObjectClass, ObjectIndex, ObjectKey, Pay, PlaneState,
+    Transaction, TransactionBody,
+};
+use hashbrown::HashMap;
+use thiserror::Error;
+
+/// What a posted batch says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PostedBatch {
+    /// The batch's time.
+    pub time: u64,
+    /// How many inbox entries it consumes.
+    pub inbox: u64,
+    /// Its transactions, in order.
+    pub transactions: Vec<Transaction>,
+}
+
+/// Why bytes are not the posted form of a batch on a given state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum PostedError {
+    /// The bytes themselves are wrong: the operator's fault.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// An account number that no account has: the operator's fault.
+    #[error("no account has number {0}")]
+    NoAccount(u32),
+    /// More bytes than a batch may post: the operator's fault.
+    #[error("{0} bytes, a batch posts at most {BATCH_BYTES_MAX}")]
+    Oversized(usize),
+    /// A transaction that no posted form can say: with a lane, number or time that the batch cannot include.
+    #[error("transaction {position} cannot be posted: {what}")]
+    NotPostable {
+        /// Which transaction of the batch.
+        position: usize,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// The state given says too little.
+    #[error(transparent)]
+    Missing(#[from] Missing),
+}
+
+const VERSION: u8 = 1;
+/// Bits of a transaction's first byte.
+mod flag {
+    pub const SENDER_WHOLE: u8 = 1;
+    pub const KEY_CARRIED: u8 = 2;
+    pub const KEY_POSITION: u8 = 4;
+    pub const LANE: u8 = 8;
+    pub const VALID_AFTER: u8 = 16;
+    pub const MEMO: u8 = 32;
+    pub const ALL: u8 = 63;
+}
+/// Low bits of an action's first varint; the rest is the asset.
+mod form {
+    pub const TRANSFER_NUMBER: u64 = 0;
+    pub const TRANSFER_ADDRESS: u64 = 1;
+    pub const WITHDRAW: u64 = 2;
+    pub const BITS: u32 = 3;
+}
+/// No transaction is shorter: flags, sender, validity, gas, price, action count, one action, signature.
+const TRANSACTION_BYTES_MIN: usize = 1 + 1 + 1 + 1 + 1 + 1 + 3 + 64;
+
+/// Writes the posted form of a batch that follows `prev`, whose state is `view`.
+pub fn encode(
+    plane: &Plane,
+    view: &impl StateView,
+    prev: &PlaneState,
+    batch: &PostedBatch,
+) -> Result<Vec<u8>, PostedError> {
+    let not_postable = |position, what| PostedError::NotPostable { position, what };
+    let mut accounts = Accounts::new(view);
+    let mut out = vec![VERSION];
+    put_varint(&mut out, batch.time.checked_sub(prev.time).ok_or(not_postable(0, "the batch is before the one ahead"))?);
+    put_varint(&mut out, batch.inbox);
+    put_varint(&mut out, batch.transactions.len() as u64);
+    for (position, transaction) in batch.transactions.iter().enumerate() {
+        let body = &transaction.body;
+        if body.chain_id != plane.chain_id() || body.plane_id != plane.plane_id() {
+            return Err(not_postable(position, "it is for another plane"));
+        }
+        if accounts.take_seq(body.sender, body.nonce.lane)? != body.nonce.seq {
+            return Err(not_postable(position, "its sequence number is not the next of its lane"));
+        }
+        let valid_for = body.valid_until.checked_sub(batch.time).ok_or(not_postable(position, "it has expired"))?;
+        let valid_since = if body.valid_after == 0 { Some(0) } else { batch.time.checked_sub(body.valid_after) };
+        let valid_since = valid_since.ok_or(not_postable(position, "it is not valid yet"))?;
+
+        let sender = accounts.number(&body.sender)?;
+        let mut flags = 0;
+        let mut set = |bit, on: bool| flags |= if on { bit } else { 0 };
+        set(flag::SENDER_WHOLE, sender.is_none());
+        set(flag::KEY_CARRIED, matches!(body.key_ref, KeyRef::Carried(_)));
+        set(flag::KEY_POSITION, matches!(body.key_ref, KeyRef::Registered(position) if position != 0));
+        set(flag::LANE, body.nonce.lane != Nonce::LANE_ROOT);
+        set(flag::VALID_AFTER, body.valid_after != 0);
+        set(flag::MEMO, !body.memo.is_empty());
+        out.push(flags);
+        put_account(&mut out, sender, &body.sender);
+        match body.key_ref {
+            KeyRef::Carried(gid) => gid.encode(&mut out),
+            KeyRef::Registered(0) => {}
+            KeyRef::Registered(position) => out.push(position),
+        }
+        if flags & flag::LANE != 0 {
+            out.push(body.nonce.lane);
+        }
+        put_varint(&mut out, valid_for);
+        if flags & flag::VALID_AFTER != 0 {
+            put_varint(&mut out, valid_since);
+        }
+        put_varint(&mut out, body.gas_limit);
+        put_varint(&mut out, body.gas_price_max);
+        put_varint(&mut out, body.actions.len() as u64);
+        for action in &body.actions {
+            put_action(&mut out, &mut accounts, action)?;
+        }
+        if flags & flag::MEMO != 0 {
+            out.push(u8::try_from(body.memo.len()).map_err(|_| not_postable(position, "its memo is too long"))?);
+            out.extend_from_slice(&body.memo);
+        }
+        transaction.auth.encode(&mut out);
+    }
+    if out.len() > BATCH_BYTES_MAX { Err(PostedError::Oversized(out.len())) } else { Ok(out) }
+}
+
+/// Reads the posted form of a batch that follows `prev`, whose state is `view`.
+pub fn decode(
+    plane: &Plane,
+    view: &impl StateView,
+    prev: &PlaneState,
+    bytes: &[u8],
+) -> Result<PostedBatch, PostedError> {
+    if bytes.len() > BATCH_BYTES_MAX {
+        return Err(PostedError::Oversized(bytes.len()));
+    }
+    let reader = &mut Reader::new(bytes);
+    let version: u8 = reader.read()?;
+    if version != VERSION {
+        return Err(reader.unknown("posted batch version", u64::from(version)).into());
+    }
+    let time = prev.time.checked_add(reader.varint()?).ok_or_else(|| reader.non_canonical("batch time"))?;
+    let inbox = reader.varint_at_most("inbox entries", BATCH_TRANSACTIONS_MAX as u64)?;
+    let count = reader.count("transactions", BATCH_TRANSACTIONS_MAX, TRANSACTION_BYTES_MIN)?;
+    let mut accounts = Accounts::new(view);
+    let mut transactions = Vec::with_capacity(count);
+    for _ in 0..count {
+        transactions.push(decode_transaction(plane, &mut accounts, time, reader)?);
+    }
+    reader.clone().finish()?;
+    Ok(PostedBatch { time, inbox, transactions })
+}
+
+fn decode_transaction<V: StateView>(
+    plane: &Plane,
+    accounts: &mut Accounts<'_, V>,
+    time: u64,
+    reader: &mut Reader<'_>,
+) -> Result<Transaction, PostedError> {
+    let flags: u8 = reader.read()?;
+    if flags & !flag::ALL != 0 {
+        return Err(reader.unknown("transaction flags", u64::from(flags)).into());
+    }
+    let sender = read_account(accounts, flags & flag::SENDER_WHOLE != 0, reader)?;
+    let key_ref = match (flags & flag::KEY_CARRIED != 0, flags & flag::KEY_POSITION != 0) {
+        (true, false) => KeyRef::Carried(reader.read::<Gid>()?),
+        (false, false) => KeyRef::Registered(0),
+        (false, true) => KeyRef::Registered(non_zero(reader, "key position")?),
+        (true, true) => return Err(reader.non_canonical("transaction flags").into()),
+    };
+    let lane = if flags & flag::LANE != 0 { non_zero(reader, "lane")? } else { Nonce::LANE_ROOT };
+    let beyond = |reader: &Reader<'_>| reader.non_canonical("validity");
+    let valid_until = time.checked_add(reader.varint()?).ok_or_else(|| beyond(reader))?;
+    let valid_after = if flags & flag::VALID_AFTER == 0 {
+        0
+    } else {
+        let since = reader.varint()?;
+        time.checked_sub(since).filter(|after| *after != 0).ok_or_else(|| beyond(reader))?
+    };
+    let gas_limit = reader.varint()?;
+    let gas_price_max = reader.varint()?;
+    let count = reader.count("actions", ACTIONS_MAX, 3)?;
+    if count == 0 {
+        return Err(reader.non_canonical("transaction without actions").into());
+    }
+    let mut actions = Vec::with_capacity(count);
+    for _ in 0..count {
+        actions.push(decode_action(accounts, reader)?);
+    }
+    let memo = if flags & flag::MEMO == 0 { Vec::new() } else { decode_memo(reader)? };
+    let nonce = Nonce { lane, seq: accounts.take_seq(sender, lane)? };
+    let body = TransactionBody {
+        chain_id: plane.chain_id(),
+        plane_id: plane.plane_id(),
+        sender,
+        nonce,
+        valid_after,
+        valid_until,
+        gas_limit,
+        gas_price_max,
+        pay: Pay::Gcc,
+        key_ref,
+        actions,
+        memo,
+    };
+    Ok(Transaction { body, auth: reader.read()? })
+}
+
+fn put_action<V: StateView>(
+    out: &mut Vec<u8>,
+    accounts: &mut Accounts<'_, V>,
+    action: &Action,
+) -> Result<(), PostedError> {
+    let head = |form: u64, asset: &AssetId| u64::from(asset.number()) << form::BITS | form;
+    match action {
+        Action::Transfer { to, asset, amount } => {
+            let number = accounts.number(to)?;
+            let form = if number.is_some() { form::TRANSFER_NUMBER } else { form::TRANSFER_ADDRESS };
+            put_varint(out, head(form, asset));
+            put_account(out, number, to);
+            put_varint(out, amount.units());
+        }
+        Action::Withdraw { to, asset, amount } => {
+            put_varint(out, head(form::WITHDRAW, asset));
+            to.encode(out);
+            put_varint(out, amount.units());
+        }
+    }
+    Ok(())
+}
+
+fn decode_action<V: StateView>(accounts: &mut Accounts<'_, V>, reader: &mut Reader<'_>) -> Result<Action, PostedError> {
+    let head = reader.varint()?;
+    let asset = u32::try_from(head >> form::BITS).ok().and_then(AssetId::new);
+    let asset = asset.ok_or_else(|| reader.non_canonical("asset id"))?;
+    let form = head & ((1 << form::BITS) - 1);
+    if form == form::WITHDRAW {
+        let to = reader.read()?;
+        return Ok(Action::Withdraw { to, asset, amount: read_amount(reader)? });
+    }
+    if form != form::TRANSFER_NUMBER && form != form::TRANSFER_ADDRESS {
+        return Err(reader.unknown("action form", form).into());
+    }
+    let to = read_account(accounts, form == form::TRANSFER_ADDRESS, reader)?;
+    Ok(Action::Transfer { to, asset, amount: read_amount(reader)? })
+}
+
+fn put_account(out: &mut Vec<u8>, number: Option<u32>, address: &Address) {
+    match number {
+        Some(number) => put_varint(out, u64::from(number)),
+        None => address.encode(out),
+    }
+}
+
+/// Reads an account that was written by number, or whole if the state did not know it.
+fn read_account<V: StateView>(
+    accounts: &mut Accounts<'_, V>,
+    whole: bool,
+    reader: &mut Reader<'_>,
+) -> Result<Address, PostedError> {
+    if whole {
+        let address: Address = reader.read()?;
+        return match accounts.number(&address)? {
+            None => Ok(address),
+            Some(_) => Err(reader.non_canonical("account that has a number").into()),
+        };
+    }
+    let number = reader.varint_at_most("account number", u64::from(u32::MAX))?;
+    accounts.address(u32::try_from(number).expect("bounded above"))
+}
+
+fn read_amount(reader: &mut Reader<'_>) -> Result<Amount, DecodeError> {
+    let units = reader.varint()?;
+    Amount::new(units).ok_or_else(|| reader.over_limit("amount", units, ghostplane_types::amount::AMOUNT_MAX))
+}
+
+fn decode_memo(reader: &mut Reader<'_>) -> Result<Vec<u8>, DecodeError> {
+    let len: u8 = non_zero(reader, "memo length")?;
+    if usize::from(len) > MEMO_BYTES_MAX {
+        return Err(reader.over_limit("memo bytes", u64::from(len), MEMO_BYTES_MAX as u64));
+    }
+    Ok(reader.take(usize::from(len))?.to_vec())
+}
+
+/// Reads a byte whose flag says that it is not the usual zero.
+fn non_zero(reader: &mut Reader<'_>, what: &'static str) -> Result<u8, DecodeError> {
+    match reader.read()? {
+        0 => Err(reader.non_canonical(what)),
+        byte => Ok(byte),
+    }
+}
+
+/// Account numbers and lanes of the state before the batch, each looked up once.
+struct Accounts<'a, V: StateView> {
+    view: &'a V,
+    numbers: HashMap<Address, Option<u32>, FixedState>,
+    addresses: HashMap<u32, Address, FixedState>,
+    next: HashMap<(Address, u8), u64, FixedState>,
+}
+
+impl<'a, V: StateView> Accounts<'a, V> {
+    fn new(view: &'a V) -> Self {
+        let seed = hash_seed(view);
+        Self {
+            view,
+            numbers: HashMap::with_hasher(seed.clone()),
+            addresses: HashMap::with_hasher(seed.clone()),
+            next: HashMap::with_hasher(seed),
+        }
+    }
+
+    fn number(&mut self, address: &Address) -> Result<Option<u32>, PostedError> {
+        if let Some(number) = self.numbers.get(address) {
+            return Ok(*number);
+        }
+        let number = self.view.object(&ObjectKey::account(address))?.map(|object| object.index.index());
+        self.numbers.insert(*address, number);
+        Ok(number)
+    }
+
+    fn address(&mut self, number: u32) -> Result<Address, PostedError> {
+        if let Some(address) = self.addresses.get(&number) {
+            return Ok(*address);
+        }
+        let index = ObjectIndex::new(number).ok_or(PostedError::NoAccount(number))?;
+        let (key, value) = self.view.object_at(index)?.ok_or(PostedError::NoAccount(number))?;
+        if !key.is_of(ObjectClass::Account) {
+            return Err(PostedError::NoAccount(number));
+        }
+        let record = AccountRecord::from_bytes(value)?;
+        self.addresses.insert(number, record.address);
+        self.numbers.insert(record.address, Some(number));
+        Ok(record.address)
+    }
+
+    /// The sequence number that the next transaction of `sender` in `lane` has.
+    fn take_seq(&mut self, sender: Address, lane: u8) -> Result<u64, PostedError> {
+        let next = match self.next.get_mut(&(sender, lane)) {
+            Some(next) => next,
+            None => {
+                let object = self.view.object(&ObjectKey::account(&sender))?;
+                let first = match object {
+                    Some(object) => AccountRecord::from_bytes(object.value)?.next_in_lane(lane),
+                    None => 0,
+                };
+                self.next.entry((sender, lane)).or_insert(first)
+            }
+        };
+        let seq = *next;
+        *next += 1;
+        Ok(seq)
+    }
+}

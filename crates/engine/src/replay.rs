@@ -1,0 +1,306 @@
+//! Replay: executing a committed batch with nothing but its data and a witness, and comparing.
+
+use crate::batch::{BatchError, ExecutedBatch, ProposedBatch, SealedBatch};
+use crate::execute::{Halt, execute};
+use crate::posted::{self, PostedBatch, PostedError};
+use crate::verify::{Verified, check_inbox, verify_all};
+use crate::Plane;
+use ghostplane_ghostcipher::workers::Workers;
+use ghostplane_keystone::{Keystone, Missing, Recorder, StateView, Witness};
+use ghostplane_types::batch::PROTOCOL;
+use ghostplane_types::codec::{Decode, Encode};
+use ghostplane_types::limits::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, BATCH_GAS_MAX, WITNESS_BYTES_MAX};
+use ghostplane_types::{BatchHeader, InboxEntry, PlaneState, Reject};
+use thiserror::Error;
+
+/// One claimed batch and all that is needed to judge it.
+#[derive(Clone, Copy, Debug)]
+pub struct Case<'a> {
+    /// The plane's rules.
+    pub plane: &'a Plane,
+    /// The generation the claim was made in.
+    pub generation: u32,
+    /// The state before the batch, as the header before it states it.
+    pub prev: &'a PlaneState,
+    /// The inbox from the first entry that `prev` has not consumed; more than the batch takes may follow.
+    pub inbox: &'a [InboxEntry],
+    /// The batch's data.
+    pub posted: &'a [u8],
+    /// An encoded [`Witness`] of the state before the batch.
+    pub witness: &'a [u8],
+    /// What was claimed.
+    pub claimed: &'a BatchHeader,
+}
+
+/// What a replay finds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The claim is what the rules give.
+    Same,
+    /// The claim is false.
+    Differs(Difference),
+    /// The witness is not one of this state, or says too little. Says nothing about the claim.
+    Insufficient(String),
+}
+
+/// How a claim is false. The code is stable.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Difference {
+    /// The header breaks a limit or names another protocol, generation or number.
+    #[error("the header's {0} is outside what the rules allow")]
+    Header(&'static str),
+    /// The data is not a batch on this state.
+    #[error("the data does not decode: {0}")]
+    Data(PostedError),
+    /// It consumes inbox entries that do not exist.
+    #[error("it consumes {claimed} inbox entries, the L1 has {available}")]
+    Inbox {
+        /// How many the data says.
+        claimed: u64,
+        /// How many there are.
+        available: usize,
+    },
+    /// The data is no batch.
+    #[error(transparent)]
+    Batch(#[from] BatchError),
+    /// A transaction that does not verify.
+    #[error("transaction {position} does not verify: {reject}")]
+    Unverified {
+        /// Which one, counted from 0.
+        position: usize,
+        /// Why.
+        reject: Reject,
+    },
+    /// The batch contains what no batch may contain.
+    #[error(transparent)]
+    Invalid(#[from] crate::execute::InvalidBatch),
+    /// Executed honestly, this field comes out differently.
+    #[error("the header's {0} is not what execution gives")]
+    Field(&'static str),
+}
+
+/// The code and name of every kind of difference, ascending by code.
+pub const DIFFERENCE_CODES: &[(u16, &str)] =
+    &[(400, "Header"), (401, "Data"), (402, "Inbox"), (403, "Batch"), (404, "Unverified"), (405, "Invalid"), (406, "Field")];
+
+impl Difference {
+    /// The stable number of this kind of difference.
+    pub fn code(&self) -> u16 {
+        match self {
+            Self::Header(_) => 400,
+            Self::Data(_) => 401,
+            Self::Inbox { .. } => 402,
+            Self::Batch(_) => 403,
+            Self::Unverified { .. } => 404,
+            Self::Invalid(_) => 405,
+            Self::Field(_) => 406,
+        }
+    }
+}
+
+/// Judges a claim.
+pub fn replay(case: &Case<'_>, workers: &dyn Workers) -> Verdict {
+    match judge(case, workers) {
+        Ok(()) => Verdict::Same,
+        Err(Stop::Differs(difference)) => Verdict::Differs(difference),
+        Err(Stop::Insufficient(reason)) => Verdict::Insufficient(reason),
+    }
+}
+
+/// Builds the witness that lets anybody replay the batch with this data. `keystone` is the state before the batch.
+///
+/// Works for dishonest data as well: everything that a replay reads before it stops is in the witness.
+pub fn witness(
+    plane: &Plane,
+    keystone: &Keystone,
+    prev: &PlaneState,
+    inbox: &[InboxEntry],
+    posted: &[u8],
+    workers: &dyn Workers,
+) -> Witness {
+    let recorder = Recorder::new(keystone);
+    let executed = run(plane, 0, prev, inbox, posted, &recorder, workers);
+    let changes = executed.map(|executed| executed.changes().clone()).unwrap_or_default();
+    keystone.witness(&recorder.touched(), &changes)
+}
+
+/// Executes a posted batch on any view of the state before it, without a claim to compare with.
+pub fn execute_posted(
+    plane: &Plane,
+    view: &impl StateView,
+    prev: &PlaneState,
+    generation: u32,
+    inbox: &[InboxEntry],
+    posted: &[u8],
+    workers: &dyn Workers,
+) -> Result<ExecutedBatch, Stop> {
+    run(plane, generation, prev, inbox, posted, view, workers)
+}
+
+/// Why a posted batch has no result.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Stop {
+    /// It cannot be a batch.
+    #[error(transparent)]
+    Differs(Difference),
+    /// The state given says too little, or cannot be.
+    #[error("{0}")]
+    Insufficient(String),
+}
+
+impl From<Missing> for Stop {
+    fn from(missing: Missing) -> Self {
+        Self::Insufficient(missing.to_string())
+    }
+}
+
+impl From<Difference> for Stop {
+    fn from(difference: Difference) -> Self {
+        Self::Differs(difference)
+    }
+}
+
+fn judge(case: &Case<'_>, workers: &dyn Workers) -> Result<(), Stop> {
+    check_header(case)?;
+    if case.witness.len() > WITNESS_BYTES_MAX {
+        return Err(Stop::Insufficient(format!("a witness has at most {WITNESS_BYTES_MAX} bytes")));
+    }
+    let witness = Witness::from_bytes(case.witness).map_err(|error| Stop::Insufficient(error.to_string()))?;
+    let view = witness.verify(&case.prev.roots).map_err(|error| Stop::Insufficient(error.to_string()))?;
+    let executed = run(case.plane, case.generation, case.prev, case.inbox, case.posted, &view, workers)?;
+    let roots = view.roots_after(executed.changes(), workers);
+    let roots = roots.map_err(|error| Stop::Insufficient(error.to_string()))?;
+    compare(executed.seal(case.plane, roots).header(), case.claimed)
+}
+
+/// What is wrong with a header on its own needs no witness.
+fn check_header(case: &Case<'_>) -> Result<(), Difference> {
+    let claimed = case.claimed;
+    let plane_id = case.plane.plane_id();
+    let rules = [
+        (claimed.number == case.prev.number + 1, "number"),
+        (claimed.protocol == PROTOCOL, "protocol"),
+        (claimed.generation == case.generation, "generation"),
+        (claimed.prev_state == case.prev.digest(case.plane.chain_id(), &plane_id), "prev_state"),
+        (claimed.bytes as usize <= BATCH_BYTES_MAX && claimed.bytes as usize == case.posted.len(), "bytes"),
+        (claimed.gas <= BATCH_GAS_MAX, "gas"),
+        (claimed.entries as usize <= BATCH_ENTRIES_MAX, "entries"),
+    ];
+    rules.iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, field)| Err(Difference::Header(field)))
+}
+
+fn run<V: StateView>(
+    plane: &Plane,
+    generation: u32,
+    prev: &PlaneState,
+    inbox: &[InboxEntry],
+    posted: &[u8],
+    view: &V,
+    workers: &dyn Workers,
+) -> Result<ExecutedBatch, Stop> {
+    let batch = match posted::decode(plane, view, prev, posted) {
+        Ok(batch) => batch,
+        Err(PostedError::Missing(missing)) => return Err(missing.into()),
+        Err(error) => return Err(Difference::Data(error).into()),
+    };
+    let proposed = propose_posted(plane, generation, prev, inbox, batch, posted.len(), view, workers)?;
+    execute(plane, view, &proposed).map_err(|halt| match halt {
+        Halt::Missing(missing) => missing.into(),
+        Halt::Invalid(invalid) => Difference::Invalid(invalid).into(),
+        // A state that its own root admits and that no rule could have made: the fault lies before this batch.
+        Halt::Fault(fault) => Stop::Insufficient(fault.to_string()),
+    })
+}
+
+#[expect(clippy::too_many_arguments, reason = "called once; a struct would only rename the parameters")]
+fn propose_posted<V: StateView>(
+    plane: &Plane,
+    generation: u32,
+    prev: &PlaneState,
+    inbox: &[InboxEntry],
+    batch: PostedBatch,
+    bytes: usize,
+    view: &V,
+    workers: &dyn Workers,
+) -> Result<ProposedBatch, Stop> {
+    let consumed = usize::try_from(batch.inbox).ok().and_then(|count| inbox.get(..count));
+    let consumed = consumed.ok_or(Difference::Inbox { claimed: batch.inbox, available: inbox.len() })?;
+    let inbox = check_inbox(plane, view, consumed)?;
+    let verified = verify_all(plane, view, workers, batch.transactions)?;
+    let numbered = verified.into_iter().enumerate();
+    let verified = numbered
+        .map(|(position, checked)| checked.map_err(|reject| Difference::Unverified { position, reject }))
+        .collect::<Result<Vec<Verified>, Difference>>()?;
+    Ok(ProposedBatch::new(*prev, generation, batch.time, inbox, verified, bytes).map_err(Difference::Batch)?)
+}
+
+fn compare(executed: &BatchHeader, claimed: &BatchHeader) -> Result<(), Stop> {
+    let fields = [
+        (executed.time == claimed.time, "time"),
+        (executed.ledger_root == claimed.ledger_root, "ledger_root"),
+        (executed.object_root == claimed.object_root, "object_root"),
+        (executed.slots_used == claimed.slots_used, "slots_used"),
+        (executed.objects_used == claimed.objects_used, "objects_used"),
+        (executed.inbox_upto == claimed.inbox_upto, "inbox_upto"),
+        (executed.log_upto == claimed.log_upto, "log_upto"),
+        (executed.outbox_upto == claimed.outbox_upto, "outbox_upto"),
+        (executed.log_root == claimed.log_root, "log_root"),
+        (executed.outbox_root == claimed.outbox_root, "outbox_root"),
+        (executed.journal_digest == claimed.journal_digest, "journal_digest"),
+        (executed.flows_digest == claimed.flows_digest, "flows_digest"),
+        (executed.entries == claimed.entries, "entries"),
+        (executed.gas == claimed.gas, "gas"),
+        (executed.to_bytes() == claimed.to_bytes(), "remaining fields"),
+    ];
+    let difference = fields.iter().find(|(same, _)| !same);
+    difference.map_or(Ok(()), |(_, field)| Err(Difference::Field(field).into()))
+}
+
+/// The live path in one call: encodes, checks, executes, applies and seals a batch of transactions that all verified.
+///
+/// On any error the state is as it was.
+pub fn produce(
+    plane: &Plane,
+    keystone: &mut Keystone,
+    prev: &PlaneState,
+    generation: u32,
+    inbox: &[InboxEntry],
+    batch: Produced,
+    workers: &dyn Workers,
+) -> Result<(SealedBatch, Vec<u8>), ProduceError> {
+    let Produced { time, transactions } = batch;
+    let plain = transactions.iter().map(|verified| verified.transaction().clone()).collect();
+    let form = PostedBatch { time, inbox: inbox.len() as u64, transactions: plain };
+    let posted = posted::encode(plane, keystone, prev, &form)?;
+    let checked = check_inbox(plane, keystone, inbox).map_err(Halt::Missing)?;
+    let proposed = ProposedBatch::new(*prev, generation, time, checked, transactions, posted.len())?;
+    let executed = execute(plane, keystone, &proposed)?;
+    let roots = keystone.apply(executed.changes(), workers).map_err(ProduceError::Apply)?;
+    Ok((executed.seal(plane, roots), posted))
+}
+
+/// What [`produce`] makes a batch of.
+#[derive(Clone, Debug)]
+pub struct Produced {
+    /// The batch's time.
+    pub time: u64,
+    /// Its transactions, in order.
+    pub transactions: Vec<Verified>,
+}
+
+/// Why no batch was produced.
+#[derive(Debug, Error)]
+pub enum ProduceError {
+    /// No posted form.
+    #[error(transparent)]
+    Posted(#[from] PostedError),
+    /// Not a batch.
+    #[error(transparent)]
+    Batch(#[from] BatchError),
+    /// No result.
+    #[error(transparent)]
+    Halt(#[from] Halt),
+    /// The state would not take the changes.
+    #[error(transparent)]
+    Apply(ghostplane_keystone::ApplyError),
+}

@@ -1,0 +1,437 @@
+//! The working set of one batch: accounts and slots as they stand after what has been applied so far.
+
+use crate::execute::{ExecuteError, Halt};
+use crate::{FixedState, Plane, hash_seed};
+use ghostplane_keystone::{Changeset, ObjectChange, SlotChange, StateView};
+use ghostplane_types::codec::{Decode, Encode};
+use ghostplane_types::limits::{ACCOUNT_SLOTS_MAX, witness_bytes_bound};
+use ghostplane_types::{
+    AccountRecord, Address, Amount, AssetId, Flow, JournalEntry, ObjectKey, Reject, Roots, Slot, SlotIndex, SlotKind,
+};
+use hashbrown::HashMap;
+
+/// An account of the working set, by position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct AccountId(u32);
+
+/// A slot of the working set, by position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct SlotId(u32);
+
+struct Account {
+    key: ObjectKey,
+    record: AccountRecord,
+    /// The record's bytes before the batch; `None` if the account did not exist.
+    before: Option<Box<[u8]>>,
+    exists: bool,
+    changed: bool,
+    /// Where this account's slots are in the working set. Most accounts have one.
+    slots: Vec<(AssetId, SlotId)>,
+    /// Taken from the balance already, journalled at the end of the batch.
+    fees_due: Amount,
+    storage_due: Amount,
+}
+
+struct WorkingSlot {
+    index: SlotIndex,
+    before: Option<Slot>,
+    now: Slot,
+}
+
+/// How to take back what a refused transaction did.
+enum Undo {
+    Balance { slot: SlotId, was: Amount },
+    SlotMade { account: AccountId, asset: AssetId },
+    AccountMade { account: AccountId },
+}
+
+/// A point that [`Working::rollback`] returns to.
+#[derive(Clone, Copy)]
+pub(crate) struct Mark {
+    undo: usize,
+    journal: usize,
+}
+
+/// Where money goes to or comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Side {
+    Account(AccountId),
+    Outside,
+}
+
+pub(crate) struct Working<'a, V: StateView> {
+    plane: &'a Plane,
+    view: &'a V,
+    roots: Roots,
+    ids: HashMap<Address, AccountId, FixedState>,
+    accounts: Vec<Account>,
+    slots: Vec<WorkingSlot>,
+    slots_made: u32,
+    accounts_made: u32,
+    value_bytes: usize,
+    journal: Vec<JournalEntry>,
+    undo: Vec<Undo>,
+}
+
+impl<'a, V: StateView> Working<'a, V> {
+    pub(crate) fn new(plane: &'a Plane, view: &'a V, transactions: usize) -> Self {
+        Self {
+            plane,
+            view,
+            roots: view.roots(),
+            ids: HashMap::with_capacity_and_hasher(2 * transactions, hash_seed(view)),
+            accounts: Vec::with_capacity(2 * transactions),
+            slots: Vec::with_capacity(2 * transactions),
+            slots_made: 0,
+            accounts_made: 0,
+            value_bytes: 0,
+            journal: Vec::with_capacity(2 * transactions),
+            undo: Vec::new(),
+        }
+    }
+
+    // Fetching: everything that applying may touch is read here, so that applying never waits and never misses.
+
+    /// Reads the record of `address`, or learns that there is none.
+    pub(crate) fn fetch_account(&mut self, address: &Address) -> Result<AccountId, Halt> {
+        if let Some(id) = self.ids.get(address) {
+            return Ok(*id);
+        }
+        let key = ObjectKey::account(address);
+        let before = self.view.object(&key)?.map(|object| Box::<[u8]>::from(object.value));
+        let record = match &before {
+            Some(bytes) => AccountRecord::from_bytes(bytes)
+                .map_err(|_| ExecuteError::Inconsistent("an account record does not decode"))?,
+            None => AccountRecord::new(*address),
+        };
+        if record.address != *address {
+            return Err(ExecuteError::Inconsistent("an account record is under another account's key").into());
+        }
+        let id = AccountId(u32::try_from(self.accounts.len()).expect("bounded by the batch's actions"));
+        self.value_bytes += before.as_ref().map_or(0, |bytes| bytes.len());
+        self.accounts.push(Account {
+            key,
+            record,
+            exists: before.is_some(),
+            before,
+            changed: false,
+            slots: Vec::new(),
+            fees_due: Amount::ZERO,
+            storage_due: Amount::ZERO,
+        });
+        self.ids.insert(*address, id);
+        Ok(id)
+    }
+
+    /// Reads the account's slot of `asset`, if it has one.
+    pub(crate) fn fetch_slot(&mut self, id: AccountId, asset: AssetId) -> Result<(), Halt> {
+        let account = &mut self.accounts[id.0 as usize];
+        if account.slots.iter().any(|(known, _)| *known == asset) {
+            return Ok(());
+        }
+        let Some(index) = account.record.slot_of(asset) else { return Ok(()) };
+        let slot = self.view.slot(index)?.ok_or(ExecuteError::Inconsistent("a listed slot was never handed out"))?;
+        if slot.asset != asset || slot.kind != SlotKind::Account {
+            return Err(ExecuteError::Inconsistent("a listed slot is of another asset or kind").into());
+        }
+        account.slots.push((asset, SlotId(u32::try_from(self.slots.len()).expect("bounded by the batch's actions"))));
+        self.slots.push(WorkingSlot { index, before: Some(slot), now: slot });
+        Ok(())
+    }
+
+    // Reading.
+
+    pub(crate) fn record(&self, id: AccountId) -> &AccountRecord {
+        &self.accounts[id.0 as usize].record
+    }
+
+    /// The record, for a change that is never rolled back: nonces and registration.
+    pub(crate) fn record_mut(&mut self, id: AccountId) -> &mut AccountRecord {
+        let account = &mut self.accounts[id.0 as usize];
+        account.changed = true;
+        &mut account.record
+    }
+
+    pub(crate) fn exists(&self, id: AccountId) -> bool {
+        self.accounts[id.0 as usize].exists
+    }
+
+    pub(crate) fn has_slot(&self, id: AccountId, asset: AssetId) -> bool {
+        self.slot_id(id, asset).is_some()
+    }
+
+    /// What the account can spend: its balance less what the batch's end will take.
+    pub(crate) fn balance(&self, id: AccountId, asset: AssetId) -> Amount {
+        self.slot_id(id, asset).map_or(Amount::ZERO, |slot| self.slots[slot.0 as usize].now.balance)
+    }
+
+    pub(crate) fn entries(&self) -> usize {
+        self.journal.len()
+    }
+
+    /// How many entries [`Working::collect`] will add for senders.
+    pub(crate) fn entries_owed(&self) -> usize {
+        let owed = |account: &Account| {
+            usize::from(!account.fees_due.is_zero()) + usize::from(!account.storage_due.is_zero())
+        };
+        self.accounts.iter().map(owed).sum()
+    }
+
+    fn slot_id(&self, id: AccountId, asset: AssetId) -> Option<SlotId> {
+        let slots = &self.accounts[id.0 as usize].slots;
+        slots.iter().find(|(known, _)| *known == asset).map(|(_, slot)| *slot)
+    }
+
+    // Applying.
+
+    pub(crate) fn mark(&mut self) -> Mark {
+        self.undo.clear();
+        Mark { undo: 0, journal: self.journal.len() }
+    }
+
+    /// Takes back everything since `mark` but records changed by [`Working::record_mut`] and dues.
+    pub(crate) fn rollback(&mut self, mark: Mark) {
+        self.journal.truncate(mark.journal);
+        while self.undo.len() > mark.undo {
+            match self.undo.pop().expect("longer than the mark") {
+                Undo::Balance { slot, was } => self.slots[slot.0 as usize].now.balance = was,
+                Undo::SlotMade { account, asset } => {
+                    let account = &mut self.accounts[account.0 as usize];
+                    account.slots.retain(|(known, _)| *known != asset);
+                    account.record.slots.retain(|of| of.asset != asset);
+                    self.slots.pop();
+                    self.slots_made -= 1;
+                }
+                Undo::AccountMade { account } => {
+                    self.accounts[account.0 as usize].exists = false;
+                    self.accounts_made -= 1;
+                }
+            }
+        }
+    }
+
+    /// Moves `amount` and journals it, making the receiver's account and slot if need be.
+    ///
+    /// A refusal may leave the account or slot made; the caller rolls back.
+    pub(crate) fn transfer(&mut self, from: Side, to: Side, asset: AssetId, amount: Amount) -> Result<(), Reject> {
+        let to_slot = match to {
+            Side::Account(id) => Some(self.make_slot(id, asset)?),
+            Side::Outside => None,
+        };
+        let from_slot = match from {
+            Side::Account(id) => {
+                let overdrawn = || Reject::Overdrawn { balance: self.balance(id, asset).units(), needed: amount.units() };
+                Some(self.slot_id(id, asset).ok_or_else(overdrawn)?)
+            }
+            Side::Outside => None,
+        };
+        if let Some(slot) = from_slot {
+            let balance = self.slots[slot.0 as usize].now.balance;
+            let rest = balance.checked_sub(amount);
+            let rest = rest.ok_or(Reject::Overdrawn { balance: balance.units(), needed: amount.units() })?;
+            self.set_balance(slot, rest);
+        }
+        if let Some(slot) = to_slot {
+            let balance = self.slots[slot.0 as usize].now.balance;
+            let sum = balance.checked_add(amount);
+            let sum = sum.ok_or(Reject::BalanceOverflow { balance: balance.units(), amount: amount.units() })?;
+            self.set_balance(slot, sum);
+        }
+        let index = |slot: Option<SlotId>| slot.map_or(SlotIndex::OUTSIDE, |slot| self.slots[slot.0 as usize].index);
+        debug_assert!(from_slot != to_slot && !amount.is_zero(), "checked before");
+        self.journal.push(JournalEntry { from: index(from_slot), to: index(to_slot), amount });
+        Ok(())
+    }
+
+    /// Takes `amount` of GCC out of reach as part of what [`Working::rollback`] takes back.
+    pub(crate) fn charge(&mut self, id: AccountId, amount: Amount) -> Result<(), Reject> {
+        let balance = self.balance(id, AssetId::GCC);
+        let unpayable = Reject::StorageUnpayable { balance: balance.units(), needed: amount.units() };
+        match (self.slot_id(id, AssetId::GCC), balance.checked_sub(amount)) {
+            (Some(slot), Some(rest)) => {
+                self.set_balance(slot, rest);
+                Ok(())
+            }
+            (None, Some(_)) => Ok(()),
+            (_, None) => Err(unpayable),
+        }
+    }
+
+    /// Takes `amount` of GCC out of reach until the batch ends. The caller has seen that it is there.
+    pub(crate) fn reserve(&mut self, id: AccountId, amount: Amount) {
+        let slot = self.slot_id(id, AssetId::GCC);
+        if let Some(slot) = slot {
+            let balance = self.slots[slot.0 as usize].now.balance;
+            self.slots[slot.0 as usize].now.balance = balance.checked_sub(amount).expect("the caller has seen the balance");
+        } else {
+            assert!(amount.is_zero(), "the caller has seen the balance");
+        }
+    }
+
+    /// Gives back what [`Working::reserve`] took and was not needed.
+    pub(crate) fn release(&mut self, id: AccountId, amount: Amount) {
+        if let Some(slot) = self.slot_id(id, AssetId::GCC) {
+            let balance = self.slots[slot.0 as usize].now.balance;
+            self.slots[slot.0 as usize].now.balance = balance.checked_add(amount).expect("it was there before");
+        }
+    }
+
+    /// Notes what of a reserved amount the batch's end collects.
+    pub(crate) fn owe(&mut self, id: AccountId, fees: Amount, storage: Amount) {
+        let account = &mut self.accounts[id.0 as usize];
+        account.fees_due = account.fees_due.checked_add(fees).expect("a part of a balance");
+        account.storage_due = account.storage_due.checked_add(storage).expect("a part of a balance");
+    }
+
+    fn set_balance(&mut self, slot: SlotId, balance: Amount) {
+        let was = std::mem::replace(&mut self.slots[slot.0 as usize].now.balance, balance);
+        self.undo.push(Undo::Balance { slot, was });
+    }
+
+    fn make_slot(&mut self, id: AccountId, asset: AssetId) -> Result<SlotId, Reject> {
+        if let Some(slot) = self.slot_id(id, asset) {
+            return Ok(slot);
+        }
+        let genesis = self.plane.genesis();
+        if !self.exists(id) {
+            if self.roots.objects_used + self.accounts_made >= genesis.objects_max {
+                return Err(Reject::StateFull);
+            }
+            self.accounts[id.0 as usize].exists = true;
+            self.accounts_made += 1;
+            self.undo.push(Undo::AccountMade { account: id });
+        }
+        let index = self.roots.slots_used + self.slots_made;
+        if index >= genesis.slots_max {
+            return Err(Reject::StateFull);
+        }
+        let index = SlotIndex::new(index).expect("slots_max is within the tree");
+        let account = &mut self.accounts[id.0 as usize];
+        if account.record.slots.len() >= ACCOUNT_SLOTS_MAX {
+            return Err(Reject::DirectoryFull { limit: ACCOUNT_SLOTS_MAX });
+        }
+        let slot = SlotId(u32::try_from(self.slots.len()).expect("bounded by the batch's actions"));
+        account.record.insert_slot(asset, index);
+        account.slots.push((asset, slot));
+        account.changed = true;
+        let owner = account.record.address.owner_digest();
+        let now = Slot { kind: SlotKind::Account, owner, asset, balance: Amount::ZERO };
+        self.slots.push(WorkingSlot { index, before: None, now });
+        self.slots_made += 1;
+        self.undo.push(Undo::SlotMade { account: id, asset });
+        Ok(slot)
+    }
+
+    // The end of the batch.
+
+    /// Journals what every sender owes in sum, in slot order, then hands the fees to those who share them.
+    pub(crate) fn collect(&mut self, system: &SystemIds) -> Result<(), ExecuteError> {
+        let mut debtors: Vec<(SlotIndex, SlotId, AccountId)> = Vec::new();
+        for id in (0..self.accounts.len()).map(|at| AccountId(u32::try_from(at).expect("bounded when fetched"))) {
+            let account = &self.accounts[id.0 as usize];
+            if !account.fees_due.is_zero() || !account.storage_due.is_zero() {
+                let slot = self.slot_id(id, AssetId::GCC).ok_or(ExecuteError::Inconsistent("a debtor has no credits"))?;
+                debtors.push((self.slots[slot.0 as usize].index, slot, id));
+            }
+        }
+        debtors.sort_unstable();
+        for (_, slot, id) in debtors {
+            let account = &mut self.accounts[id.0 as usize];
+            let (fees, storage) = (std::mem::take(&mut account.fees_due), std::mem::take(&mut account.storage_due));
+            for (due, collector) in [(fees, system.fees), (storage, system.storage)] {
+                if !due.is_zero() {
+                    // What was out of reach is a plain balance again for the one entry that moves it.
+                    let balance = &mut self.slots[slot.0 as usize].now.balance;
+                    *balance = balance.checked_add(due).ok_or(ExecuteError::Inconsistent("more than the supply"))?;
+                    self.must(Side::Account(id), Side::Account(collector), due)?;
+                }
+            }
+        }
+        self.share_fees(system)
+    }
+
+    fn share_fees(&mut self, system: &SystemIds) -> Result<(), ExecuteError> {
+        let collected = self.balance(system.fees, AssetId::GCC);
+        let parts = self.plane.genesis().fee_shares.iter().map(|share| {
+            let part = u128::from(collected.units()) * u128::from(share.basis_points) / 10_000;
+            u64::try_from(part).ok().and_then(Amount::new).expect("a part of an amount")
+        });
+        let mut parts: Vec<Amount> = parts.collect();
+        let handed_out = parts.iter().try_fold(Amount::ZERO, |sum, part| sum.checked_add(*part));
+        let rest = handed_out.and_then(|sum| collected.checked_sub(sum));
+        let rest = rest.ok_or(ExecuteError::Inconsistent("fee shares exceed the fees"))?;
+        if let Some(first) = parts.first_mut() {
+            *first = first.checked_add(rest).ok_or(ExecuteError::Inconsistent("fee shares exceed the fees"))?;
+        }
+        for (part, id) in parts.into_iter().zip(&system.shares) {
+            if !part.is_zero() {
+                self.must(Side::Account(system.fees), Side::Account(*id), part)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A transfer of GCC that the rules leave no way to refuse.
+    fn must(&mut self, from: Side, to: Side, amount: Amount) -> Result<(), ExecuteError> {
+        let moved = self.transfer(from, to, AssetId::GCC, amount);
+        self.undo.clear();
+        moved.map_err(|_| ExecuteError::Inconsistent("the end of a batch cannot collect what is owed"))
+    }
+
+    /// The most bytes a witness of what was read can take.
+    pub(crate) fn witness_bytes_bound(&self) -> usize {
+        let slots = self.slots.len();
+        // An account that did not exist is proved absent by its neighbour, and takes a new leaf if it is made.
+        let absent = self.accounts.iter().filter(|account| account.before.is_none()).count();
+        let objects = self.accounts.len() + absent;
+        witness_bytes_bound(self.roots.slots_used, self.roots.objects_used, slots, objects, self.value_bytes)
+    }
+
+    /// What changed, and the journal. Asserts that per asset the balances moved by what was issued less what was retired.
+    pub(crate) fn finish(self, flows: &[Flow]) -> Result<(Changeset, Vec<JournalEntry>), ExecuteError> {
+        let slots: Vec<SlotChange> = {
+            let changed = self.slots.iter().filter(|slot| slot.before != Some(slot.now));
+            changed.map(|slot| SlotChange { index: slot.index, old: slot.before, new: slot.now }).collect()
+        };
+        assert_conserved(&slots, flows)?;
+        let mut slots = slots;
+        slots.sort_unstable_by_key(|change| change.index);
+        let changed = self.accounts.into_iter().filter(|account| account.exists && account.changed);
+        let mut objects: Vec<ObjectChange> = changed
+            .map(|account| ObjectChange {
+                key: account.key,
+                old: account.before,
+                new: Some(account.record.to_bytes().into_boxed_slice()),
+            })
+            .filter(|change| change.old != change.new)
+            .collect();
+        objects.sort_unstable_by_key(|change| change.key);
+        let changes = Changeset::new(slots, objects).map_err(ExecuteError::Changeset)?;
+        Ok((changes, self.journal))
+    }
+}
+
+fn assert_conserved(slots: &[SlotChange], flows: &[Flow]) -> Result<(), ExecuteError> {
+    let mut sums: Vec<(AssetId, i128)> = Vec::new();
+    let mut add = |asset: AssetId, by: i128| match sums.iter_mut().find(|(known, _)| *known == asset) {
+        Some((_, sum)) => *sum += by,
+        None => sums.push((asset, by)),
+    };
+    for change in slots {
+        let old = change.old.map_or(0, |slot| i128::from(slot.balance.units()));
+        add(change.new.asset, i128::from(change.new.balance.units()) - old);
+    }
+    for flow in flows {
+        add(flow.asset, i128::from(flow.retired.units()) - i128::from(flow.issued.units()));
+    }
+    let holds = sums.iter().all(|(_, sum)| *sum == 0);
+    if holds { Ok(()) } else { Err(ExecuteError::Inconsistent("value was made or lost")) }
+}
+
+/// The accounts that every batch may touch.
+pub(crate) struct SystemIds {
+    pub(crate) fees: AccountId,
+    pub(crate) storage: AccountId,
+    pub(crate) returns: AccountId,
+    pub(crate) shares: Vec<AccountId>,
+}

@@ -1,0 +1,13 @@
+//! The engine as its users see it: stories, a model ledger, every refusal, every lie an operator can tell.
+
+mod against_the_model;
+mod books;
+mod fraud;
+mod invalid_batches;
+mod model;
+mod posted_form;
+mod random;
+mod refusals;
+mod stories;
+mod story;
+mod witnesses;

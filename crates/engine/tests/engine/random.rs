@@ -1,0 +1,154 @@
+//! Seeded chance: people, payments and mistakes.
+
+use crate::story::{Story, address, amount, gcc, gid, leave, l1_address, mana, pay_to};
+use ghostplane_types::limits::VALIDITY_MS_MAX;
+use ghostplane_types::{Action, Address, AssetId, KeyRef, Money, Nonce, TransactionBody};
+
+/// The splitmix64 generator (Steele, Lea, Flood 2014).
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut word = self.0;
+        word = (word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        word = (word ^ word >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        word ^ word >> 31
+    }
+
+    /// A number from 0 to `limit`, which is not reached.
+    pub fn below(&mut self, limit: usize) -> usize {
+        usize::try_from(self.next() % limit as u64).expect("below a usize")
+    }
+
+    pub fn one_in(&mut self, chances: usize) -> bool {
+        self.below(chances) == 0
+    }
+
+    pub fn pick<T: Copy>(&mut self, items: &[T]) -> T {
+        items[self.below(items.len())]
+    }
+
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for at in (1..items.len()).rev() {
+            items.swap(at, self.below(at + 1));
+        }
+    }
+
+    pub fn bytes(&mut self, len: usize) -> Vec<u8> {
+        (0..len).map(|_| self.next().to_le_bytes()[0]).collect()
+    }
+}
+
+/// People who may be on the plane already.
+pub const CROWD: [&str; 12] =
+    ["alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy", "operator", "treasury"];
+
+/// Somebody: a person, a system account, or an address that nobody has heard of.
+pub fn anybody(random: &mut Random, story: &Story) -> Address {
+    match random.below(20) {
+        0 => random.pick(&[story.plane.fees(), story.plane.storage(), story.plane.returns()]),
+        1..=3 => Address::from_bytes(random.bytes(32).try_into().expect("32 bytes")),
+        _ => address(random.pick(&CROWD)),
+    }
+}
+
+/// A sum that `owner` may or may not have.
+pub fn some_money(random: &mut Random, story: &Story, owner: Address) -> Money {
+    let asset = match random.below(20) {
+        0 => AssetId::new(7).expect("a bridged id that genesis does not list"),
+        1 => AssetId::new(70_000).expect("an id of the plane's own"),
+        2..=7 => AssetId::ZMAN,
+        _ => AssetId::GCC,
+    };
+    let held = story.balance_of(owner, asset);
+    let units = match random.below(16) {
+        0 => 0,
+        1 => held,
+        2 => held.saturating_add(1),
+        3 => held / 2,
+        4 => (1 << 63) - 1,
+        5..=7 => 1_000 * (1 + random.next() % 1_000),
+        _ => 1 + random.next() % 1_000_000,
+    };
+    Money { asset, amount: amount(units.min((1 << 63) - 1)) }
+}
+
+/// One to a dozen actions that `sender` may or may not get through.
+pub fn some_actions(random: &mut Random, story: &Story, sender: Address) -> Vec<Action> {
+    let count = if random.one_in(4) { 2 + random.below(11) } else { 1 };
+    let action = |_| {
+        let money = some_money(random, story, sender);
+        if random.one_in(6) {
+            return Action::Withdraw { to: l1_address("exit"), asset: money.asset, amount: money.amount };
+        }
+        let to = if random.one_in(25) { sender } else { anybody(random, story) };
+        pay_to(to, money)
+    };
+    (0..count).map(action).collect()
+}
+
+/// What `sender` signs next in a lane that expects `seq`: usually admissible, sometimes not.
+pub fn some_body(random: &mut Random, story: &Story, sender: &str, nonce: Nonce) -> TransactionBody {
+    let mut body = story.body(sender, nonce.lane, &some_actions(random, story, address(sender)));
+    body.nonce = nonce;
+    let registered = story.record(sender).is_some_and(|record| record.identity.is_some());
+    body.key_ref = if registered { KeyRef::Registered(0) } else { KeyRef::Carried(gid(sender)) };
+    if random.one_in(4) {
+        let len = 1 + random.below(64);
+        body.memo = random.bytes(len);
+    }
+    if random.one_in(10) {
+        body.gas_limit = 3_200 + random.next() % 3_000;
+    }
+    if random.one_in(3) {
+        body.valid_after = story.time - random.next() % 10_000;
+    }
+    if random.one_in(8) {
+        make_a_mistake(random, story, &mut body);
+    }
+    body
+}
+
+fn make_a_mistake(random: &mut Random, story: &Story, body: &mut TransactionBody) {
+    match random.below(9) {
+        0 => body.nonce.seq += 1 + random.next() % 3,
+        1 => body.nonce.seq = body.nonce.seq.saturating_sub(1),
+        2 => body.nonce.lane = random.pick(&[1, 7, 254, Nonce::LANE_FORCED, Nonce::LANE_ROOT]),
+        3 => body.valid_after = story.time + 1 + random.next() % 1_000,
+        4 => body.valid_until = story.time - 1 - random.next() % 1_000,
+        5 => body.valid_until = story.time + VALIDITY_MS_MAX + 1 + random.next() % 1_000,
+        6 => body.gas_price_max = 0,
+        7 => body.gas_limit = random.pick(&[0, 2_000, 100_000_001, u64::MAX, 100_000_000]),
+        _ => body.key_ref = KeyRef::Registered(0),
+    }
+}
+
+/// A plain batch of honest people: deposits, payments, withdrawals, most of which go through.
+pub fn honest_batch(random: &mut Random, story: &mut Story) {
+    for _ in 0..2 + random.below(3) {
+        let name = random.pick(&CROWD);
+        story.deposit(name, if random.one_in(3) { mana(5_000_000) } else { gcc(1) });
+    }
+    for _ in 0..3 + random.below(6) {
+        let sender = random.pick(&CROWD);
+        if story.balance(sender) < 100_000_000 {
+            continue;
+        }
+        let money = |random: &mut Random| {
+            let units = 1_000 * (1 + random.next() % 1_000);
+            if random.one_in(4) { mana(units) } else { crate::story::units(units) }
+        };
+        let count = 1 + random.below(3);
+        let action = |_| match random.below(5) {
+            0 => leave("exit", money(random)),
+            1 => pay_to(Address::from_bytes(random.bytes(32).try_into().expect("32 bytes")), money(random)),
+            _ => {
+                let others: Vec<&str> = CROWD.into_iter().filter(|name| *name != sender).collect();
+                pay_to(address(random.pick(&others)), money(random))
+            }
+        };
+        let actions: Vec<Action> = (0..count).map(action).collect();
+        if random.one_in(6) { story.force(sender, &actions) } else { story.act(sender, &actions) };
+    }
+}
