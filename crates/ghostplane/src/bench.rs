@@ -1,0 +1,155 @@
+//! Figures, each beside its limit: what `ghostplane bench` measures and how it shows it.
+//!
+//! A figure is the median of several samples. The rates that its limit is made of are sampled in between, in the same
+//! run and on the same core, so that a busy machine slows both alike. `docs/bench.md` says what each row means.
+
+mod engine;
+mod fixture;
+mod hash;
+mod measure;
+mod replay;
+mod state;
+
+use crate::screen::{Align, Screen, Table};
+use clap::ValueEnum;
+use serde::Serialize;
+
+/// What to measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Suite {
+    /// The two state trees: updates, rebuild, memory, lookups, proofs.
+    State,
+    /// Hashes and signatures.
+    Hash,
+    /// Executing batches.
+    Engine,
+    /// Judging batches from a witness, and the size of what is posted.
+    Replay,
+    /// All of them.
+    All,
+}
+
+/// One figure. Names and units are stable.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// `suite/figure`.
+    pub name: &'static str,
+    /// The median.
+    pub value: f64,
+    /// What `value` counts.
+    pub unit: &'static str,
+    /// What nothing can beat in this run, in the same unit.
+    pub limit: Option<f64>,
+    /// Where the limit comes from.
+    pub limit_name: Option<&'static str>,
+    /// How much of the limit is reached: 1 is the limit, whether more or less of the unit is better.
+    pub ratio: Option<f64>,
+}
+
+impl Row {
+    /// A figure that is itself what others are measured against.
+    fn plain(name: &'static str, value: f64, unit: &'static str) -> Self {
+        Self { name, value, unit, limit: None, limit_name: None, ratio: None }
+    }
+
+    /// A rate: more is better, and `limit` is the most.
+    fn rate(name: &'static str, value: f64, unit: &'static str, limit: f64, limit_name: &'static str) -> Self {
+        Self { name, value, unit, limit: Some(limit), limit_name: Some(limit_name), ratio: Some(value / limit) }
+    }
+
+    /// A cost: less is better, and `limit` is the least.
+    fn cost(name: &'static str, value: f64, unit: &'static str, limit: f64, limit_name: &'static str) -> Self {
+        Self { name, value, unit, limit: Some(limit), limit_name: Some(limit_name), ratio: Some(limit / value) }
+    }
+}
+
+/// What the project has set itself for a row.
+enum Goal {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+/// The rows that have a goal.
+const GOALS: [(&str, Goal); 11] = [
+    ("state/ledger-update", Goal::AtLeast(1e6)),
+    ("state/object-update", Goal::AtLeast(3e6)),
+    ("state/rebuild-2e20", Goal::AtMost(300.0)),
+    ("state/bytes-per-account", Goal::AtMost(320.0)),
+    ("engine/transfer", Goal::AtLeast(1e6)),
+    ("replay/batch-ratio", Goal::AtMost(2.0)),
+    ("replay/cold", Goal::AtMost(1000.0)),
+    ("replay/cold-distinct", Goal::AtMost(1000.0)),
+    ("replay/cold-bundles", Goal::AtMost(1000.0)),
+    ("posted/bytes-single", Goal::AtMost(90.0)),
+    ("posted/bytes-per-action", Goal::AtMost(14.0)),
+];
+
+/// Measures a suite, or all of them, and shows the figures.
+///
+/// # Errors
+/// If the engine refuses what is made up for it, which would be a bug.
+pub fn run(suite: Suite, screen: &Screen) -> anyhow::Result<()> {
+    let mut all = Vec::new();
+    let suites = match suite {
+        Suite::All => vec![Suite::State, Suite::Hash, Suite::Engine, Suite::Replay],
+        one => vec![one],
+    };
+    for suite in suites {
+        let rows = match suite {
+            Suite::State => state::measure(screen)?,
+            Suite::Hash => hash::measure(screen),
+            Suite::Engine => engine::measure(screen)?,
+            Suite::Replay | Suite::All => replay::measure(screen)?,
+        };
+        show(screen, &rows);
+        all.extend(rows);
+    }
+    screen.emit(&serde_json::to_value(all)?);
+    Ok(())
+}
+
+fn show(screen: &Screen, rows: &[Row]) {
+    let columns = [
+        ("figure", Align::Left),
+        ("value", Align::Right),
+        ("unit", Align::Left),
+        ("limit", Align::Right),
+        ("what sets the limit", Align::Left),
+        ("goal", Align::Left),
+    ];
+    let mut table = Table::new(&columns);
+    for row in rows {
+        let limit = row.limit.map(number).unwrap_or_default();
+        let goal = GOALS.iter().find(|(name, _)| *name == row.name).map(|(_, goal)| told(goal, row.value));
+        let limit_name = row.limit_name.unwrap_or_default();
+        table.row([row.name, &number(row.value), row.unit, &limit, limit_name, &goal.unwrap_or_default()]);
+    }
+    screen.heading("Figures");
+    screen.table(&table);
+    screen.heading("How much of its limit each one reaches");
+    let ratios = rows.iter().filter_map(|row| row.ratio.map(|ratio| (row.name, ratio, format!("{:.0} %", 100.0 * ratio))));
+    screen.bars(&ratios.collect::<Vec<_>>());
+}
+
+fn told(goal: &Goal, value: f64) -> String {
+    let (word, bound, met) = match goal {
+        Goal::AtLeast(bound) => ("at least", *bound, value >= *bound),
+        Goal::AtMost(bound) => ("at most", *bound, value <= *bound),
+    };
+    format!("{} {word} {}", if met { "✓" } else { "✗" }, number(bound))
+}
+
+/// Four significant digits, thousands separated: enough for a figure that a busy machine moves by a few percent.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Figures are positive and far below 2^53.
+fn number(value: f64) -> String {
+    match value {
+        large if large >= 9_999.5 => {
+            let step = 10_f64.powi(large.log10().floor() as i32 - 3);
+            crate::screen::grouped(((large / step).round() * step) as u64)
+        }
+        v if v >= 999.95 => crate::screen::grouped(v.round() as u64),
+        v if v >= 99.95 => format!("{v:.1}"),
+        v if v >= 9.995 => format!("{v:.2}"),
+        v => format!("{v:.3}"),
+    }
+}

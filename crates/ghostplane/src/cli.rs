@@ -1,0 +1,128 @@
+//! The command line: what can be asked, and who answers.
+
+mod key;
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
+use serde_json::json;
+
+use crate::screen::{Screen, clean};
+use crate::{bench, demo, inspect};
+
+/// Which vector instructions this build may use, because it decides which figures to expect.
+const VERSION: &str = if cfg!(target_feature = "avx512f") {
+    concat!(env!("CARGO_PKG_VERSION"), " (AVX-512 build)")
+} else if cfg!(target_feature = "avx2") {
+    concat!(env!("CARGO_PKG_VERSION"), " (AVX2 build)")
+} else {
+    concat!(env!("CARGO_PKG_VERSION"), " (baseline build)")
+};
+
+/// Ghostplane: a zero-trust Layer 2 for Ghostchain, in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "ghostplane", version = VERSION, arg_required_else_help = true, max_term_width = 110)]
+pub struct Cli {
+    /// Print one JSON document on standard output instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What can be asked.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a whole plane in this process: deposits, payments, a theft that gets caught, withdrawals
+    Demo(DemoArgs),
+    /// Measure this build on this machine, each figure beside its limit
+    Bench {
+        /// What to measure
+        #[arg(value_enum, default_value_t = bench::Suite::All)]
+        suite: bench::Suite,
+    },
+    /// Make and show signing keys
+    Key(key::KeyArgs),
+    /// Decode a file in any of Ghostplane's formats, or an address, DID or amount
+    Inspect(inspect::InspectArgs),
+    /// Print a completion script for a shell
+    #[command(after_help = "For bash:  ghostplane completions bash > ~/.local/share/bash-completion/completions/ghostplane")]
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+}
+
+/// What the demo can be told.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Payments to make: a CSV file with the columns payer, payee, amount, asset, reference [default: made-up ones]
+    #[arg(long, value_name = "FILE.csv")]
+    payments: Option<PathBuf>,
+    /// Stop before anything is paid if a row of the file is bad; otherwise bad rows are named and left out
+    #[arg(long)]
+    strict: bool,
+    /// What made-up payments and keys are drawn from
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Threads to use; 0 for as many as the machine has
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    threads: usize,
+}
+
+/// Does what was asked.
+///
+/// # Errors
+/// Whatever stood in the way, in words that say what to do next.
+pub fn run(command: Command, screen: &Screen) -> anyhow::Result<()> {
+    match command {
+        Command::Demo(DemoArgs { payments, strict, seed, threads }) => {
+            demo::run(&demo::Options { payments, strict, seed, threads }, screen)
+        }
+        Command::Bench { suite } => bench::run(suite, screen),
+        Command::Key(args) => key::run(args, screen),
+        Command::Inspect(args) => inspect::run(&args, screen),
+        Command::Completions { shell } => {
+            completions(shell, screen);
+            Ok(())
+        }
+    }
+}
+
+fn completions(shell: Shell, screen: &Screen) {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "ghostplane", &mut script);
+    let script = String::from_utf8(script).expect("completion scripts are text");
+    if screen.is_json() {
+        screen.emit(&json!({ "shell": shell.to_string(), "script": script }));
+    } else {
+        screen.raw(&script);
+    }
+}
+
+/// Shows on stderr why a command failed: a line for people, a document for programs.
+pub fn show_error(error: &anyhow::Error, json: bool) {
+    let message = format!("{error:#}");
+    let mut out = io::stderr().lock();
+    let style = anstyle::AnsiColor::Red.on_default().bold();
+    let plain = !io::stderr().is_terminal() || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    // Nobody is left to tell if standard error is gone as well.
+    let _ = match (json, plain) {
+        (true, _) => writeln!(out, "{}", json!({ "error": message })),
+        (false, true) => writeln!(out, "error: {}", clean(&message)),
+        (false, false) => writeln!(out, "{style}error:{style:#} {}", clean(&message)),
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        Cli::command().debug_assert();
+    }
+}

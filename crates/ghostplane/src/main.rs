@@ -1,0 +1,25 @@
+//! The `ghostplane` command.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use ghostplane::cli::{self, Cli};
+use ghostplane::screen::Screen;
+
+/// Exit codes: 0 done, 1 failed, 2 not understood (by the parser itself).
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let screen = Screen::new(cli.json);
+    let result = cli::run(cli.command, &screen);
+    let failed = match &result {
+        Ok(()) => screen.close().map_err(|error| anyhow::anyhow!("cannot write to standard output: {error}")),
+        Err(_) => result,
+    };
+    match failed {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            cli::show_error(&error, cli.json);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,429 @@
+//! Conformance vectors: every format, hash, root, code and price, frozen in `vectors/`.
+//!
+//! The files are written for readers in any language: hex, decimal numbers, and the words of `docs/formats.md`. A change
+//! of any of them is a reviewed decision with a line in the CHANGELOG; `GHOSTPLANE_BLESS=1 cargo test --test vectors`
+//! writes what the code gives now.
+
+use ghostplane::local::{LocalL1, Operator, Watcher, case_messages, claim_message};
+use ghostplane_engine::{Plane, posted};
+use ghostplane_ghostcipher::node::{self, TreeKey};
+use ghostplane_ghostcipher::poseidon2::{self, FieldTag};
+use ghostplane_ghostcipher::workers::Serial;
+use ghostplane_ghostcipher::{
+    Digest, Domain, FieldDigest, SigningKey, VerificationKey, digest, domain, hex, merkle, signing_bytes,
+};
+use ghostplane_keystone::{Keystone, journal};
+use ghostplane_settlement::{Message, Purpose, REFUSAL_CODES};
+use ghostplane_types::batch::{chunk_digest, flows_digest, posted_digest};
+use ghostplane_types::receipt::log_leaves;
+use ghostplane_types::reject::REJECT_CODES;
+use ghostplane_types::transaction::ACTION_KINDS;
+use ghostplane_types::{
+    Action, Address, Amount, AssetId, Decode, Encode, EntityType, Flow, Flush, Genesis, Gid, InboxEntry, InboxPayload,
+    JournalEntry, KeyRef, L1Address, Money, Nonce, ObjectClass, ObjectKey, Outcome, Pay, PublicKey, SignedFlush,
+    SlotIndex, Source, Transaction, TransactionBody, Withdrawal, gas, limits,
+};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+const CHAIN: u64 = 1337;
+const GENESIS_MS: u64 = 1_767_225_600_000;
+
+/// Compares with the frozen file, or writes it when blessing.
+fn frozen(name: &str, value: &Value) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../vectors").join(name);
+    let text = format!("{value:#}\n");
+    if std::env::var_os("GHOSTPLANE_BLESS").is_some() {
+        std::fs::write(&path, &text).expect("vectors/ can be written");
+    }
+    let kept = std::fs::read_to_string(&path).expect("the vector file is there; GHOSTPLANE_BLESS=1 writes it");
+    if kept != text {
+        let kept = kept.lines().collect::<Vec<_>>();
+        let line = text.lines().enumerate().find(|(at, line)| kept.get(*at) != Some(line));
+        panic!("{name} differs from what the code gives, first at line {line:?}");
+    }
+}
+
+fn bytes(value: &impl Encode) -> String {
+    hex::encode(&value.to_bytes())
+}
+
+/// Encodes, checks that the bytes come back, and tells both.
+fn encoding<T: Encode + Decode + PartialEq + std::fmt::Debug>(value: &T) -> String {
+    let encoded = value.to_bytes();
+    assert_eq!(T::from_bytes(&encoded).as_ref(), Ok(value));
+    hex::encode(&encoded)
+}
+
+fn key(name: &str) -> SigningKey {
+    SigningKey::from_seed(digest::hash(Domain::Test, 0, &[name.as_bytes()]).0)
+}
+
+fn gid(name: &str) -> Gid {
+    let public_key = PublicKey::Ed25519(key(name).verification_key());
+    Gid { public_key, chain_id: CHAIN, entity_type: EntityType::Wallet, version: 0 }
+}
+
+fn amount(units: u64) -> Amount {
+    Amount::new(units).expect("a small amount")
+}
+
+fn field(seed: u8) -> FieldDigest {
+    poseidon2::reduce_wide(&[seed; 64])
+}
+
+fn transaction(plane: &Plane, from: &str, seq: u64, actions: Vec<Action>, memo: &str) -> Transaction {
+    let gid = gid(from);
+    let body = TransactionBody {
+        chain_id: CHAIN,
+        plane_id: plane.plane_id(),
+        sender: gid.address(),
+        nonce: Nonce { lane: Nonce::LANE_ROOT, seq },
+        valid_after: 0,
+        valid_until: GENESIS_MS + 3_600_000,
+        gas_limit: 10_000 + 2_000 * actions.len() as u64,
+        gas_price_max: 1,
+        pay: Pay::Gcc,
+        key_ref: if seq == 0 { KeyRef::Carried(gid) } else { KeyRef::Registered(0) },
+        actions,
+        memo: memo.as_bytes().to_vec(),
+    };
+    let auth = key(from).sign(Domain::TransactionAuth, CHAIN, &body.id());
+    Transaction { body, auth }
+}
+
+fn pay(to: &str, asset: AssetId, units: u64) -> Action {
+    Action::Transfer { to: gid(to).address(), asset, amount: amount(units) }
+}
+
+fn plane() -> Plane {
+    let operator = key("operator").verification_key();
+    Plane::new(Genesis::dev(GENESIS_MS, operator, gid("operator's wallet").address())).expect("the dev genesis holds")
+}
+
+#[test]
+fn hashes() {
+    let tags = Domain::ALL.iter().map(|tag| json!({ "name": tag.name(), "tag": *tag as u16 }));
+    let field_tags = FieldTag::ALL.iter().map(|tag| json!({ "name": format!("{tag:?}"), "tag": *tag as u32 }));
+    let compressed = [(0, 0), (0, 1), (1, 0), (7, 9)].map(|(left, right)| {
+        let (left, right) = (field(left), field(right));
+        let out = poseidon2::compress(&left, &right);
+        json!({ "left": left.to_string(), "right": right.to_string(), "compress": out.to_string() })
+    });
+    let tree = |count: u8| (1..=count).map(|leaf| Digest([leaf; 32])).collect::<Vec<_>>();
+    let roots = [0, 1, 2, 3, 4, 5, 8, 9].map(|count| json!({ "count": count, "root": merkle::root(&tree(count)).to_string() }));
+    let entry = |at: u32| JournalEntry {
+        from: SlotIndex::new(at).expect("small"),
+        to: SlotIndex::new(at + 1).expect("small"),
+        amount: amount(u64::from(at) * 0x1_0001_0001 + 1),
+    };
+    let journals = [0, 1, 63, 64, 65, 200].map(|count| {
+        let entries: Vec<JournalEntry> = (0..count).map(entry).collect();
+        json!({ "entries": count, "digest": journal::digest(&entries).to_string() })
+    });
+    let message = digest::hash(Domain::Test, CHAIN, &[b"message"]);
+    let signature = key("alice").sign(Domain::TransactionAuth, CHAIN, &message);
+    frozen(
+        "hashes.json",
+        &json!({
+            "format_version": domain::FORMAT_VERSION,
+            "domains": tags.collect::<Vec<_>>(),
+            "field_tags": field_tags.collect::<Vec<_>>(),
+            "digest": {
+                "domain": "Test", "chain_id": CHAIN, "data": hex::encode(b"message"),
+                "digest": message.to_string(),
+                "wide": hex::encode(&digest::hash_wide(Domain::Test, CHAIN, b"message")),
+            },
+            "node": {
+                "object_node_of_01_02": node::pair(&TreeKey::new(Domain::ObjectNode), &Digest([1; 32]), &Digest([2; 32])).to_string(),
+                "merkle_node_of_01_02": node::pair(&TreeKey::new(Domain::MerkleNode), &Digest([1; 32]), &Digest([2; 32])).to_string(),
+            },
+            "poseidon2_compress": compressed,
+            "reduce_wide_of_ff": poseidon2::reduce_wide(&[0xff; 64]).to_string(),
+            "merkle_roots_of_leaves_01_02": roots,
+            "journals": journals,
+            "chunk_digest": chunk_digest(CHAIN, b"chunk").to_string(),
+            "posted_digest": posted_digest(CHAIN, b"chunk").to_string(),
+            "signature": {
+                "seed": digest::hash(Domain::Test, 0, &[b"alice"]).to_string(),
+                "key": key("alice").verification_key().to_string(),
+                "message": hex::encode(&signing_bytes(Domain::TransactionAuth, CHAIN, &message)),
+                "signature": hex::encode(&signature.0),
+            },
+        }),
+    );
+}
+
+#[test]
+fn addresses() {
+    let entities = EntityType::ALL.map(|entity_type| {
+        let gid = Gid { entity_type, ..gid("alice") };
+        let address = gid.address();
+        json!({
+            "gid": encoding(&gid),
+            "address": hex::encode(address.as_bytes()),
+            "text": address.to_text(entity_type),
+            "did": address.to_did(entity_type),
+            "owner_digest": address.owner_digest().to_string(),
+            "account_key": hex::encode(ObjectKey::account(&address).as_bytes()),
+        })
+    });
+    let system = ["fees", "storage", "returns"].map(|name| {
+        json!({ "name": name, "address": Address::system(CHAIN, name).to_string() })
+    });
+    let money = ["1.5gcc", "0.000000001gcc", "9223372036.854775807gcc", "20zman", "7#65536"].map(|text| {
+        let money: Money = text.parse().expect(text);
+        json!({ "text": text, "units": money.amount.units().to_string(), "asset": money.asset.number() })
+    });
+    let storage_key = ObjectKey::new(ObjectClass::Storage, 258, b"raw key");
+    frozen(
+        "addresses.json",
+        &json!({
+            "entities": entities,
+            "system": system,
+            "money": money,
+            "object_key": { "class": 10, "owner": 258, "raw": hex::encode(b"raw key"), "key": hex::encode(storage_key.as_bytes()) },
+        }),
+    );
+}
+
+#[test]
+fn encodings() {
+    let plane = plane();
+    let bundle = vec![
+        pay("bob", AssetId::GCC, 1_500_000_000),
+        Action::Withdraw { to: L1Address([4; 32]), asset: AssetId::ZMAN, amount: amount(2) },
+    ];
+    let transaction = transaction(&plane, "alice", 0, bundle, "for the tea");
+    let outcome = Outcome {
+        code: 200,
+        action: 1,
+        gas: 3_300,
+        fee: 503_300,
+        first_entry: 7,
+        entries: 2,
+        first_withdrawal: 9,
+        withdrawals: 1,
+    };
+    let flush = Flush {
+        plane_id: plane.plane_id(),
+        generation: 1,
+        flush: 2,
+        first_position: 3,
+        root: Digest([4; 32]),
+        prev_flush_digest: Digest([5; 32]),
+        batch_at_most: 6,
+    };
+    let signature = key("operator").sign(Domain::FlushSignature, CHAIN, &flush.digest(CHAIN));
+    let signed = SignedFlush { flush, signature };
+    assert!(signed.verify(CHAIN, &key("operator").verification_key()).is_ok());
+    let deposit = InboxEntry {
+        index: 5,
+        l1_height: 6,
+        l1_time: GENESIS_MS,
+        payload: InboxPayload::Deposit {
+            from: L1Address([1; 32]),
+            to: gid("alice").address(),
+            asset: AssetId::GCC,
+            amount: amount(10),
+        },
+    };
+    let payload = InboxPayload::Forced { transaction: vec![1, 2, 3] };
+    let forced = InboxEntry { payload, index: 6, ..deposit.clone() };
+    let withdrawal =
+        Withdrawal { index: 3, owner: gid("bob").address(), to: L1Address([2; 32]), asset: AssetId::GCC, amount: amount(9) };
+    let flows = [
+        Flow { asset: AssetId::GCC, issued: amount(5), retired: amount(0) },
+        Flow { asset: AssetId::ZMAN, issued: amount(0), retired: amount(6) },
+    ];
+    let records = [(Source::Log(8), transaction.body.id(), outcome), (Source::Inbox(5), deposit.digest(CHAIN), outcome)];
+    let leaves = log_leaves(&records);
+    frozen(
+        "encodings.json",
+        &json!({
+            "genesis": { "bytes": encoding(plane.genesis()), "plane_id": plane.plane_id().to_string() },
+            "transaction": {
+                "bytes": encoding(&transaction), "body": encoding(&transaction.body),
+                "id": transaction.body.id().to_string(),
+                "signing_bytes": hex::encode(&signing_bytes(Domain::TransactionAuth, CHAIN, &transaction.body.id())),
+                "intrinsic_gas": gas::intrinsic(transaction.to_bytes().len(), 2),
+            },
+            "outcome": { "bytes": encoding(&outcome), "block": hex::encode(&outcome.block()) },
+            "log_leaves": leaves.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "log_root": merkle::root(&leaves).to_string(),
+            "signed_flush": { "bytes": encoding(&signed), "digest": flush.digest(CHAIN).to_string() },
+            "deposit": {
+                "bytes": encoding(&deposit), "digest": deposit.digest(CHAIN).to_string(),
+                "chain_after_zero": deposit.chain(CHAIN, &Digest::ZERO).to_string(),
+            },
+            "forced": { "bytes": encoding(&forced), "digest": forced.digest(CHAIN).to_string() },
+            "withdrawal": { "bytes": encoding(&withdrawal), "leaf": withdrawal.leaf(CHAIN).to_string() },
+            "flows": { "bytes": flows.iter().map(bytes).collect::<Vec<_>>(), "digest": flows_digest(CHAIN, &flows).to_string() },
+        }),
+    );
+}
+
+#[test]
+fn codes() {
+    let list = |codes: &[(u16, &str)]| codes.iter().map(|(code, name)| json!({ "code": code, "name": name })).collect::<Vec<_>>();
+    let kinds = ACTION_KINDS.iter().map(|(number, name)| json!({ "number": number, "name": name }));
+    frozen(
+        "codes.json",
+        &json!({
+            "reject": list(REJECT_CODES),
+            "refusal": list(REFUSAL_CODES),
+            "difference": list(ghostplane_engine::replay::DIFFERENCE_CODES),
+            "action_kinds": kinds.collect::<Vec<_>>(),
+        }),
+    );
+}
+
+#[test]
+fn prices_and_limits() {
+    frozen(
+        "limits.json",
+        &json!({
+            "gas": {
+                "transaction": gas::GAS_TRANSACTION, "byte": gas::GAS_BYTE, "signature_ed25519": gas::GAS_SIGNATURE_ED25519,
+                "action": gas::GAS_ACTION, "new_slot": gas::GAS_NEW_SLOT, "new_object": gas::GAS_NEW_OBJECT,
+            },
+            "actions": limits::ACTIONS_MAX,
+            "memo_bytes": limits::MEMO_BYTES_MAX,
+            "transaction_bytes": limits::TRANSACTION_BYTES_MAX,
+            "lane_ahead": limits::LANE_AHEAD_MAX,
+            "validity_ms": limits::VALIDITY_MS_MAX,
+            "batch_transactions": limits::BATCH_TRANSACTIONS_MAX,
+            "batch_bytes": limits::BATCH_BYTES_MAX,
+            "batch_gas": limits::BATCH_GAS_MAX,
+            "batch_entries": limits::BATCH_ENTRIES_MAX,
+            "batch_flows": limits::BATCH_FLOWS_MAX,
+            "batch_withdrawals": limits::BATCH_WITHDRAWALS_MAX,
+            "witness_bytes": limits::WITNESS_BYTES_MAX,
+            "object_bytes": limits::OBJECT_BYTES_MAX,
+            "account_keys": limits::ACCOUNT_KEYS_MAX,
+            "account_lanes": limits::ACCOUNT_LANES_MAX,
+            "account_slots": limits::ACCOUNT_SLOTS_MAX,
+            "commitment_batches": limits::COMMITMENT_BATCHES_MAX,
+            "attestations": limits::ATTESTATIONS_MAX,
+            "chunk_bytes": limits::CHUNK_BYTES_MAX,
+            "witness_bytes_bound": [
+                limits::witness_bytes_bound(2, 2, 1, 1, 80),
+                limits::witness_bytes_bound(1 << 20, 1 << 20, 8_192, 8_192, 8_192 * 80),
+            ],
+        }),
+    );
+}
+
+/// A whole life in small: deposits, payments, a bundle, refusals, a forced transaction, a withdrawal, a commitment, a
+/// replay by the L1 and a claim. Freezes headers, posted data, witnesses, roots and settlement messages.
+#[test]
+fn a_plane_in_small() {
+    let plane = plane();
+    let mut operator = Operator::found(plane.clone(), key("operator"), 1, &Serial).expect("founded");
+    let mut l1 = LocalL1::new(&plane, operator.state(), 1_000).expect("set up");
+    let genesis_state = *operator.state();
+    operator.bond(&mut l1).expect("bonded");
+    let deposit = |name: &str, asset, units: u64| Message::Deposit { asset, l1_amount: u128::from(units), to: gid(name).address() };
+    let forced = {
+        let mut body = transaction(&plane, "bob", 0, vec![pay("carol", AssetId::GCC, 4)], "").body;
+        body.nonce.lane = Nonce::LANE_FORCED;
+        let auth = key("bob").sign(Domain::TransactionAuth, CHAIN, &body.id());
+        Transaction { body, auth }.to_bytes()
+    };
+    let messages = [
+        deposit("alice", AssetId::GCC, 10_000_000_000),
+        deposit("alice", AssetId::ZMAN, 20_000_000_000),
+        deposit("bob", AssetId::GCC, 1_000_000_000),
+        Message::Force { transaction: forced },
+        Message::Force { transaction: vec![0xff; 3] },
+    ];
+    for message in &messages {
+        l1.send(L1Address([9; 32]), message.clone()).expect("taken");
+    }
+    l1.mine(3).expect("time passes");
+    let inbox: Vec<InboxEntry> = l1.settlement().inbox_entries(0, 9).cloned().collect();
+    operator.produce(l1.block().time, &inbox, Vec::new(), &Serial).expect("batch 1");
+
+    let transactions = vec![
+        transaction(&plane, "alice", 0, vec![pay("bob", AssetId::GCC, 1_500_000_000)], "tea"),
+        transaction(&plane, "alice", 1, vec![pay("bob", AssetId::GCC, 1), pay("dora", AssetId::ZMAN, 2), pay("erin", AssetId::GCC, 3)], ""),
+        transaction(&plane, "alice", 2, vec![pay("bob", AssetId::GCC, 1), pay("alice", AssetId::GCC, 1)], ""),
+        transaction(&plane, "bob", 0, vec![Action::Withdraw { to: L1Address([8; 32]), asset: AssetId::GCC, amount: amount(77) }], ""),
+    ];
+    let verified = operator.verify(transactions, &Serial).expect("the state is whole");
+    let verified = verified.into_iter().collect::<Result<Vec<_>, _>>().expect("all verify");
+    operator.produce(l1.block().time, &[], verified, &Serial).expect("batch 2");
+    let codes: Vec<u16> = operator.batches()[1].records.iter().map(|(_, _, outcome)| outcome.code).collect();
+    assert_eq!(codes, [0, 0, 202, 0]);
+
+    l1.mine(1).expect("time passes");
+    operator.commit(&mut l1).expect("committed");
+    let mut watcher = Watcher::new(plane.clone(), L1Address([7; 32]), 2, &Serial).expect("founded");
+    let mut witnesses = Vec::new();
+    let published = l1.published().to_vec();
+    for batch in &published {
+        let witness = watcher.witness(&l1, batch, &Serial);
+        let number = batch.header.number;
+        let request = case_messages(&plane, &published, Purpose::Replay, number, &witness).expect("it is committed");
+        watcher.bring_case(&mut l1, Purpose::Replay, number, &witness).expect("judged");
+        assert!(watcher.follow_one(&l1, &Serial).expect("its own state is whole").is_none());
+        witnesses.push(json!({ "batch": number, "witness": hex::encode(&witness), "open_case": bytes(&Message::OpenCase(Box::new(request))) }));
+    }
+    l1.mine(1).expect("time passes");
+    assert_eq!(l1.settlement().final_number(), 2);
+    let claim = claim_message(&plane, l1.published(), 2, &operator.batches()[1].withdrawals, 0).expect("there is one");
+    l1.send(L1Address([9; 32]), claim.clone()).expect("paid");
+
+    let batches = operator.batches().iter().map(|kept| {
+        let decoded = posted::decode(&plane, &fresh_state_before(&operator, kept.header.number), &kept.before, &kept.posted);
+        json!({
+            "header": encoding(&kept.header),
+            "header_digest": kept.header.digest(CHAIN).to_string(),
+            "state_root": kept.header.state().digest(CHAIN, &plane.plane_id()).to_string(),
+            "posted": hex::encode(&kept.posted),
+            "posted_digest": posted_digest(CHAIN, &kept.posted).to_string(),
+            "transactions": decoded.expect("it was posted").transactions.iter().map(bytes).collect::<Vec<_>>(),
+            "codes": kept.records.iter().map(|(_, _, outcome)| outcome.code).collect::<Vec<_>>(),
+        })
+    });
+    frozen(
+        "plane.json",
+        &json!({
+            "plane_id": plane.plane_id().to_string(),
+            "genesis_state": encoding(&genesis_state),
+            "genesis_state_root": genesis_state.digest(CHAIN, &plane.plane_id()).to_string(),
+            "inbox": inbox.iter().map(bytes).collect::<Vec<_>>(),
+            "batches": batches.collect::<Vec<_>>(),
+            "replays": witnesses,
+            "claim": bytes(&claim),
+            "settlement_digest": l1.settlement().digest().to_string(),
+        }),
+    );
+    let bytes = l1.settlement().to_bytes();
+    let again = ghostplane_settlement::Settlement::from_bytes(&bytes).expect("the settlement's state comes back");
+    assert_eq!(again.digest(), l1.settlement().digest());
+}
+
+/// The state before a batch, by applying all batches ahead of it to a new one.
+fn fresh_state_before(operator: &Operator, number: u64) -> Keystone {
+    let mut keystone = Keystone::new(3);
+    let founding = operator.plane().founding_changes().expect("genesis holds");
+    keystone.apply(&founding, &Serial).expect("the empty state takes genesis");
+    for kept in operator.batches().iter().take_while(|kept| kept.header.number < number) {
+        keystone.apply(&kept.changes, &Serial).expect("batches apply in order");
+    }
+    keystone
+}
+
+#[test]
+fn keys_that_no_signature_may_use_stay_refused() {
+    // The identity and the point of order two: small order, refused wherever a key is set.
+    let mut identity = [0; 32];
+    identity[0] = 1;
+    let mut order_two = [0xff; 32];
+    order_two[0] = 0xec;
+    order_two[31] = 0x7f;
+    for bytes in [identity, order_two, [0; 32]] {
+        assert!(VerificationKey::parse(bytes).is_err(), "{}", hex::encode(&bytes));
+    }
+}
