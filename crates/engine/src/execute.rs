@@ -5,12 +5,12 @@
 
 use crate::batch::{ExecutedBatch, ProposedBatch};
 use crate::verify::{CheckedEntry, Verified};
-use crate::working::{AccountId, Side, SystemIds, Working};
+use crate::working::{AccountId, Reach, Side, SystemIds, Working};
 use crate::Plane;
 use ghostplane_ghostcipher::Digest;
 use ghostplane_keystone::{ChangesetError, Missing, StateView};
 use ghostplane_types::limits::{
-    BATCH_ENTRIES_MAX, BATCH_GAS_MAX, BATCH_WITHDRAWALS_MAX, FEE_SHARES_MAX, VALIDITY_MS_MAX, WITNESS_BYTES_MAX,
+    BATCH_ENTRIES_MAX, BATCH_GAS_MAX, BATCH_WITHDRAWALS_MAX, FEE_SHARES_MAX, VALIDITY_MS_MAX, WITNESS_BOUND_MAX,
 };
 use ghostplane_types::{
     Action, Address, Amount, AssetId, Flow, Identity, InboxPayload, KeyRef, L1Address, Nonce, Outcome, Reject, Source,
@@ -64,7 +64,7 @@ pub enum InvalidBatch {
         asset: AssetId,
     },
     /// Touches so much that its witness might not fit.
-    #[error("its witness may take {bytes} bytes, at most {WITNESS_BYTES_MAX} are allowed")]
+    #[error("its witness may take {bytes} bytes, at most {WITNESS_BOUND_MAX} are allowed")]
     Witness {
         /// The bound on what it may take.
         bytes: usize,
@@ -87,17 +87,17 @@ pub fn execute(plane: &Plane, view: &impl StateView, batch: &ProposedBatch) -> R
     if view.roots() != batch.prev.roots {
         return Err(ExecuteError::Inconsistent("the view is of another state than the batch starts from").into());
     }
+    let (working, fetched) = fetch(plane, view, batch)?;
     let count = batch.inbox.len() + batch.transactions.len();
     let mut run = Run {
         plane,
-        working: Working::new(plane, view, count),
+        working,
         records: Vec::with_capacity(count),
         withdrawals: Vec::new(),
         flows: Vec::new(),
         gas: 0,
         outbox_next: batch.prev.outbox_upto,
     };
-    let fetched = run.fetch(batch)?;
 
     let mut inbox_upto = batch.prev.inbox_upto;
     let mut log_upto = batch.prev.log_upto;
@@ -177,9 +177,77 @@ struct Refused {
     gas: u64,
 }
 
-struct Run<'a, V: StateView> {
+/// Reads whatever the batch may touch.
+fn fetch<'a, V: StateView>(
     plane: &'a Plane,
-    working: Working<'a, V>,
+    view: &'a V,
+    batch: &ProposedBatch,
+) -> Result<(Working<'a>, Fetched), Halt> {
+    let count = batch.inbox.len() + batch.transactions.len();
+    let mut reach = Reach::new(view, count);
+    let system = reach_system(plane, &mut reach, !batch.inbox.is_empty());
+    let actions = batch.transactions.iter().map(|verified| 1 + verified.body().actions.len()).sum::<usize>();
+    let mut accounts = Vec::with_capacity(batch.inbox.len() + actions);
+    for checked in &batch.inbox {
+        match (&checked.entry().payload, checked.forced()) {
+            (InboxPayload::Deposit { to, asset, .. }, _) => {
+                let id = reach.account(to);
+                reach.slot(id, *asset);
+                accounts.push(id);
+            }
+            (InboxPayload::Forced { .. }, Some(Ok(verified))) => reach_transaction(verified, &mut reach, &mut accounts),
+            (InboxPayload::Forced { .. }, _) => {
+                // Its sender's record was read to check it, so the witness has it as well.
+                checked.sender().map(|sender| reach.account(sender));
+            }
+        }
+    }
+    for verified in &batch.transactions {
+        reach_transaction(verified, &mut reach, &mut accounts);
+    }
+    let working = Working::read(plane, view, reach)?;
+    let bytes = working.witness_bytes_max();
+    if bytes > WITNESS_BOUND_MAX {
+        return Err(InvalidBatch::Witness { bytes }.into());
+    }
+    Ok((working, Fetched { system, accounts }))
+}
+
+fn reach_system(plane: &Plane, reach: &mut Reach, with_returns: bool) -> SystemIds {
+    let fees = reach.account(&plane.fees());
+    let storage = reach.account(&plane.storage());
+    let returns = reach.account(&plane.returns());
+    let shares: Vec<AccountId> = plane.genesis().fee_shares.iter().map(|share| reach.account(&share.address)).collect();
+    for id in [fees, storage].iter().chain(&shares) {
+        reach.slot(*id, AssetId::GCC);
+    }
+    if with_returns {
+        plane.genesis().assets.iter().for_each(|known| reach.slot(returns, known.asset));
+    }
+    SystemIds { fees, storage, returns, shares }
+}
+
+fn reach_transaction(verified: &Verified, reach: &mut Reach, accounts: &mut Vec<AccountId>) {
+    let body = verified.body();
+    let sender = reach.account(&body.sender);
+    reach.slot(sender, AssetId::GCC);
+    accounts.push(sender);
+    for action in &body.actions {
+        let (to, asset) = match action {
+            Action::Transfer { to, asset, .. } => (reach.account(to), *asset),
+            Action::Withdraw { asset, .. } => (sender, *asset),
+        };
+        if asset != AssetId::GCC {
+            reach.slot(sender, asset);
+        }
+        reach.slot(to, asset);
+        accounts.push(to);
+    }
+}
+
+struct Run<'a> {
+    plane: &'a Plane,
+    working: Working<'a>,
     records: Vec<(Source, Digest, Outcome)>,
     withdrawals: Vec<Withdrawal>,
     flows: Vec<FlowSum>,
@@ -187,69 +255,7 @@ struct Run<'a, V: StateView> {
     outbox_next: u64,
 }
 
-impl<V: StateView> Run<'_, V> {
-    // Fetch.
-
-    fn fetch(&mut self, batch: &ProposedBatch) -> Result<Fetched, Halt> {
-        let system = self.fetch_system(!batch.inbox.is_empty())?;
-        let actions = batch.transactions.iter().map(|verified| 1 + verified.body().actions.len()).sum::<usize>();
-        let mut accounts = Vec::with_capacity(batch.inbox.len() + actions);
-        for checked in &batch.inbox {
-            match (&checked.entry().payload, checked.forced()) {
-                (InboxPayload::Deposit { to, asset, .. }, _) => {
-                    let id = self.working.fetch_account(to)?;
-                    self.working.fetch_slot(id, *asset)?;
-                    accounts.push(id);
-                }
-                (InboxPayload::Forced { .. }, Some(Ok(verified))) => self.fetch_transaction(verified, &mut accounts)?,
-                (InboxPayload::Forced { .. }, _) => {}
-            }
-        }
-        for verified in &batch.transactions {
-            self.fetch_transaction(verified, &mut accounts)?;
-        }
-        let bytes = self.working.witness_bytes_bound();
-        if bytes > WITNESS_BYTES_MAX {
-            return Err(InvalidBatch::Witness { bytes }.into());
-        }
-        Ok(Fetched { system, accounts })
-    }
-
-    fn fetch_system(&mut self, with_returns: bool) -> Result<SystemIds, Halt> {
-        let plane = self.plane;
-        let fees = self.working.fetch_account(&plane.fees())?;
-        let storage = self.working.fetch_account(&plane.storage())?;
-        let returns = self.working.fetch_account(&plane.returns())?;
-        let shares = plane.genesis().fee_shares.iter().map(|share| self.working.fetch_account(&share.address));
-        let shares = shares.collect::<Result<Vec<AccountId>, Halt>>()?;
-        for id in [fees, storage].iter().chain(&shares) {
-            self.working.fetch_slot(*id, AssetId::GCC)?;
-        }
-        if with_returns {
-            for known in &plane.genesis().assets {
-                self.working.fetch_slot(returns, known.asset)?;
-            }
-        }
-        Ok(SystemIds { fees, storage, returns, shares })
-    }
-
-    fn fetch_transaction(&mut self, verified: &Verified, accounts: &mut Vec<AccountId>) -> Result<(), Halt> {
-        let body = verified.body();
-        let sender = self.working.fetch_account(&body.sender)?;
-        self.working.fetch_slot(sender, AssetId::GCC)?;
-        accounts.push(sender);
-        for action in &body.actions {
-            let (to, asset) = match action {
-                Action::Transfer { to, asset, .. } => (self.working.fetch_account(to)?, *asset),
-                Action::Withdraw { asset, .. } => (sender, *asset),
-            };
-            self.working.fetch_slot(sender, asset)?;
-            self.working.fetch_slot(to, asset)?;
-            accounts.push(to);
-        }
-        Ok(())
-    }
-
+impl Run<'_> {
     // Inbox.
 
     fn inbox_entry(
@@ -368,6 +374,10 @@ impl<V: StateView> Run<'_, V> {
             return Err(Reject::LaneClosed { lane });
         }
         let next = record.next_in_lane(lane);
+        // The last number is never used: it would leave the lane without a next one.
+        if next == u64::MAX {
+            return Err(Reject::LaneClosed { lane });
+        }
         if seq < next {
             return Err(Reject::NonceUsed { found: seq, next });
         }

@@ -9,6 +9,7 @@
 
 pub mod batch;
 pub mod execute;
+mod meter;
 pub mod plane;
 pub mod posted;
 pub mod replay;

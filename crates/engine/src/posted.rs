@@ -90,6 +90,9 @@ pub fn encode(
         if body.chain_id != plane.chain_id() || body.plane_id != plane.plane_id() {
             return Err(not_postable(position, "it is for another plane"));
         }
+        if body.actions.is_empty() || body.actions.len() > ACTIONS_MAX || body.memo.len() > MEMO_BYTES_MAX {
+            return Err(not_postable(position, "it has no action, too many, or too long a memo"));
+        }
         if accounts.take_seq(body.sender, body.nonce.lane)? != body.nonce.seq {
             return Err(not_postable(position, "its sequence number is not the next of its lane"));
         }
@@ -127,7 +130,7 @@ pub fn encode(
             put_action(&mut out, &mut accounts, action)?;
         }
         if flags & flag::MEMO != 0 {
-            out.push(u8::try_from(body.memo.len()).map_err(|_| not_postable(position, "its memo is too long"))?);
+            out.push(u8::try_from(body.memo.len()).expect("at most MEMO_BYTES_MAX"));
             out.extend_from_slice(&body.memo);
         }
         transaction.auth.encode(&mut out);
@@ -358,7 +361,8 @@ impl<'a, V: StateView> Accounts<'a, V> {
             }
         };
         let seq = *next;
-        *next += 1;
+        // A lane that is used up is refused when the batch is executed.
+        *next = next.saturating_add(1);
         Ok(seq)
     }
 }

@@ -1,9 +1,10 @@
 //! Replay: executing a committed batch with nothing but its data and a witness, and comparing.
 
 use crate::batch::{BatchError, ExecutedBatch, ProposedBatch, SealedBatch};
-use crate::execute::{Halt, execute};
+use crate::execute::{Halt, InvalidBatch, execute};
+use crate::meter::Metered;
 use crate::posted::{self, PostedBatch, PostedError};
-use crate::verify::{Verified, check_inbox, verify_all};
+use crate::verify::{KnownKeys, Verified, check_inbox, check_inbox_with, verify_with};
 use crate::Plane;
 use ghostplane_ghostcipher::workers::Workers;
 use ghostplane_keystone::{Keystone, Missing, Recorder, StateView, Witness};
@@ -73,7 +74,7 @@ pub enum Difference {
     },
     /// The batch contains what no batch may contain.
     #[error(transparent)]
-    Invalid(#[from] crate::execute::InvalidBatch),
+    Invalid(#[from] InvalidBatch),
     /// Executed honestly, this field comes out differently.
     #[error("the header's {0} is not what execution gives")]
     Field(&'static str),
@@ -81,19 +82,19 @@ pub enum Difference {
 
 /// The code and name of every kind of difference, ascending by code.
 pub const DIFFERENCE_CODES: &[(u16, &str)] =
-    &[(400, "Header"), (401, "Data"), (402, "Inbox"), (403, "Batch"), (404, "Unverified"), (405, "Invalid"), (406, "Field")];
+    &[(500, "Header"), (501, "Data"), (502, "Inbox"), (503, "Batch"), (504, "Unverified"), (505, "Invalid"), (506, "Field")];
 
 impl Difference {
     /// The stable number of this kind of difference.
     pub fn code(&self) -> u16 {
         match self {
-            Self::Header(_) => 400,
-            Self::Data(_) => 401,
-            Self::Inbox { .. } => 402,
-            Self::Batch(_) => 403,
-            Self::Unverified { .. } => 404,
-            Self::Invalid(_) => 405,
-            Self::Field(_) => 406,
+            Self::Header(_) => 500,
+            Self::Data(_) => 501,
+            Self::Inbox { .. } => 502,
+            Self::Batch(_) => 503,
+            Self::Unverified { .. } => 504,
+            Self::Invalid(_) => 505,
+            Self::Field(_) => 506,
         }
     }
 }
@@ -178,7 +179,7 @@ fn check_header(case: &Case<'_>) -> Result<(), Difference> {
     let claimed = case.claimed;
     let plane_id = case.plane.plane_id();
     let rules = [
-        (claimed.number == case.prev.number + 1, "number"),
+        (Some(claimed.number) == case.prev.number.checked_add(1), "number"),
         (claimed.protocol == PROTOCOL, "protocol"),
         (claimed.generation == case.generation, "generation"),
         (claimed.prev_state == case.prev.digest(case.plane.chain_id(), &plane_id), "prev_state"),
@@ -189,7 +190,30 @@ fn check_header(case: &Case<'_>) -> Result<(), Difference> {
     rules.iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, field)| Err(Difference::Header(field)))
 }
 
+/// No plane counts this far. A state that says so is false, and the fault lies before this batch.
+const COUNT_LIMIT: u64 = 1 << 62;
+
 fn run<V: StateView>(
+    plane: &Plane,
+    generation: u32,
+    prev: &PlaneState,
+    inbox: &[InboxEntry],
+    posted: &[u8],
+    view: &V,
+    workers: &dyn Workers,
+) -> Result<ExecutedBatch, Stop> {
+    if [prev.number, prev.inbox_upto, prev.log_upto, prev.outbox_upto].iter().any(|count| *count >= COUNT_LIMIT) {
+        return Err(Stop::Insufficient("the state before the batch counts further than a plane can".into()));
+    }
+    let metered = Metered::new(view);
+    let executed = run_metered(plane, generation, prev, inbox, posted, &metered, workers);
+    match metered.too_much() {
+        Some(bytes) => Err(Difference::Invalid(InvalidBatch::Witness { bytes }).into()),
+        None => executed,
+    }
+}
+
+fn run_metered<V: StateView>(
     plane: &Plane,
     generation: u32,
     prev: &PlaneState,
@@ -225,8 +249,10 @@ fn propose_posted<V: StateView>(
 ) -> Result<ProposedBatch, Stop> {
     let consumed = usize::try_from(batch.inbox).ok().and_then(|count| inbox.get(..count));
     let consumed = consumed.ok_or(Difference::Inbox { claimed: batch.inbox, available: inbox.len() })?;
-    let inbox = check_inbox(plane, view, consumed)?;
-    let verified = verify_all(plane, view, workers, batch.transactions)?;
+    // One memory of keys for both: who registers through the inbox may act in the log of the same batch.
+    let mut keys = KnownKeys::new(view);
+    let inbox = check_inbox_with(plane, view, &mut keys, consumed)?;
+    let verified = verify_with(plane, view, &mut keys, workers, batch.transactions)?;
     let numbered = verified.into_iter().enumerate();
     let verified = numbered
         .map(|(position, checked)| checked.map_err(|reject| Difference::Unverified { position, reject }))

@@ -58,6 +58,7 @@ impl Verified {
 pub struct CheckedEntry {
     entry: InboxEntry,
     forced: Option<Result<Box<Verified>, Reject>>,
+    sender: Option<Address>,
 }
 
 impl CheckedEntry {
@@ -69,6 +70,11 @@ impl CheckedEntry {
     /// For a forced transaction, what came of checking it.
     pub fn forced(&self) -> Option<&Result<Box<Verified>, Reject>> {
         self.forced.as_ref()
+    }
+
+    /// Whose record was read to check it.
+    pub(crate) fn sender(&self) -> Option<&Address> {
+        self.sender.as_ref()
     }
 }
 
@@ -84,7 +90,17 @@ pub fn verify_all(
     workers: &dyn Workers,
     transactions: Vec<Transaction>,
 ) -> Result<Vec<Result<Verified, Reject>>, Missing> {
-    let mut keys = KnownKeys::new(view);
+    verify_with(plane, view, &mut KnownKeys::new(view), workers, transactions)
+}
+
+/// [`verify_all`] after other transactions, whose keys are remembered.
+pub(crate) fn verify_with(
+    plane: &Plane,
+    view: &impl StateView,
+    keys: &mut KnownKeys,
+    workers: &dyn Workers,
+    transactions: Vec<Transaction>,
+) -> Result<Vec<Result<Verified, Reject>>, Missing> {
     let mut named = Vec::with_capacity(transactions.len());
     for transaction in transactions {
         let key = keys.key_of(view, &transaction.body)?;
@@ -96,14 +112,28 @@ pub fn verify_all(
 
 /// Checks inbox entries; see [`verify_all`] for the transactions among them.
 pub fn check_inbox(plane: &Plane, view: &impl StateView, entries: &[InboxEntry]) -> Result<Vec<CheckedEntry>, Missing> {
-    let mut keys = KnownKeys::new(view);
+    check_inbox_with(plane, view, &mut KnownKeys::new(view), entries)
+}
+
+/// [`check_inbox`], remembering the keys for the transactions that follow.
+pub(crate) fn check_inbox_with(
+    plane: &Plane,
+    view: &impl StateView,
+    keys: &mut KnownKeys,
+    entries: &[InboxEntry],
+) -> Result<Vec<CheckedEntry>, Missing> {
     let mut checked = Vec::with_capacity(entries.len());
     for entry in entries {
-        let forced = match &entry.payload {
-            InboxPayload::Deposit { .. } => None,
-            InboxPayload::Forced { transaction } => Some(check_forced(plane, view, &mut keys, transaction)?),
+        let (sender, forced) = match &entry.payload {
+            InboxPayload::Deposit { .. } => (None, None),
+            InboxPayload::Forced { transaction } => match Transaction::decode_bounded(transaction) {
+                Ok(transaction) => {
+                    (Some(transaction.body.sender), Some(check_forced(plane, view, keys, transaction)?))
+                }
+                Err(reject) => (None, Some(Err(reject))),
+            },
         };
-        checked.push(CheckedEntry { entry: entry.clone(), forced });
+        checked.push(CheckedEntry { entry: entry.clone(), forced, sender });
     }
     Ok(checked)
 }
@@ -112,24 +142,20 @@ fn check_forced(
     plane: &Plane,
     view: &impl StateView,
     keys: &mut KnownKeys,
-    bytes: &[u8],
+    transaction: Transaction,
 ) -> Result<Result<Box<Verified>, Reject>, Missing> {
-    let transaction = match Transaction::decode_bounded(bytes) {
-        Ok(transaction) => transaction,
-        Err(reject) => return Ok(Err(reject)),
-    };
     let key = keys.key_of(view, &transaction.body)?;
     let checked = verify_chunk(plane, &[(transaction, key)]).pop().expect("one in, one out");
     Ok(checked.map(Box::new))
 }
 
 /// Keys of senders, looked up once each.
-struct KnownKeys {
+pub(crate) struct KnownKeys {
     by_sender: HashMap<Address, Vec<PublicKey>, FixedState>,
 }
 
 impl KnownKeys {
-    fn new(view: &impl StateView) -> Self {
+    pub(crate) fn new(view: &impl StateView) -> Self {
         Self { by_sender: HashMap::with_hasher(crate::hash_seed(view)) }
     }
 

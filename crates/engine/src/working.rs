@@ -1,14 +1,16 @@
 //! The working set of one batch: accounts and slots as they stand after what has been applied so far.
 
 use crate::execute::{ExecuteError, Halt};
+use crate::meter::Reads;
 use crate::{FixedState, Plane, hash_seed};
-use ghostplane_keystone::{Changeset, ObjectChange, SlotChange, StateView};
+use ghostplane_keystone::{Changeset, Missing, ObjectChange, ObjectRef, SlotChange, StateView};
 use ghostplane_types::codec::{Decode, Encode};
-use ghostplane_types::limits::{ACCOUNT_SLOTS_MAX, witness_bytes_bound};
+use ghostplane_types::limits::ACCOUNT_SLOTS_MAX;
 use ghostplane_types::{
     AccountRecord, Address, Amount, AssetId, Flow, JournalEntry, ObjectKey, Reject, Roots, Slot, SlotIndex, SlotKind,
 };
-use hashbrown::HashMap;
+use hashbrown::HashTable;
+use std::hash::{BuildHasher, Hasher};
 
 /// An account of the working set, by position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,14 +20,14 @@ pub(crate) struct AccountId(u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct SlotId(u32);
 
-struct Account {
+struct Account<'a> {
     key: ObjectKey,
     record: AccountRecord,
     /// The record's bytes before the batch; `None` if the account did not exist.
-    before: Option<Box<[u8]>>,
+    before: Option<&'a [u8]>,
     exists: bool,
     changed: bool,
-    /// Where this account's slots are in the working set. Most accounts have one.
+    /// Where this account's slots are in the working set.
     slots: Vec<(AssetId, SlotId)>,
     /// Taken from the balance already, journalled at the end of the batch.
     fees_due: Amount,
@@ -34,7 +36,7 @@ struct Account {
 
 struct WorkingSlot {
     index: SlotIndex,
-    before: Option<Slot>,
+    before: Option<Amount>,
     now: Slot,
 }
 
@@ -59,12 +61,57 @@ pub(crate) enum Side {
     Outside,
 }
 
-pub(crate) struct Working<'a, V: StateView> {
+/// The accounts and slots that a batch may touch, listed before any of them is read.
+pub(crate) struct Reach {
+    seed: FixedState,
+    /// Positions in `addresses`.
+    ids: HashTable<AccountId>,
+    addresses: Vec<Address>,
+    slots: Vec<(AccountId, AssetId)>,
+}
+
+impl Reach {
+    /// Nothing yet, with room for what so many transactions usually touch.
+    pub(crate) fn new(view: &impl StateView, transactions: usize) -> Self {
+        Self {
+            seed: hash_seed(view),
+            ids: HashTable::with_capacity(2 * transactions),
+            addresses: Vec::with_capacity(transactions),
+            slots: Vec::with_capacity(2 * transactions),
+        }
+    }
+
+    /// Adds an account.
+    pub(crate) fn account(&mut self, address: &Address) -> AccountId {
+        let Self { seed, ids, addresses, .. } = self;
+        let hash = |address: &Address| hash_address(seed, address);
+        let known = |id: &AccountId| addresses[id.0 as usize] == *address;
+        if let Some(id) = ids.find(hash(address), known) {
+            return *id;
+        }
+        let id = AccountId(u32::try_from(addresses.len()).expect("bounded by the batch's actions"));
+        addresses.push(*address);
+        ids.insert_unique(hash(address), id, |id| hash(&addresses[id.0 as usize]));
+        id
+    }
+
+    /// Adds the account's slot of `asset`, should it have one.
+    pub(crate) fn slot(&mut self, id: AccountId, asset: AssetId) {
+        self.slots.push((id, asset));
+    }
+}
+
+fn hash_address(seed: &FixedState, address: &Address) -> u64 {
+    let (words, _) = address.as_bytes().as_chunks();
+    let mut hasher = seed.build_hasher();
+    words.iter().for_each(|word| hasher.write_u64(u64::from_le_bytes(*word)));
+    hasher.finish()
+}
+
+pub(crate) struct Working<'a> {
     plane: &'a Plane,
-    view: &'a V,
     roots: Roots,
-    ids: HashMap<Address, AccountId, FixedState>,
-    accounts: Vec<Account>,
+    accounts: Vec<Account<'a>>,
     slots: Vec<WorkingSlot>,
     slots_made: u32,
     accounts_made: u32,
@@ -73,70 +120,46 @@ pub(crate) struct Working<'a, V: StateView> {
     undo: Vec<Undo>,
 }
 
-impl<'a, V: StateView> Working<'a, V> {
-    pub(crate) fn new(plane: &'a Plane, view: &'a V, transactions: usize) -> Self {
-        Self {
+impl<'a> Working<'a> {
+    /// Reads everything that applying may touch, so that applying never waits and never misses.
+    ///
+    /// It asks one kind of question at a time: the answers lie all over memory, and in short loops the processor waits
+    /// for many of them at once.
+    pub(crate) fn read(plane: &'a Plane, view: &'a impl StateView, reach: Reach) -> Result<Self, Halt> {
+        let Reach { addresses, slots: wanted, .. } = reach;
+        let keys: Vec<ObjectKey> = addresses.iter().map(ObjectKey::account).collect();
+        let found = keys.iter().map(|key| view.object(key));
+        let found = found.collect::<Result<Vec<Option<ObjectRef<'a>>>, Missing>>()?;
+        let accounts = addresses.iter().zip(keys).zip(found);
+        let accounts = accounts.map(|((address, key), found)| Account::read(address, key, found));
+        let mut accounts = accounts.collect::<Result<Vec<Account<'a>>, ExecuteError>>()?;
+
+        let mut places: Vec<(SlotIndex, AssetId)> = Vec::with_capacity(accounts.len());
+        for (id, asset) in wanted {
+            let account = &mut accounts[id.0 as usize];
+            if account.slot_id(asset).is_none()
+                && let Some(index) = account.record.slot_of(asset)
+            {
+                account.slots.push((asset, slot_id(places.len())));
+                places.push((index, asset));
+            }
+        }
+        let slots = places.iter().map(|(index, _)| view.slot(*index)).collect::<Result<Vec<Option<Slot>>, Missing>>()?;
+        let slots = places.into_iter().zip(slots).map(|((index, asset), slot)| WorkingSlot::read(index, asset, slot));
+        let slots = slots.collect::<Result<Vec<WorkingSlot>, ExecuteError>>()?;
+
+        let value_bytes = accounts.iter().map(|account| account.before.map_or(0, <[u8]>::len)).sum();
+        Ok(Self {
             plane,
-            view,
             roots: view.roots(),
-            ids: HashMap::with_capacity_and_hasher(2 * transactions, hash_seed(view)),
-            accounts: Vec::with_capacity(2 * transactions),
-            slots: Vec::with_capacity(2 * transactions),
+            accounts,
+            slots,
             slots_made: 0,
             accounts_made: 0,
-            value_bytes: 0,
-            journal: Vec::with_capacity(2 * transactions),
+            value_bytes,
+            journal: Vec::new(),
             undo: Vec::new(),
-        }
-    }
-
-    // Fetching: everything that applying may touch is read here, so that applying never waits and never misses.
-
-    /// Reads the record of `address`, or learns that there is none.
-    pub(crate) fn fetch_account(&mut self, address: &Address) -> Result<AccountId, Halt> {
-        if let Some(id) = self.ids.get(address) {
-            return Ok(*id);
-        }
-        let key = ObjectKey::account(address);
-        let before = self.view.object(&key)?.map(|object| Box::<[u8]>::from(object.value));
-        let record = match &before {
-            Some(bytes) => AccountRecord::from_bytes(bytes)
-                .map_err(|_| ExecuteError::Inconsistent("an account record does not decode"))?,
-            None => AccountRecord::new(*address),
-        };
-        if record.address != *address {
-            return Err(ExecuteError::Inconsistent("an account record is under another account's key").into());
-        }
-        let id = AccountId(u32::try_from(self.accounts.len()).expect("bounded by the batch's actions"));
-        self.value_bytes += before.as_ref().map_or(0, |bytes| bytes.len());
-        self.accounts.push(Account {
-            key,
-            record,
-            exists: before.is_some(),
-            before,
-            changed: false,
-            slots: Vec::new(),
-            fees_due: Amount::ZERO,
-            storage_due: Amount::ZERO,
-        });
-        self.ids.insert(*address, id);
-        Ok(id)
-    }
-
-    /// Reads the account's slot of `asset`, if it has one.
-    pub(crate) fn fetch_slot(&mut self, id: AccountId, asset: AssetId) -> Result<(), Halt> {
-        let account = &mut self.accounts[id.0 as usize];
-        if account.slots.iter().any(|(known, _)| *known == asset) {
-            return Ok(());
-        }
-        let Some(index) = account.record.slot_of(asset) else { return Ok(()) };
-        let slot = self.view.slot(index)?.ok_or(ExecuteError::Inconsistent("a listed slot was never handed out"))?;
-        if slot.asset != asset || slot.kind != SlotKind::Account {
-            return Err(ExecuteError::Inconsistent("a listed slot is of another asset or kind").into());
-        }
-        account.slots.push((asset, SlotId(u32::try_from(self.slots.len()).expect("bounded by the batch's actions"))));
-        self.slots.push(WorkingSlot { index, before: Some(slot), now: slot });
-        Ok(())
+        })
     }
 
     // Reading.
@@ -178,8 +201,7 @@ impl<'a, V: StateView> Working<'a, V> {
     }
 
     fn slot_id(&self, id: AccountId, asset: AssetId) -> Option<SlotId> {
-        let slots = &self.accounts[id.0 as usize].slots;
-        slots.iter().find(|(known, _)| *known == asset).map(|(_, slot)| *slot)
+        self.accounts[id.0 as usize].slot_id(asset)
     }
 
     // Applying.
@@ -231,9 +253,10 @@ impl<'a, V: StateView> Working<'a, V> {
             let rest = rest.ok_or(Reject::Overdrawn { balance: balance.units(), needed: amount.units() })?;
             self.set_balance(slot, rest);
         }
-        if let Some(slot) = to_slot {
+        if let (Some(slot), Side::Account(id)) = (to_slot, to) {
             let balance = self.slots[slot.0 as usize].now.balance;
-            let sum = balance.checked_add(amount);
+            let due = self.due(id, asset);
+            let sum = balance.checked_add(amount).filter(|sum| sum.checked_add(due).is_some());
             let sum = sum.ok_or(Reject::BalanceOverflow { balance: balance.units(), amount: amount.units() })?;
             self.set_balance(slot, sum);
         }
@@ -283,6 +306,15 @@ impl<'a, V: StateView> Working<'a, V> {
         account.storage_due = account.storage_due.checked_add(storage).expect("a part of a balance");
     }
 
+    /// What the batch's end takes from the account: out of reach already, and still in its slot by the journal.
+    fn due(&self, id: AccountId, asset: AssetId) -> Amount {
+        let account = &self.accounts[id.0 as usize];
+        match asset {
+            AssetId::GCC => account.fees_due.checked_add(account.storage_due).expect("a part of a balance"),
+            _ => Amount::ZERO,
+        }
+    }
+
     fn set_balance(&mut self, slot: SlotId, balance: Amount) {
         let was = std::mem::replace(&mut self.slots[slot.0 as usize].now.balance, balance);
         self.undo.push(Undo::Balance { slot, was });
@@ -310,7 +342,7 @@ impl<'a, V: StateView> Working<'a, V> {
         if account.record.slots.len() >= ACCOUNT_SLOTS_MAX {
             return Err(Reject::DirectoryFull { limit: ACCOUNT_SLOTS_MAX });
         }
-        let slot = SlotId(u32::try_from(self.slots.len()).expect("bounded by the batch's actions"));
+        let slot = slot_id(self.slots.len());
         account.record.insert_slot(asset, index);
         account.slots.push((asset, slot));
         account.changed = true;
@@ -379,36 +411,80 @@ impl<'a, V: StateView> Working<'a, V> {
     }
 
     /// The most bytes a witness of what was read can take.
-    pub(crate) fn witness_bytes_bound(&self) -> usize {
-        let slots = self.slots.len();
-        // An account that did not exist is proved absent by its neighbour, and takes a new leaf if it is made.
+    pub(crate) fn witness_bytes_max(&self) -> usize {
         let absent = self.accounts.iter().filter(|account| account.before.is_none()).count();
         let objects = self.accounts.len() + absent;
-        witness_bytes_bound(self.roots.slots_used, self.roots.objects_used, slots, objects, self.value_bytes)
+        Reads { slots: self.slots.len(), objects, value_bytes: self.value_bytes }.witness_bytes_max(&self.roots)
     }
 
     /// What changed, and the journal. Asserts that per asset the balances moved by what was issued less what was retired.
     pub(crate) fn finish(self, flows: &[Flow]) -> Result<(Changeset, Vec<JournalEntry>), ExecuteError> {
-        let slots: Vec<SlotChange> = {
-            let changed = self.slots.iter().filter(|slot| slot.before != Some(slot.now));
-            changed.map(|slot| SlotChange { index: slot.index, old: slot.before, new: slot.now }).collect()
-        };
+        let changed = self.slots.iter().filter(|slot| slot.before != Some(slot.now.balance));
+        let mut slots: Vec<SlotChange> = changed.map(WorkingSlot::change).collect();
         assert_conserved(&slots, flows)?;
-        let mut slots = slots;
         slots.sort_unstable_by_key(|change| change.index);
-        let changed = self.accounts.into_iter().filter(|account| account.exists && account.changed);
-        let mut objects: Vec<ObjectChange> = changed
-            .map(|account| ObjectChange {
-                key: account.key,
-                old: account.before,
-                new: Some(account.record.to_bytes().into_boxed_slice()),
-            })
-            .filter(|change| change.old != change.new)
-            .collect();
+
+        let mut objects = Vec::with_capacity(self.accounts.len());
+        let mut bytes = Vec::new();
+        for account in self.accounts.iter().filter(|account| account.exists && account.changed) {
+            bytes.clear();
+            account.record.encode(&mut bytes);
+            if account.before != Some(&bytes) {
+                let (old, new) = (account.before.map(Box::from), Some(Box::from(&*bytes)));
+                objects.push(ObjectChange { key: account.key, old, new });
+            }
+        }
         objects.sort_unstable_by_key(|change| change.key);
         let changes = Changeset::new(slots, objects).map_err(ExecuteError::Changeset)?;
         Ok((changes, self.journal))
     }
+}
+
+impl<'a> Account<'a> {
+    fn read(address: &Address, key: ObjectKey, found: Option<ObjectRef<'a>>) -> Result<Self, ExecuteError> {
+        let before = found.map(|object| object.value);
+        let record = match before {
+            Some(bytes) => AccountRecord::from_bytes(bytes)
+                .map_err(|_| ExecuteError::Inconsistent("an account record does not decode"))?,
+            None => AccountRecord::new(*address),
+        };
+        if record.address != *address {
+            return Err(ExecuteError::Inconsistent("an account record is under another account's key"));
+        }
+        Ok(Self {
+            key,
+            record,
+            exists: before.is_some(),
+            before,
+            changed: false,
+            slots: Vec::new(),
+            fees_due: Amount::ZERO,
+            storage_due: Amount::ZERO,
+        })
+    }
+
+    fn slot_id(&self, asset: AssetId) -> Option<SlotId> {
+        self.slots.iter().find(|(known, _)| *known == asset).map(|(_, slot)| *slot)
+    }
+}
+
+impl WorkingSlot {
+    fn read(index: SlotIndex, asset: AssetId, slot: Option<Slot>) -> Result<Self, ExecuteError> {
+        let now = slot.ok_or(ExecuteError::Inconsistent("a listed slot was never handed out"))?;
+        if now.asset != asset || now.kind != SlotKind::Account {
+            return Err(ExecuteError::Inconsistent("a listed slot is of another asset or kind"));
+        }
+        Ok(Self { index, before: Some(now.balance), now })
+    }
+
+    fn change(&self) -> SlotChange {
+        let old = self.before.map(|balance| Slot { balance, ..self.now });
+        SlotChange { index: self.index, old, new: self.now }
+    }
+}
+
+fn slot_id(at: usize) -> SlotId {
+    SlotId(u32::try_from(at).expect("bounded by the batch's actions"))
 }
 
 fn assert_conserved(slots: &[SlotChange], flows: &[Flow]) -> Result<(), ExecuteError> {

@@ -49,7 +49,9 @@ pub enum Command {
     /// Decode a file in any of Ghostplane's formats, or an address, DID or amount
     Inspect(inspect::InspectArgs),
     /// Print a completion script for a shell
-    #[command(after_help = "For bash:  ghostplane completions bash > ~/.local/share/bash-completion/completions/ghostplane")]
+    #[command(
+        after_help = "For bash:  ghostplane completions bash > ~/.local/share/bash-completion/completions/ghostplane"
+    )]
     Completions {
         /// Which shell
         shell: Shell,

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::Args;
 use ghostplane_types::genesis::{CHAIN_DEV, CHAIN_PLANE};
-use serde_json::json;
+use serde_json::Value;
 
 pub use format::Format;
 
@@ -48,14 +48,16 @@ pub fn run(args: &InspectArgs, screen: &Screen) -> anyhow::Result<()> {
     let chains = args.chain_id.map_or_else(|| vec![CHAIN_PLANE, CHAIN_DEV], |chain_id| vec![chain_id]);
     let (Some(path), None) = (&args.file, &args.text) else {
         let text = args.text.as_deref().unwrap_or_default();
-        return show(&[text::inspect(text)?], screen);
+        show(&[text::inspect(text)?], screen);
+        return Ok(());
     };
     let input = Input::read(path)?;
     let found = match args.format {
         Some(format) => vec![decode_as(format, &input, &chains)?],
         None => detect(&input, &chains)?,
     };
-    show(&found, screen)
+    show(&found, screen);
+    Ok(())
 }
 
 fn decode_as(format: Format, input: &Input, chains: &[u64]) -> anyhow::Result<Decoded> {
@@ -72,7 +74,10 @@ fn detect(input: &Input, chains: &[u64]) -> anyhow::Result<Vec<Decoded>> {
     found.sort_by_key(|decoded| decoded.doubts.len());
     if found.is_empty() {
         let failed: Vec<_> = failed.into_iter().filter_map(|(format, result)| Some((format, result.err()?))).collect();
-        bail!("{}", none_of_ours(input, &failed));
+        match (input, failed.as_slice()) {
+            (Input::Json(_), [(Format::KeyFile, why), ..]) => bail!("{why}"),
+            _ => bail!("{}", none_of_ours(input, &failed)),
+        }
     }
     Ok(found)
 }
@@ -92,11 +97,11 @@ fn none_of_ours(input: &Input, failed: &[(Format, String)]) -> String {
     )
 }
 
-fn show(found: &[Decoded], screen: &Screen) -> anyhow::Result<()> {
+fn show(found: &[Decoded], screen: &Screen) {
     let (first, others) = found.split_first().expect("callers found at least one");
     if !others.is_empty() {
-        let others: Vec<String> = others.iter().map(|decoded| decoded.title()).collect();
-        screen.note(&format!("Several formats fit. Most likely a {}; else: {}.", first.title(), others.join(", ")));
+        let titles: Vec<String> = found.iter().map(Decoded::title).collect();
+        screen.note(&format!("Several formats fit, the likeliest first: {}.", titles.join(", ")));
     }
     for decoded in found {
         screen.heading(&format!("{} · {}", decoded.title(), screen::bytes(decoded.bytes as u64)));
@@ -106,12 +111,8 @@ fn show(found: &[Decoded], screen: &Screen) -> anyhow::Result<()> {
         }
     }
     let mut json = first.to_json();
-    json["also"] = others.iter().map(Decoded::to_json).collect();
-    if others.is_empty() {
-        json["also"] = json!([]);
-    }
+    json["also"] = Value::Array(others.iter().map(Decoded::to_json).collect());
     screen.emit(&json);
-    Ok(())
 }
 
 #[cfg(test)]

@@ -155,12 +155,15 @@ pub fn describe(dir: &Path, name: &str) -> Result<KeyInfo, KeyFileError> {
     })
 }
 
+/// A name in a directory of keys, and what its file says or why it says nothing.
+pub type Listed = (String, Result<KeyInfo, KeyFileError>);
+
 /// Every key of a directory by rising name; a file that cannot be read stands with its error. Empty if there is no such
 /// directory.
 ///
 /// # Errors
 /// [`KeyFileError::Io`] if the directory cannot be read.
-pub fn list(dir: &Path) -> Result<Vec<(String, Result<KeyInfo, KeyFileError>)>, KeyFileError> {
+pub fn list(dir: &Path) -> Result<Vec<Listed>, KeyFileError> {
     let names = directory::names(dir)?;
     Ok(names.into_iter().map(|name| (name.clone(), describe(dir, &name))).collect())
 }
@@ -330,7 +333,10 @@ pub enum KeyFileError {
     #[error("the two passphrases differ; nothing was written")]
     PassphrasesDiffer,
     /// Nobody to ask.
-    #[error("no terminal to ask for the passphrase on: put it in the first line of a file and give --passphrase-file FILE, or name the file in {}", passphrase::FILE_VARIABLE)]
+    #[error(
+        "no terminal to ask for the passphrase on: put it in the first line of a file and give --passphrase-file FILE, or name the file in {}",
+        passphrase::FILE_VARIABLE
+    )]
     NoTerminal,
     /// No place for keys.
     #[error("no directory for keys: set HOME or {}, or give --dir DIR", directory::VARIABLE)]

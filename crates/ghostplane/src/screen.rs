@@ -314,7 +314,7 @@ pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
@@ -391,12 +391,7 @@ mod tests {
     fn columns_line_up_by_display_width() {
         let mut table = Table::new(&[("account", Align::Left), ("balance", Align::Right), ("note", Align::Left)]);
         table.row(["alice", "1.5", ""]).row(["李雷", "12,345.25", "new"]).row(["é"]);
-        let expected = [
-            "  account    balance  note",
-            "  alice          1.5",
-            "  李雷     12,345.25  new",
-            "  é",
-        ];
+        let expected = ["  account    balance  note", "  alice          1.5", "  李雷     12,345.25  new", "  é"];
         assert_eq!(table.lines(), expected);
     }
 
@@ -409,13 +404,29 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        assert_eq!([0, 999, 1000, 69_659, u64::MAX].map(grouped), ["0", "999", "1,000", "69,659", "18,446,744,073,709,551,615"]);
-        assert_eq!([0, 1023, 1024, 1_310_720, u64::MAX].map(bytes), ["0 B", "1023 B", "1.00 KiB", "1.25 MiB", "16.0 EiB"]);
-        let spans = [(0, "0 ns"), (830, "830 ns"), (1500, "1.50 µs"), (12_345_678, "12.3 ms"), (1_500_000_000, "1.50 s"), (125_000_000_000, "2 min 05 s")];
+        assert_eq!(
+            [0, 999, 1000, 69_659, u64::MAX].map(grouped),
+            ["0", "999", "1,000", "69,659", "18,446,744,073,709,551,615"]
+        );
+        assert_eq!(
+            [0, 1023, 1024, 1_310_720, u64::MAX].map(bytes),
+            ["0 B", "1023 B", "1.00 KiB", "1.25 MiB", "16.0 EiB"]
+        );
+        let spans = [
+            (0, "0 ns"),
+            (830, "830 ns"),
+            (1500, "1.50 µs"),
+            (12_345_678, "12.3 ms"),
+            (1_500_000_000, "1.50 s"),
+            (125_000_000_000, "2 min 05 s"),
+        ];
         for (nanos, text) in spans {
             assert_eq!(duration(Duration::from_nanos(nanos)), text);
         }
-        assert_eq!([0.0, 0.25, 12.0, 999.0, 1e3, 1.234e6, 999.96e6].map(per_second), ["0 /s", "0.25 /s", "12.0 /s", "999 /s", "1.00 k/s", "1.23 M/s", "1.00 G/s"]);
+        assert_eq!(
+            [0.0, 0.25, 12.0, 999.0, 1e3, 1.234e6, 999.96e6].map(per_second),
+            ["0 /s", "0.25 /s", "12.0 /s", "999 /s", "1.00 k/s", "1.23 M/s", "1.00 G/s"]
+        );
         assert_eq!(rate(10, Duration::ZERO), "10.0 G/s");
     }
 

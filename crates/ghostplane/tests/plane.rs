@@ -214,7 +214,7 @@ fn a_theft_is_reverted_and_honest_batches_before_it_stand() {
     // One commitment holds an honest batch, the theft, and what was built on it.
     assert_eq!(plane.operator.state().number, 4);
     let (convicted, reason) = plane.watch().expect("the theft is seen");
-    assert_eq!((convicted, reason), (3, 406));
+    assert_eq!((convicted, reason), (3, 506));
     assert_eq!(plane.l1.settlement().tip().number, 2);
     assert_eq!(plane.l1.settlement().generation(), 1);
     assert_eq!(plane.balance("bob"), gcc(2).units());

@@ -299,6 +299,7 @@ fn prices_and_limits() {
             "batch_flows": limits::BATCH_FLOWS_MAX,
             "batch_withdrawals": limits::BATCH_WITHDRAWALS_MAX,
             "witness_bytes": limits::WITNESS_BYTES_MAX,
+            "witness_bound": limits::WITNESS_BOUND_MAX,
             "object_bytes": limits::OBJECT_BYTES_MAX,
             "account_keys": limits::ACCOUNT_KEYS_MAX,
             "account_lanes": limits::ACCOUNT_LANES_MAX,

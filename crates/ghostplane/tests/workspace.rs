@@ -391,6 +391,7 @@ fn the_tables_of_limits_and_gas_are_those_of_the_code() {
             BATCH_WITHDRAWALS_MAX,
             BATCH_OPEN_MS_MAX,
             WITNESS_BYTES_MAX,
+            WITNESS_BOUND_MAX,
             OBJECT_BYTES_MAX,
             ACCOUNT_KEYS_MAX,
             ACCOUNT_LANES_MAX,

@@ -106,8 +106,9 @@ impl<H: TreeHash> Climb<H> {
     }
 }
 
-/// Leaves per part below which a split costs more than it saves.
-const PART_MIN: usize = 256;
+/// Leaves per part: few enough that the nodes on their way stay in the second-level cache until they are stored, many
+/// enough that the narrow levels at a part's top do not count.
+const PART_LEAVES: usize = 512;
 
 /// A split of changed leaves into parts that share no node below `height`.
 #[derive(Clone, Debug)]
@@ -119,11 +120,11 @@ pub(crate) struct Split {
 }
 
 impl Split {
-    /// Splits `count` leaves, of which `index(position)` ascends, into at most `parts_max` parts of about equal size.
+    /// Splits `count` leaves, of which `index(position)` ascends, into parts of about equal size.
     ///
     /// Cuts where neighbouring leaves part highest in the tree, so that as little as possible is left to climb after.
-    pub(crate) fn new(count: usize, parts_max: usize, index: impl Fn(usize) -> u32) -> Self {
-        let parts = parts_max.min(count / PART_MIN).max(1);
+    pub(crate) fn new(count: usize, index: impl Fn(usize) -> u32) -> Self {
+        let parts = (count / PART_LEAVES).max(1);
         let mut height = ghostplane_types::TREE_DEPTH;
         let mut cuts = vec![0];
         let reach = count / (4 * parts);

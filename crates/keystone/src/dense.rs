@@ -56,12 +56,14 @@ impl<H: TreeHash> Levels<H> {
     }
 
     /// The node at `index` of the level at `height`, allocated or not.
+    #[inline]
     pub(crate) fn node(&self, height: usize, index: u32) -> H::Digest {
         self.levels[height].node(index as usize).copied().unwrap_or(H::zeros()[height])
     }
 
     /// Reads a word of the neighbour of each of `indices`. The reads wait for memory all at once, not one after another
     /// as they would between the steps of a climb.
+    #[inline]
     fn touch(&self, height: usize, indices: &[u32]) {
         let nodes = indices.iter().filter_map(|&index| self.levels[height].node(index as usize ^ 1));
         std::hint::black_box(nodes.fold(0, |sum, node| sum ^ H::word(node)));
@@ -124,6 +126,7 @@ impl<H: TreeHash> Levels<H> {
 impl<H: TreeHash> Siblings<H> for &Levels<H> {
     type Error = Infallible;
 
+    #[inline]
     fn node(&mut self, height: usize, index: u32) -> Result<H::Digest, Infallible> {
         Ok(Levels::node(self, height, index))
     }

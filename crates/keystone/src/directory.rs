@@ -27,8 +27,14 @@ impl Directory {
     }
 
     /// The position of `key`.
+    #[inline]
     pub(crate) fn find<'k>(&self, key: &ObjectKey, key_of: impl Fn(u32) -> &'k ObjectKey) -> Option<u32> {
         self.table.find(mix(&self.seeds, key), |&index| key_of(index) == key).copied()
+    }
+
+    /// A position that `key` may have, found without reading any key.
+    pub(crate) fn guess(&self, key: &ObjectKey) -> Option<u32> {
+        self.table.find(mix(&self.seeds, key), |_| true).copied()
     }
 
     /// Adds the key at `index`, which must be new.
@@ -50,6 +56,7 @@ impl Directory {
 }
 
 /// Two folded multiplications, as in wyhash: each half of the key under a seed of its own.
+#[inline]
 fn mix(seeds: &[u64; 4], key: &ObjectKey) -> u64 {
     let (words, _) = key.as_bytes().as_chunks();
     let word = |at: usize| u64::from_le_bytes(words[at]) ^ seeds[at];

@@ -56,6 +56,7 @@ impl TreeHash for LedgerHash {
     type Digest = FieldDigest;
     type Pair = [KoalaBear; STATE_ELEMENTS];
 
+    #[inline]
     fn pair(left: &FieldDigest, right: &FieldDigest) -> Self::Pair {
         let mut pair = [ZERO; STATE_ELEMENTS];
         pair[..8].copy_from_slice(&left.0);
@@ -67,6 +68,7 @@ impl TreeHash for LedgerHash {
         compress_many(pairs, out);
     }
 
+    #[inline]
     fn word(node: &FieldDigest) -> u32 {
         u32::from(node.0[0] == ZERO)
     }
@@ -89,6 +91,7 @@ impl TreeHash for ObjectHash {
     type Digest = Digest;
     type Pair = [u8; 64];
 
+    #[inline]
     fn pair(left: &Digest, right: &Digest) -> Self::Pair {
         let mut pair = [0; 64];
         pair[..32].copy_from_slice(&left.0);
@@ -100,6 +103,7 @@ impl TreeHash for ObjectHash {
         hash_64(&NODE_KEY, pairs, out);
     }
 
+    #[inline]
     fn word(node: &Digest) -> u32 {
         u32::from(node.0[0])
     }

@@ -6,8 +6,9 @@ mod prove;
 
 use crate::cells::{Objects, Slots};
 use crate::dense::Levels;
+use crate::change::ObjectChange;
 use crate::directory::{Directory, Order};
-use crate::hash::{LedgerHash, ObjectHash};
+use crate::hash::{BLOCK, LedgerHash, ObjectHash};
 use crate::plan::Locate;
 use crate::view::{Missing, ObjectRef, StateView, Successor};
 use apply::Scratch;
@@ -126,5 +127,13 @@ impl Locate for Keystone {
 
     fn low(&self, key: &ObjectKey) -> Result<u32, Missing> {
         Ok(self.position_below(key))
+    }
+
+    fn warm(&self, changes: &[ObjectChange]) {
+        let mut guesses = [0; BLOCK];
+        for (guess, change) in guesses.iter_mut().zip(changes) {
+            *guess = self.directory.guess(&change.key).unwrap_or(0);
+        }
+        self.objects.touch(guesses[..changes.len()].iter().copied());
     }
 }

@@ -28,18 +28,21 @@ impl<D: Copy> Level<D> {
         level
     }
 
+    #[inline]
     pub(crate) fn node(&self, index: usize) -> Option<&D> {
         let couple = self.segments.get(index >> (SEGMENT_BITS + 1))?.get(index >> 1 & (SEGMENT - 1))?;
         Some(&couple.0[index & 1])
     }
 
     /// Stores a node. One behind the end is left alone.
+    #[inline]
     pub(crate) fn store(&mut self, index: usize, node: D) {
         if index < self.len {
             *self.node_mut(index).expect("there are as many nodes as the length says") = node;
         }
     }
 
+    #[inline]
     fn node_mut(&mut self, index: usize) -> Option<&mut D> {
         let couple = self.segments.get_mut(index >> (SEGMENT_BITS + 1))?.get_mut(index >> 1 & (SEGMENT - 1))?;
         Some(&mut couple.0[index & 1])

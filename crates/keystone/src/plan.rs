@@ -1,6 +1,7 @@
 //! Which object leaves a list of changes touches, and how the leaves link up afterwards.
 
 use crate::change::ObjectChange;
+use crate::hash::BLOCK;
 use crate::view::Missing;
 use ghostplane_types::ObjectKey;
 
@@ -11,6 +12,9 @@ pub(crate) trait Locate {
 
     /// The position of the largest key below `key`, which has none itself.
     fn low(&self, key: &ObjectKey) -> Result<u32, Missing>;
+
+    /// Says that the keys of these changes are looked for next.
+    fn warm(&self, _changes: &[ObjectChange]) {}
 }
 
 /// An allocated leaf that changes its value, its link, or both.
@@ -58,6 +62,9 @@ impl ObjectPlan {
         // The gap that the last appended key fell into: the leaf below it.
         let mut gap = None;
         for (change, at) in changes.iter().zip(0..) {
+            if at as usize % BLOCK == 0 {
+                state.warm(&changes[at as usize..changes.len().min(at as usize + BLOCK)]);
+            }
             if let Some(index) = state.find(&change.key)? {
                 self.existing.push(Existing { index, change: Some(at), link: None });
                 continue;

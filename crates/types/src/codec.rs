@@ -221,11 +221,14 @@ pub trait Decode: Sized {
 
 /// Appends `value` as unsigned LEB128 in its shortest form.
 pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push((value & 0x7f) as u8 | 0x80);
+    loop {
+        let [low, ..] = value.to_le_bytes();
         value >>= 7;
+        if value == 0 {
+            return out.push(low);
+        }
+        out.push(low | 0x80);
     }
-    out.push(value as u8);
 }
 
 /// How many bytes [`put_varint`] appends for `value`: 1 to 10.

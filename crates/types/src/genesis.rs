@@ -126,6 +126,16 @@ pub enum GenesisError {
         /// Which.
         asset: AssetId,
     },
+    /// More of something than a genesis may list.
+    #[error("genesis lists {found} {what}, at most {limit} are allowed")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many.
+        found: usize,
+        /// How many there may be.
+        limit: usize,
+    },
     /// Shares that do not add up to everything, or repeat an address.
     #[error("fee shares are for distinct addresses and add up to 10000 basis points, not {sum}")]
     FeeShares {
@@ -158,6 +168,11 @@ impl Genesis {
         if self.protocol != crate::batch::PROTOCOL {
             return Err(GenesisError::Protocol { found: self.protocol });
         }
+        let lists =
+            [("assets", self.assets.len(), GENESIS_ASSETS_MAX), ("fee shares", self.fee_shares.len(), FEE_SHARES_MAX)];
+        if let Some(&(what, found, limit)) = lists.iter().find(|(_, found, limit)| found > limit) {
+            return Err(GenesisError::TooMany { what, found, limit });
+        }
         self.check_assets()?;
         let sum = self.fee_shares.iter().map(|share| u32::from(share.basis_points)).sum();
         let mut addresses: Vec<Address> = self.fee_shares.iter().map(|share| share.address).collect();
@@ -185,7 +200,7 @@ impl Genesis {
         }
         let mut last = None;
         for known in &self.assets {
-            let symbol_ok = !known.symbol.is_empty()
+            let symbol_ok = (1..=SYMBOL_BYTES_MAX).contains(&known.symbol.len())
                 && known.symbol.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
             let ascends = last.is_none_or(|last| last < known.asset);
             let decimals_ok = known.decimals <= DECIMALS_MAX && known.l1_decimals <= DECIMALS_MAX;
@@ -203,6 +218,7 @@ impl Genesis {
             (terms.window_blocks > 0, "window_blocks is at least 1"),
             (terms.window_unproven_blocks >= terms.window_blocks, "window_unproven_blocks is at least window_blocks"),
             (terms.challenge_blocks > 0, "challenge_blocks is at least 1"),
+            (!terms.challenge_bond.is_zero() && !terms.sequencer_bond.is_zero(), "bonds are not zero"),
             (terms.inbox_deadline_blocks > terms.reorg_depth, "inbox_deadline_blocks is more than reorg_depth"),
             (terms.data_per_block_max >= crate::limits::BATCH_BYTES_MAX as u64, "a batch fits one L1 block"),
             (terms.window_unproven_blocks <= 1 << 32 && terms.inbox_deadline_blocks <= 1 << 32, "spans are below 2^32"),

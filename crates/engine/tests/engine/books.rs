@@ -1,11 +1,11 @@
 //! What holds for every batch there is, whoever wrote it: value moves by the journal only, and none is made or lost.
 
-use crate::story::Batch;
+use crate::story::{Batch, amount};
 use ghostplane_keystone::{Keystone, StateView, journal};
 use ghostplane_types::amount::AMOUNT_MAX;
 use ghostplane_types::batch::flows_digest;
 use ghostplane_types::genesis::CHAIN_DEV;
-use ghostplane_types::{AssetId, Flow, JournalEntry, Slot, SlotIndex};
+use ghostplane_types::{Amount, AssetId, Flow, JournalEntry, Slot, SlotIndex};
 use std::collections::BTreeMap;
 
 /// Per asset, what all batches so far issued less what they retired.
@@ -18,13 +18,13 @@ impl Books {
     /// Checks a batch and the state after it, and adds the batch's flows.
     pub fn check(&mut self, batch: &Batch, after: &Keystone) {
         let (sealed, header) = (&batch.sealed, batch.sealed.header());
-        let old = slots(&batch.before);
+        let old = slots(&batch.before.keystone);
         let new = slots(after);
         assert_eq!(replay_journal(&old, &new, sealed.journal()), new, "the journal alone makes the new slots");
         assert_eq!(journal::digest(sealed.journal()), header.journal_digest);
         assert_eq!(flows_of(sealed.journal(), &new), sealed.flows(), "flows are what the journal has crossing slot 0");
         assert_eq!(flows_digest(CHAIN_DEV, sealed.flows()), header.flows_digest);
-        assert_eq!(sealed.records().len() as u64, header.log_upto - batch.prev.log_upto + batch.inbox.len() as u64);
+        assert_eq!(sealed.records().len() as u64, header.log_upto - batch.before.prev.log_upto + batch.before.inbox.len() as u64);
 
         for flow in sealed.flows() {
             let net = i128::from(flow.issued.units()) - i128::from(flow.retired.units());
@@ -58,19 +58,19 @@ fn replay_journal(
         for index in [entry.from, entry.to].into_iter().filter(|index| !index.is_outside()) {
             if !now.contains_key(&index) {
                 assert_eq!(index.index() as usize, now.len() + 1, "new slots are handed out in journal order");
-                let empty = Slot { balance: ghostplane_types::Amount::ZERO, ..new[&index] };
+                let empty = Slot { balance: Amount::ZERO, ..new[&index] };
                 now.insert(index, empty);
             }
         }
         let units = entry.amount.units();
         if let Some(from) = now.get_mut(&entry.from) {
             let rest = from.balance.units().checked_sub(units);
-            from.balance = crate::story::amount(rest.unwrap_or_else(|| panic!("entry {at} overdraws {:?}", entry.from)));
+            from.balance = amount(rest.unwrap_or_else(|| panic!("entry {at} overdraws {:?}", entry.from)));
         }
         if let Some(to) = now.get_mut(&entry.to) {
             let sum = to.balance.units() + units;
             assert!(sum <= AMOUNT_MAX, "entry {at} overfills {:?}", entry.to);
-            to.balance = crate::story::amount(sum);
+            to.balance = amount(sum);
         }
         if let (Some(from), Some(to)) = (now.get(&entry.from), now.get(&entry.to)) {
             assert_eq!(from.asset, to.asset, "entry {at} crosses assets");
@@ -89,7 +89,6 @@ fn flows_of(journal: &[JournalEntry], slots: &BTreeMap<SlotIndex, Slot>) -> Vec<
             flows.entry(slots[&entry.from].asset).or_default().1 += entry.amount.units();
         }
     }
-    let amount = crate::story::amount;
     let flow = |(asset, (issued, retired))| Flow { asset, issued: amount(issued), retired: amount(retired) };
     flows.into_iter().map(flow).collect()
 }

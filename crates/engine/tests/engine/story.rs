@@ -4,12 +4,12 @@ use crate::books::Books;
 use ghostplane_engine::replay::{ProduceError, Produced, produce};
 use ghostplane_engine::execute::InvalidBatch;
 use ghostplane_engine::{
-    Case, Halt, Plane, ProposedBatch, SealedBatch, Verdict, Verified, check_inbox, execute, posted, replay, verify_all,
+    Case, Halt, Plane, PostedBatch, PostedError, ProposedBatch, SealedBatch, Verdict, Verified, check_inbox, execute, posted, replay, verify_all,
     witness,
 };
 use ghostplane_ghostcipher::workers::{Serial, Workers};
 use ghostplane_ghostcipher::{Domain, SigningKey, hash};
-use ghostplane_keystone::{Keystone, StateView};
+use ghostplane_keystone::{Changeset, Keystone, StateView};
 use ghostplane_types::genesis::{CHAIN_DEV, FeeShare};
 use ghostplane_types::{
     AccountRecord, Action, Address, Amount, AssetId, BatchHeader, Decode, Encode, EntityType, Genesis, Gid, InboxEntry,
@@ -44,12 +44,19 @@ pub struct Story {
     last: Option<Batch>,
 }
 
-/// A sealed batch and everything to judge it by.
-pub struct Batch {
-    pub before: Keystone,
+/// Somebody with a state of their own and sight of the L1, who can have any claim about the next batch judged.
+#[derive(Clone)]
+pub struct Watcher {
+    pub plane: Plane,
+    pub keystone: Keystone,
     pub prev: PlaneState,
-    /// The inbox as far as the L1 has it, from the first entry that was open.
+    /// The inbox as far as the L1 has it, from the first entry that is open.
     pub inbox: Vec<InboxEntry>,
+}
+
+/// A sealed batch, and who watched it.
+pub struct Batch {
+    pub before: Watcher,
     pub posted: Vec<u8>,
     pub sealed: SealedBatch,
 }
@@ -196,9 +203,9 @@ impl Story {
         let (sealed_by_two, posted_by_two) = made_by_two.expect("1 and 2 threads agree");
         assert_eq!((sealed_by_two.header(), posted_by_two), (sealed.header(), posted.clone()), "1 and 2 threads");
 
-        let batch = Batch { before, prev: self.state, inbox, posted, sealed };
-        assert_eq!(batch.judge(&self.plane, &batch.posted, batch.sealed.header()), Verdict::Same);
-        batch.check_posted_form(&self.plane, self.time, &self.pool);
+        let batch = Batch { before: self.watcher(), posted, sealed };
+        assert_eq!(batch.before.judge(&batch.posted, batch.sealed.header()), Verdict::Same);
+        batch.check_posted_form(self.time, &self.pool);
         self.books.check(&batch, &keystone);
         assert_eq!(batch.sealed.header().state().roots, keystone.roots());
 
@@ -232,6 +239,18 @@ impl Story {
     /// Checks transactions against the newest state.
     pub fn verify(&self, transactions: Vec<Transaction>) -> Vec<Result<Verified, Reject>> {
         verify_all(&self.plane, &self.keystone, &Serial, transactions).expect("the whole state misses nothing")
+    }
+
+    /// Somebody who knows what the plane knows.
+    pub fn watcher(&self) -> Watcher {
+        let (plane, keystone) = (self.plane.clone(), self.keystone.clone());
+        Watcher { plane, keystone, prev: self.state, inbox: self.inbox_open().to_vec() }
+    }
+
+    /// Puts the plane into a state that no batch leads to.
+    pub fn make_up(&mut self, changes: &Changeset) -> &mut Self {
+        self.state.roots = self.keystone.apply(changes, &Serial).expect("changes of this state");
+        self
     }
 
     /// The inbox from the first entry that no batch has consumed.
@@ -279,35 +298,54 @@ impl Story {
     }
 }
 
-impl Batch {
-    /// What an honest watcher makes of a claim about this batch, with the witness that its own state yields.
-    pub fn judge(&self, plane: &Plane, posted: &[u8], claimed: &BatchHeader) -> Verdict {
-        let witness = self.witness(plane, posted);
-        self.judge_by(plane, posted, claimed, &witness)
+impl Watcher {
+    /// The verdict on a claim, by the witness that the watcher's own state yields.
+    pub fn judge(&self, posted: &[u8], claimed: &BatchHeader) -> Verdict {
+        self.judge_by(posted, claimed, &self.witness(posted))
     }
 
     /// The encoded witness for this data.
-    pub fn witness(&self, plane: &Plane, posted: &[u8]) -> Vec<u8> {
-        let witness_by = |workers: &dyn Workers| witness(plane, &self.before, &self.prev, &self.inbox, posted, workers);
-        let bytes = witness_by(&Serial).to_bytes();
-        assert_eq!(witness_by(&Threads(2)).to_bytes(), bytes, "1 and 2 threads");
+    pub fn witness(&self, posted: &[u8]) -> Vec<u8> {
+        let Self { plane, keystone, prev, inbox } = self;
+        let witness_by = |workers: &dyn Workers| witness(plane, keystone, prev, inbox, posted, workers).to_bytes();
+        let bytes = witness_by(&Serial);
+        assert_eq!(witness_by(&Threads(2)), bytes, "1 and 2 threads");
         bytes
     }
 
     /// The verdict by a given witness.
-    pub fn judge_by(&self, plane: &Plane, posted: &[u8], claimed: &BatchHeader, witness: &[u8]) -> Verdict {
-        let (prev, inbox) = (&self.prev, self.inbox.as_slice());
+    pub fn judge_by(&self, posted: &[u8], claimed: &BatchHeader, witness: &[u8]) -> Verdict {
+        let Self { plane, prev, inbox, .. } = self;
         let case = Case { plane, generation: 0, prev, inbox, posted, witness, claimed };
         let verdict = replay(&case, &Serial);
         assert_eq!(replay(&case, &Threads(2)), verdict, "1 and 2 threads");
         verdict
     }
 
-    fn check_posted_form(&self, plane: &Plane, time: u64, transactions: &[Transaction]) {
-        let decoded = posted::decode(plane, &self.before, &self.prev, &self.posted).expect("what was encoded");
+    /// The posted form of what an operator may write down, good or bad.
+    pub fn encode(&self, time: u64, inbox: u64, transactions: &[Transaction]) -> Result<Vec<u8>, PostedError> {
+        let batch = PostedBatch { time, inbox, transactions: transactions.to_vec() };
+        posted::encode(&self.plane, &self.keystone, &self.prev, &batch)
+    }
+
+    /// A header that nothing is wrong with on its own, for data whose outcome nobody knows.
+    pub fn plausible_header(&self, posted: &[u8]) -> BatchHeader {
+        BatchHeader {
+            number: self.prev.number + 1,
+            prev_state: self.prev.digest(self.plane.chain_id(), &self.plane.plane_id()),
+            bytes: u32::try_from(posted.len()).expect("short"),
+            ..BatchHeader::genesis(&self.prev)
+        }
+    }
+}
+
+impl Batch {
+    fn check_posted_form(&self, time: u64, transactions: &[Transaction]) {
+        let Watcher { plane, keystone, prev, inbox } = &self.before;
+        let decoded = posted::decode(plane, keystone, prev, &self.posted).expect("what was encoded");
         assert_eq!(decoded.transactions, transactions);
-        assert_eq!((decoded.time, decoded.inbox), (time, self.inbox.len() as u64));
-        assert_eq!(posted::encode(plane, &self.before, &self.prev, &decoded).as_ref(), Ok(&self.posted));
+        assert_eq!((decoded.time, decoded.inbox), (time, inbox.len() as u64));
+        assert_eq!(posted::encode(plane, keystone, prev, &decoded).as_ref(), Ok(&self.posted));
     }
 }
 

@@ -1,6 +1,6 @@
 //! `ghostplane key`: make, list and show.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Subcommand};
@@ -8,7 +8,7 @@ use ghostplane_types::genesis::{CHAIN_DEV, CHAIN_PLANE};
 use ghostplane_types::{EntityType, PublicKey};
 use serde_json::{Value, json};
 
-use crate::keys::{self, KeyFileError, KeyInfo, Kept, PassphraseSource};
+use crate::keys::{self, Kept, KeyInfo, Listed, PassphraseSource};
 use crate::screen::{Align, Screen, Table};
 
 /// `key` and what follows it.
@@ -61,7 +61,7 @@ struct NewArgs {
 /// Does what was asked about keys.
 ///
 /// # Errors
-/// [`KeyFileError`] as it says.
+/// [`keys::KeyFileError`] as it says.
 pub fn run(args: KeyArgs, screen: &Screen) -> anyhow::Result<()> {
     let dir = args.dir.map_or_else(keys::default_dir, Ok)?;
     match args.command {
@@ -78,7 +78,9 @@ pub fn run(args: KeyArgs, screen: &Screen) -> anyhow::Result<()> {
             show(&made, screen);
             match made.kept {
                 Kept::Dev => screen.note("A dev key is in plain text: never hold value with it."),
-                Kept::Encrypted => screen.note("Keep a copy of this file and its passphrase: nobody can restore either."),
+                Kept::Encrypted => {
+                    screen.note("Keep a copy of this file and its passphrase: nobody can restore either.")
+                }
             }
         }
         KeyCommand::List => list(&keys::list(&dir)?, &dir, screen),
@@ -105,7 +107,7 @@ fn show(key: &KeyInfo, screen: &Screen) {
     screen.emit(&json_of(key));
 }
 
-fn list(found: &[(String, Result<KeyInfo, KeyFileError>)], dir: &std::path::Path, screen: &Screen) {
+fn list(found: &[Listed], dir: &Path, screen: &Screen) {
     let mut table = Table::new(&[
         ("name", Align::Left),
         ("type", Align::Left),
@@ -116,7 +118,13 @@ fn list(found: &[(String, Result<KeyInfo, KeyFileError>)], dir: &std::path::Path
     for (_, key) in found {
         if let Ok(key) = key {
             let chain = key.gid.chain_id.to_string();
-            table.row([&*key.name, keys::entity_word(key.gid.entity_type), &chain, key.kept.word(), &key.address_text()]);
+            table.row([
+                &*key.name,
+                keys::entity_word(key.gid.entity_type),
+                &chain,
+                key.kept.word(),
+                &key.address_text(),
+            ]);
         }
     }
     if !table.is_empty() {
@@ -135,7 +143,7 @@ fn list(found: &[(String, Result<KeyInfo, KeyFileError>)], dir: &std::path::Path
         screen.line(&format!("No keys in {} yet.", dir.display()));
         screen.note("To make one:  ghostplane key new alice");
     }
-    let json = |(name, key): &(String, Result<KeyInfo, KeyFileError>)| match key {
+    let json = |(name, key): &Listed| match key {
         Ok(key) => json_of(key),
         Err(error) => json!({ "name": name, "error": error.to_string() }),
     };

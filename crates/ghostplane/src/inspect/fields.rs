@@ -12,9 +12,9 @@ use ghostplane_types::genesis::{FeeShare, GenesisAsset};
 use ghostplane_types::reject::REJECT_CODES;
 use ghostplane_types::transaction::ACTION_KINDS;
 use ghostplane_types::{
-    AccountRecord, Action, Address, Amount, AssetId, Attestation, BatchHeader, Commitment, Encode as _, EntityType, Flush, Genesis, Gid, InboxEntry,
-    InboxPayload, KeyRef, LogRecord, Money, ObjectKey, Outcome, Pay, PlaneState, PublicKey, Reject, SignedFlush, Slot,
-    SlotKind, Source, Transaction, Withdrawal,
+    AccountRecord, Action, Address, Amount, AssetId, Attestation, BatchHeader, Commitment, Encode as _, EntityType,
+    Flush, Genesis, Gid, InboxEntry, InboxPayload, KeyRef, LogRecord, Money, ObjectKey, Outcome, Pay, PlaneState,
+    PublicKey, Reject, SignedFlush, Slot, SlotKind, Source, Transaction, Withdrawal,
 };
 use serde_json::Value;
 
@@ -41,7 +41,9 @@ pub(super) fn transaction(transaction: &Transaction) -> Decoded {
         .number("gas price max", body.gas_price_max)
         .text("pay", "gcc");
     let fields = match &body.key_ref {
-        KeyRef::Registered(position) => fields.leaf("key", format!("number {position} of the account"), (*position).into()),
+        KeyRef::Registered(position) => {
+            fields.leaf("key", format!("number {position} of the account"), (*position).into())
+        }
         KeyRef::Carried(gid) => fields.group("identity carried", gid_fields(gid)),
     };
     let fields = fields
@@ -50,10 +52,10 @@ pub(super) fn transaction(transaction: &Transaction) -> Decoded {
         .text("signature", transaction.auth);
 
     let (bytes, id) = (transaction.to_bytes().len(), body.id());
-    let derived = Sheet::new().text("transaction id", id).text("moves", moved(&body.actions)).number(
-        "gas at least",
-        gas::intrinsic(bytes, body.actions.len()),
-    );
+    let derived = Sheet::new()
+        .text("transaction id", id)
+        .text("moves", moved(&body.actions))
+        .number("gas at least", gas::intrinsic(bytes, body.actions.len()));
     let derived = match body.gas_limit.checked_mul(body.gas_price_max) {
         Some(fee) => derived.leaf("gas fee at most", gcc(fee), fee.into()),
         None => derived.text("gas fee at most", "more than any account can hold"),
@@ -103,9 +105,8 @@ pub(super) fn genesis(genesis: &Genesis) -> Decoded {
             .number("decimals on the L1", known.l1_decimals)
             .leaf("deposit min", units(known.deposit_min), known.deposit_min.units().into())
     };
-    let share = |share: &FeeShare| {
-        Sheet::new().text("address", share.address).number("basis points", share.basis_points)
-    };
+    let share =
+        |share: &FeeShare| Sheet::new().text("address", share.address).number("basis points", share.basis_points);
     let terms = &genesis.settlement;
     let fields = Sheet::new()
         .id("chain id", genesis.chain_id)
@@ -133,9 +134,10 @@ pub(super) fn genesis(genesis: &Genesis) -> Decoded {
                 .number("upgrade notice blocks", terms.upgrade_notice_blocks)
         });
     let refused = genesis.check().err();
-    Decoded::new(fields)
-        .derived(Sheet::new().text("plane id", genesis.plane_id()))
-        .doubt_if(refused.is_some(), refused.map_or(String::new(), |error| format!("no plane can start with it: {error}")))
+    Decoded::new(fields).derived(Sheet::new().text("plane id", genesis.plane_id())).doubt_if(
+        refused.is_some(),
+        refused.map_or(String::new(), |error| format!("no plane can start with it: {error}")),
+    )
 }
 
 pub(super) fn header_fields(header: &BatchHeader) -> Sheet {
@@ -169,9 +171,7 @@ pub(super) fn header(header: &BatchHeader, chains: &[u64]) -> Decoded {
 }
 
 pub(super) fn commitment_fields(commitment: &Commitment) -> Sheet {
-    let attestation = |by: &Attestation| {
-        Sheet::new().text("key", key(&by.key)).text("signature", by.signature)
-    };
+    let attestation = |by: &Attestation| Sheet::new().text("key", key(&by.key)).text("signature", by.signature);
     Sheet::new()
         .id("version", commitment.version)
         .text("plane id", commitment.plane_id)
@@ -202,10 +202,8 @@ pub(super) fn commitment(commitment: &Commitment, chains: &[u64]) -> Decoded {
 }
 
 pub(super) fn inbox_entry_fields(entry: &InboxEntry) -> Sheet {
-    let fields = Sheet::new()
-        .id("index", entry.index)
-        .number("L1 height", entry.l1_height)
-        .time("L1 time", entry.l1_time);
+    let fields =
+        Sheet::new().id("index", entry.index).number("L1 height", entry.l1_height).time("L1 time", entry.l1_time);
     match &entry.payload {
         InboxPayload::Deposit { from, to, asset, amount } => {
             fields.text("payload", "deposit").text("from", from).text("to", to).money("amount", *amount, *asset)
@@ -228,11 +226,11 @@ pub(super) fn inbox_entry(entry: &InboxEntry, chains: &[u64]) -> Decoded {
 }
 
 pub(super) fn withdrawal_fields(withdrawal: &Withdrawal) -> Sheet {
-    Sheet::new()
-        .id("index", withdrawal.index)
-        .text("owner", withdrawal.owner)
-        .text("to", withdrawal.to)
-        .money("amount", withdrawal.amount, withdrawal.asset)
+    Sheet::new().id("index", withdrawal.index).text("owner", withdrawal.owner).text("to", withdrawal.to).money(
+        "amount",
+        withdrawal.amount,
+        withdrawal.asset,
+    )
 }
 
 pub(super) fn withdrawal(withdrawal: &Withdrawal, chains: &[u64]) -> Decoded {
@@ -269,19 +267,17 @@ pub(super) fn account_fields(record: &AccountRecord) -> Sheet {
     let fields = match &record.identity {
         None => fields.leaf("identity", "not registered: it has only received so far", Value::Null),
         Some(identity) => {
-            let keys = identity.keys.iter().map(|PublicKey::Ed25519(public)| Sheet::new().text("key", key(public)));
+            let keys = identity.keys.iter().map(|PublicKey::Ed25519(public)| key(public));
             fields.group("identity", {
                 Sheet::new()
                     .text("type", keys::entity_word(identity.entity_type))
                     .id("version", identity.version)
                     .number("level", identity.level)
-                    .list("keys", keys)
+                    .items("keys", keys)
             })
         }
     };
-    let lane = |lane: &Lane| {
-        Sheet::new().id("lane", lane.lane).number("next sequence number", lane.next)
-    };
+    let lane = |lane: &Lane| Sheet::new().id("lane", lane.lane).number("next sequence number", lane.next);
     let slot = |of: &SlotOf| Sheet::new().text("asset", of.asset).id("slot", of.slot.index());
     fields.list("lanes", record.lanes.iter().map(lane)).list("slots", record.slots.iter().map(slot))
 }
@@ -346,7 +342,9 @@ pub(super) fn plane_state(state: &PlaneState) -> Decoded {
         .number("inbox upto", state.inbox_upto)
         .number("log upto", state.log_upto)
         .number("outbox upto", state.outbox_upto);
-    Decoded::new(fields)
+    // No plane is older than its software, and a small number here is rather a count.
+    const YEAR_2020_MS: u64 = 1_577_836_800_000;
+    Decoded::new(fields).doubt_if(state.time < YEAR_2020_MS, "its time is before the year 2020")
 }
 
 pub(super) fn slot_fields(slot: &Slot) -> Sheet {
@@ -393,7 +391,7 @@ pub(super) fn key_file(json: &[u8]) -> Result<Decoded, String> {
     if json.len() > keys::KEY_FILE_BYTES_MAX {
         return Err(format!("larger than {} bytes", keys::KEY_FILE_BYTES_MAX));
     }
-    let file = KeyFile::parse(json, Path::new("it")).map_err(|error| error.to_string())?;
+    let file = KeyFile::parse(json, Path::new("the file")).map_err(|error| error.to_string())?;
     let gid = file.gid();
     let fields = Sheet::new().text("name", file.name()).group("identity", gid_fields(gid));
     let fields = match file.kind() {

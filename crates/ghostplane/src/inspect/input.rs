@@ -28,9 +28,13 @@ impl Input {
         }
         let shown = path.display();
         let file = File::open(path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => anyhow::anyhow!(
-                "there is no file {shown}. To inspect an address, DID or amount:  ghostplane inspect --text {shown}"
-            ),
+            // Perhaps it is what it looks like.
+            io::ErrorKind::NotFound if path.to_str().is_some_and(|text| super::text::inspect(text).is_ok()) => {
+                anyhow::anyhow!(
+                    "there is no file {shown}. To see the bytes behind it:  ghostplane inspect --text {shown}"
+                )
+            }
+            io::ErrorKind::NotFound => anyhow::anyhow!("there is no file {shown}"),
             _ => anyhow::anyhow!("cannot read {shown}: {error}"),
         })?;
         let bytes = bounded(file).with_context(|| format!("cannot read {shown}"))?;

@@ -20,6 +20,8 @@ enum Cell {
     Leaf(String, Value),
     Group(Sheet),
     List(Vec<Sheet>),
+    /// Values that need no name each.
+    Items(Vec<String>),
 }
 
 impl Sheet {
@@ -81,6 +83,12 @@ impl Sheet {
         self
     }
 
+    pub(super) fn items(mut self, name: &str, items: impl IntoIterator<Item = impl Display>) -> Self {
+        let items = items.into_iter().map(|item| item.to_string()).collect();
+        self.0.push((name.to_string(), Cell::Items(items)));
+        self
+    }
+
     /// Two columns, what belongs to something indented below it.
     pub(super) fn table(&self) -> Table {
         let mut table = Table::new(&[("", Align::Left), ("", Align::Left)]);
@@ -105,10 +113,14 @@ impl Sheet {
                         table.row([format!("{indent}  {position}")]);
                         item.fill(table, depth + 2);
                     }
-                    if items.len() > ITEMS_SHOWN {
-                        let more = items.len() - ITEMS_SHOWN;
-                        table.row([format!("{indent}  …"), format!("{more} more, all with --json")]);
+                    more(table, &indent, items.len());
+                }
+                Cell::Items(items) => {
+                    table.row([format!("{indent}{name}"), counted(items.len())]);
+                    for (position, item) in items.iter().take(ITEMS_SHOWN).enumerate() {
+                        table.row([format!("{indent}  {position}"), item.clone()]);
                     }
+                    more(table, &indent, items.len());
                 }
             }
         }
@@ -121,10 +133,18 @@ impl Sheet {
                 Cell::Leaf(_, json) => json.clone(),
                 Cell::Group(group) => group.to_json(),
                 Cell::List(items) => items.iter().map(Sheet::to_json).collect(),
+                Cell::Items(items) => json!(items),
             };
             (key(name), value)
         };
         Value::Object(self.0.iter().map(entry).collect::<Map<_, _>>())
+    }
+}
+
+/// Says what of a list is left out.
+fn more(table: &mut Table, indent: &str, items: usize) {
+    if items > ITEMS_SHOWN {
+        table.row([format!("{indent}  …"), format!("{} more, all with --json", items - ITEMS_SHOWN)]);
     }
 }
 
@@ -185,6 +205,7 @@ mod tests {
         let sheet = Sheet::new().list("Some items", items);
         assert_eq!(sheet.to_json()["some_items"].as_array().map(Vec::len), Some(40));
         let lines = sheet.table().lines();
+        assert_eq!(lines.len(), 2 + 2 * ITEMS_SHOWN + 1);
         assert!(lines.last().is_some_and(|line| line.contains("28 more")), "{lines:?}");
     }
 }

@@ -5,7 +5,10 @@ use ghostplane_keystone::{ObjectProof, ProofLeaf, SlotProof};
 use ghostplane_settlement::{
     Claim, ClaimedUnder, FinalRecord, Message, OpenCaseRequest, Pending, Purpose, Reserved, Settlement,
 };
-use ghostplane_types::{AccountRecord, AssetId, Decode as _, DecodeError, ObjectClass, ObjectKey, Reader, Slot, Transaction, batch};
+use ghostplane_types::limits::COMMITMENT_BATCHES_MAX;
+use ghostplane_types::{
+    AccountRecord, AssetId, Decode as _, DecodeError, ObjectClass, ObjectKey, Reader, Slot, Transaction, batch,
+};
 
 use super::fields::{
     account_fields, commitment_fields, digests, header_fields, inbox_entry_fields, slot_fields, withdrawal_fields,
@@ -21,23 +24,22 @@ pub(super) fn slot_proof(proof: &SlotProof) -> Decoded {
         Some(slot) => fields.group("content", slot_fields(slot)),
         None => fields.leaf("content", "none: not handed out", Value::Null),
     };
-    Decoded::new(fields.list("siblings", proof.siblings.iter().map(|node| Sheet::new().text("node", node))))
-        .doubt_if(proof.slot.is_none() && !proof.siblings.is_empty(), "a proof of a slot not handed out has no siblings")
+    Decoded::new(fields.items("siblings", &proof.siblings)).doubt_if(
+        proof.slot.is_none() && !proof.siblings.is_empty(),
+        "a proof of a slot not handed out has no siblings",
+    )
 }
 
 pub(super) fn object_proof(proof: &ObjectProof) -> Decoded {
     let fields = Sheet::new().text("key", object_key(&proof.key));
     let fields = match &proof.leaf {
-        ProofLeaf::Present { index, value, next } => object_value(
-            fields.text("says", "the object is there").id("index", index.index()),
-            &proof.key,
-            value,
-        )
-        .text("next key", object_key(next)),
-        ProofLeaf::Removed { index, next } => fields
-            .text("says", "the object was removed")
-            .id("index", index.index())
-            .text("next key", object_key(next)),
+        ProofLeaf::Present { index, value, next } => {
+            object_value(fields.text("says", "the object is there").id("index", index.index()), &proof.key, value)
+                .text("next key", object_key(next))
+        }
+        ProofLeaf::Removed { index, next } => {
+            fields.text("says", "the object was removed").id("index", index.index()).text("next key", object_key(next))
+        }
         ProofLeaf::Absent { index, low, value_digest, next } => fields
             .text("says", "there is no such object")
             .id("index", index.index())
@@ -45,7 +47,7 @@ pub(super) fn object_proof(proof: &ObjectProof) -> Decoded {
             .text("value digest", value_digest)
             .text("next key", object_key(next)),
     };
-    Decoded::new(fields.list("siblings", proof.siblings.iter().map(|node| Sheet::new().text("node", node))))
+    Decoded::new(fields.items("siblings", &proof.siblings))
 }
 
 /// Reads the witness a second time, leaf by leaf; `bytes` have decoded as a whole before.
@@ -111,18 +113,19 @@ pub(super) fn final_record_fields(record: &FinalRecord) -> Sheet {
 }
 
 pub(super) fn final_record(record: &FinalRecord, chains: &[u64]) -> Decoded {
+    let batches = record.last_batch.checked_sub(record.first_batch).map(|span| span.saturating_add(1));
+    let possible = batches.is_some_and(|batches| batches <= COMMITMENT_BATCHES_MAX as u64);
     Decoded::new(final_record_fields(record))
         .derived(digests(Sheet::new(), "archive leaf", chains, |chain_id| record.leaf(chain_id)))
-        .doubt_if(record.last_batch < record.first_batch, "the last batch is before the first")
+        .doubt_if(!possible, "no commitment has such batches")
 }
 
 pub(super) fn message(message: &Message, chains: &[u64]) -> Decoded {
     let sheet = |kind: &str| Sheet::new().text("kind", kind);
     let fields = match message {
-        Message::Deposit { asset, l1_amount, to } => sheet("deposit")
-            .text("asset", asset)
-            .text("L1 base units", l1_amount)
-            .text("to", to),
+        Message::Deposit { asset, l1_amount, to } => {
+            sheet("deposit").text("asset", asset).text("L1 base units", l1_amount).text("to", to)
+        }
         Message::Force { transaction } => {
             let sheet = sheet("force");
             match Transaction::decode_bounded(transaction) {
@@ -132,9 +135,9 @@ pub(super) fn message(message: &Message, chains: &[u64]) -> Decoded {
                     .text("will be refused", format!("{refused} (code {})", refused.code())),
             }
         }
-        Message::Bond { amount, signature } => sheet("bond")
-            .money("amount", *amount, AssetId::GCC)
-            .text("signature", signature),
+        Message::Bond { amount, signature } => {
+            sheet("bond").money("amount", *amount, AssetId::GCC).text("signature", signature)
+        }
         Message::Unbond => sheet("unbond"),
         Message::PostData { number, chunk, last, bytes } => sheet("post data")
             .id("batch", *number)
@@ -152,14 +155,15 @@ pub(super) fn message(message: &Message, chains: &[u64]) -> Decoded {
             .leaf("data", screen::bytes(bytes.len() as u64), hex::encode(bytes).into()),
         Message::Judge { case } => sheet("judge").id("case", *case),
         Message::Claim(claim) => self::claim(sheet("claim"), claim),
-        Message::Reserved { what, body } => sheet(reserved(*what))
-            .leaf("content", screen::bytes(body.len() as u64), hex::encode(body).into()),
+        Message::Reserved { what, body } => {
+            sheet(reserved(*what)).leaf("content", screen::bytes(body.len() as u64), hex::encode(body).into())
+        }
     };
     let derived = match message {
         Message::Commit { commitment, .. } => super::fields::commitment(commitment, chains).derived,
-        Message::PostData { bytes, .. } => digests(Sheet::new(), "chunk digest", chains, |chain_id| {
-            batch::chunk_digest(chain_id, bytes)
-        }),
+        Message::PostData { bytes, .. } => {
+            digests(Sheet::new(), "chunk digest", chains, |chain_id| batch::chunk_digest(chain_id, bytes))
+        }
         _ => Sheet::new(),
     };
     let missing = match message {
@@ -189,7 +193,7 @@ fn purpose(purpose: Purpose) -> &'static str {
 fn path(path: &merkle::Path) -> Sheet {
     Sheet::new()
         .leaf("leaf", format!("{} of {}", path.index, path.count), path.index.into())
-        .list("siblings", path.siblings.iter().map(|node| Sheet::new().text("node", node)))
+        .items("siblings", &path.siblings)
 }
 
 fn open_case(sheet: Sheet, request: &OpenCaseRequest) -> Sheet {
@@ -211,12 +215,9 @@ fn open_case(sheet: Sheet, request: &OpenCaseRequest) -> Sheet {
 fn claim(sheet: Sheet, claim: &Claim) -> Sheet {
     let sheet = match &claim.under {
         ClaimedUnder::Recent { first_batch } => sheet.number("commitment's first batch", *first_batch),
-        ClaimedUnder::Archived { record, path } => {
-            let siblings = path.siblings.iter().map(|node| Sheet::new().text("node", node));
-            sheet
-                .group("archived commitment", final_record_fields(record))
-                .group("archive path", Sheet::new().number("leaf", path.index).list("siblings", siblings))
-        }
+        ClaimedUnder::Archived { record, path } => sheet
+            .group("archived commitment", final_record_fields(record))
+            .group("archive path", Sheet::new().number("leaf", path.index).items("siblings", &path.siblings)),
     };
     sheet
         .group("withdrawal", withdrawal_fields(&claim.withdrawal))

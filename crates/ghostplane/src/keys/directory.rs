@@ -154,14 +154,18 @@ mod tests {
     #[test]
     fn the_directory_is_the_first_that_is_named() {
         let choose = |set: &[(&str, &str)]| {
-            let value = |name: &str| set.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value));
+            let value =
+                |name: &str| set.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value));
             choose_dir(value).ok()
         };
         let home = ("HOME", "/home/alice");
         let xdg = ("XDG_CONFIG_HOME", "/config");
         assert_eq!(choose(&[home]), Some("/home/alice/.config/ghostplane/keys".into()));
         assert_eq!(choose(&[home, xdg]), Some("/config/ghostplane/keys".into()));
-        assert_eq!(choose(&[home, ("XDG_CONFIG_HOME", "relative")]), Some("/home/alice/.config/ghostplane/keys".into()));
+        assert_eq!(
+            choose(&[home, ("XDG_CONFIG_HOME", "relative")]),
+            Some("/home/alice/.config/ghostplane/keys".into())
+        );
         assert_eq!(choose(&[home, xdg, (VARIABLE, "keys")]), Some("keys".into()));
         assert_eq!(choose(&[]), None);
     }

@@ -83,7 +83,9 @@ impl PassphraseSource {
     pub fn ask_new(&self, name: &str) -> Result<Passphrase, KeyFileError> {
         let passphrase = match self {
             Self::File(path) => first_line(path)?,
-            Self::Terminal => prompt(&format!("New passphrase of {name}, {PASSPHRASE_CHARS_MIN} characters or more: "))?,
+            Self::Terminal => {
+                prompt(&format!("New passphrase of {name}, {PASSPHRASE_CHARS_MIN} characters or more: "))?
+            }
         };
         passphrase.check_for_new_key()?;
         if *self == Self::Terminal && *prompt("The same once more: ")?.0 != *passphrase.0 {

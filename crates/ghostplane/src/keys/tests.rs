@@ -116,9 +116,8 @@ fn a_new_key_needs_a_passphrase_of_some_length() {
 /// Swaps the entity type and everything that follows from it, so that only the seal can tell.
 fn retype(document: &mut Value, chain_id: u64, entity_type: EntityType, version: u16) {
     let key = document["public_key"].as_str().expect("a string");
-    let key = ghostplane_ghostcipher::VerificationKey::from_bytes(
-        ghostplane_ghostcipher::hex::decode(key).expect("a key"),
-    );
+    let key =
+        ghostplane_ghostcipher::VerificationKey::from_bytes(ghostplane_ghostcipher::hex::decode(key).expect("a key"));
     let gid = Gid { public_key: PublicKey::Ed25519(key), chain_id, entity_type, version };
     document["entity_type"] = json!(entity_word(entity_type));
     document["chain_id"] = json!(chain_id);
@@ -315,7 +314,10 @@ fn a_known_file_stays_readable() {
     let dir = Scratch::new("known");
     fs::write(directory::path_of(dir.path(), "frozen"), KNOWN_FILE).expect("a scratch file");
     let key = load(dir.path(), "frozen", Some(&passphrase("correct horse battery staple"))).expect("readable for ever");
-    assert_eq!(PublicKey::Ed25519(key.verification_key()), describe(dir.path(), "frozen").expect("readable").gid.public_key);
+    assert_eq!(
+        PublicKey::Ed25519(key.verification_key()),
+        describe(dir.path(), "frozen").expect("readable").gid.public_key
+    );
 }
 
 /// Made once by this code with its recommended costs.

@@ -187,8 +187,8 @@ impl Keystone {
     fn rehash(&self, step: &Step<'_>, scratch: &mut Scratch, workers: &dyn Workers) -> Result<Roots, ApplyError> {
         let Scratch { plan, writes, ledger, objects } = scratch;
         let slots = step.changes.slots();
-        ledger.split(slots.len(), workers.count(), |at| slots[at].index.index());
-        objects.split(writes.len(), workers.count(), |at| writes[at].index);
+        ledger.split(slots.len(), |at| slots[at].index.index());
+        objects.split(writes.len(), |at| writes[at].index);
         let ledger_parts = ledger.split.parts.len();
         workers.run(ledger_parts + objects.split.parts.len(), &|job| {
             if job < ledger_parts {
@@ -210,6 +210,7 @@ impl Keystone {
         let Part { climb, workspace: preimages, .. } = part;
         let (indices, digests) = climb.bottom();
         for changes in changes.chunks(BLOCK) {
+            self.slots.touch(changes.iter().map(|change| change.index.index()));
             preimages.clear();
             for change in changes {
                 let (expected, target) = step.slot(change);
@@ -236,21 +237,35 @@ impl Keystone {
     ) -> Result<(), ApplyError> {
         let Part { climb, workspace: hasher, .. } = part;
         let (indices, digests) = climb.bottom();
-        for write in writes {
-            let (key, value) = self.check_leaf(step, write)?;
-            indices.push(write.index);
-            if write.index < step.objects_used {
-                let next = match write.next {
-                    Some(next) => self.key_after(step, plan, next),
-                    None => self.objects.key(self.objects.next(write.index)),
-                };
-                hasher.push(key, LeafValue::of(value), next, digests);
+        for writes in writes.chunks(BLOCK) {
+            self.warm_leaves(step, writes);
+            for write in writes {
+                let (key, value) = self.check_leaf(step, write)?;
+                indices.push(write.index);
+                if write.index < step.objects_used {
+                    let next = match write.next {
+                        Some(next) => self.key_after(step, plan, next),
+                        None => self.objects.key(self.objects.next(write.index)),
+                    };
+                    hasher.push(key, LeafValue::of(value), next, digests);
+                }
             }
         }
         hasher.flush(digests);
         // Leaves that are given up are the last ones, and empty.
         digests.resize(indices.len(), Digest::ZERO);
         Ok(())
+    }
+
+    /// Has everything read that hashing these leaves will read, all at once.
+    fn warm_leaves(&self, step: &Step<'_>, writes: &[LeafWrite]) {
+        let allocated = || writes.iter().map(|write| write.index).filter(|&index| index < self.objects.used());
+        self.objects.touch(allocated());
+        let changes = writes.iter().filter_map(|write| step.changes.objects().get(write.change? as usize));
+        let values = changes.flat_map(|change| [&change.old, &change.new]).flatten();
+        let ends = values.filter_map(|value| Some(value.first()? ^ value.last()?));
+        std::hint::black_box(ends.fold(0, |sum, end| sum ^ end));
+        self.objects.touch(allocated().map(|index| self.objects.next(index)));
     }
 
     /// The key of a leaf and the value that it gets, once its value is the one that the change starts from.
@@ -356,13 +371,13 @@ type ObjectPart = Part<ObjectHash, LeafHasher>;
 
 impl<H: TreeHash, W: Default> Default for Rehash<H, W> {
     fn default() -> Self {
-        Self { split: Split::new(0, 1, |_| 0), parts: Vec::new(), top: Climb::default() }
+        Self { split: Split::new(0, |_| 0), parts: Vec::new(), top: Climb::default() }
     }
 }
 
 impl<H: TreeHash, W: Default> Rehash<H, W> {
-    fn split(&mut self, count: usize, parts_max: usize, index: impl Fn(usize) -> u32) {
-        self.split = Split::new(count, parts_max, index);
+    fn split(&mut self, count: usize, index: impl Fn(usize) -> u32) {
+        self.split = Split::new(count, index);
         let part = || Mutex::new(Part { climb: Climb::default(), workspace: W::default(), outcome: Ok(()) });
         self.parts.resize_with(self.split.parts.len().max(self.parts.len()), part);
     }

@@ -213,6 +213,10 @@ fn filling_the_table_of_cases_stops_the_windows_instead_of_the_challengers() {
     let shut_out = Message::OpenCase(Box::new(l1.case_request(Purpose::Challenge, 1)));
     assert_eq!(l1.refused("carol", &shut_out), 403);
     let clock = l1.settlement.window_clock();
+    let mut at_once = l1.clone();
+    let later = L1Block { height: l1.block.height + 8, time: l1.block.time + 8_000 };
+    at_once.settlement.advance(later).expect("a later block");
+    assert_eq!(at_once.settlement.window_clock(), clock, "blocks that nobody announced count no more than others");
     let l1 = l1.mine(10);
     assert_eq!((l1.settlement.window_clock(), l1.settlement.final_number()), (clock, 0));
     l1.check_bytes();
