@@ -1,7 +1,7 @@
 //! The stages of a batch: proposed, executed, sealed.
 
-use crate::verify::{CheckedEntry, Verified};
 use crate::Plane;
+use crate::verify::{CheckedEntry, Verified};
 use ghostplane_ghostcipher::{Digest, merkle};
 use ghostplane_keystone::{Changeset, journal};
 use ghostplane_types::batch::{PROTOCOL, flows_digest};

@@ -3,10 +3,10 @@
 //! The way of one transaction is written as the types say it: [`Verified`] becomes `Authenticated` when the account's
 //! record agrees with the key and the lane, `Admitted` when its fee is reserved, and only an `Admitted` one is applied.
 
+use crate::Plane;
 use crate::batch::{ExecutedBatch, ProposedBatch};
 use crate::verify::{CheckedEntry, Verified};
 use crate::working::{AccountId, Reach, Side, SystemIds, Working};
-use crate::Plane;
 use ghostplane_ghostcipher::Digest;
 use ghostplane_keystone::{ChangesetError, Missing, StateView};
 use ghostplane_types::limits::{
@@ -355,7 +355,7 @@ impl Run<'_> {
                 entity_type: gid.entity_type,
                 version: gid.version,
                 level: 0,
-                keys: vec![gid.public_key],
+                keys: [gid.public_key].into_iter().collect(),
             }),
             (Some(identity), key_ref) => {
                 let key = match key_ref {
@@ -532,7 +532,8 @@ impl Run<'_> {
     }
 
     fn outcome(&self, code: u16, action: u16, gas: u64, fee: u64, since: Effects) -> Outcome {
-        let count = |now: usize, then: usize| u32::try_from(now - then).expect("bounded by the actions of one transaction");
+        let count =
+            |now: usize, then: usize| u32::try_from(now - then).expect("bounded by the actions of one transaction");
         Outcome {
             code,
             action,
@@ -601,7 +602,7 @@ struct Effects {
     outbox_next: u64,
 }
 
-/// How many accounts [`Run::fetch`] listed for an inbox entry.
+/// How many accounts [`fetch`] listed for an inbox entry.
 fn parties_of_entry(checked: &CheckedEntry) -> usize {
     match (&checked.entry().payload, checked.forced()) {
         (InboxPayload::Deposit { .. }, _) => 1,

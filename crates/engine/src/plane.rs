@@ -5,7 +5,7 @@ use ghostplane_ghostcipher::Digest;
 use ghostplane_keystone::{Changeset, ObjectChange, SlotChange};
 use ghostplane_types::genesis::{SYSTEM_FEES, SYSTEM_RETURNS, SYSTEM_STORAGE};
 use ghostplane_types::{
-    AccountRecord, Address, Amount, AssetId, Encode, Genesis, GenesisError, ObjectKey, Roots, PlaneState, Slot,
+    AccountRecord, Address, Amount, AssetId, Encode, Genesis, GenesisError, ObjectKey, PlaneState, Roots, Slot,
     SlotIndex, SlotKind,
 };
 

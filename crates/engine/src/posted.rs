@@ -82,7 +82,10 @@ pub fn encode(
     let not_postable = |position, what| PostedError::NotPostable { position, what };
     let mut accounts = Accounts::new(view);
     let mut out = vec![VERSION];
-    put_varint(&mut out, batch.time.checked_sub(prev.time).ok_or(not_postable(0, "the batch is before the one ahead"))?);
+    put_varint(
+        &mut out,
+        batch.time.checked_sub(prev.time).ok_or(not_postable(0, "the batch is before the one ahead"))?,
+    );
     put_varint(&mut out, batch.inbox);
     put_varint(&mut out, batch.transactions.len() as u64);
     for (position, transaction) in batch.transactions.iter().enumerate() {

@@ -1,11 +1,11 @@
 //! Replay: executing a committed batch with nothing but its data and a witness, and comparing.
 
+use crate::Plane;
 use crate::batch::{BatchError, ExecutedBatch, ProposedBatch, SealedBatch};
 use crate::execute::{Halt, InvalidBatch, execute};
 use crate::meter::Metered;
 use crate::posted::{self, PostedBatch, PostedError};
 use crate::verify::{KnownKeys, Verified, check_inbox, check_inbox_with, verify_with};
-use crate::Plane;
 use ghostplane_ghostcipher::workers::Workers;
 use ghostplane_keystone::{Keystone, Missing, Recorder, StateView, Witness};
 use ghostplane_types::batch::PROTOCOL;
@@ -81,8 +81,15 @@ pub enum Difference {
 }
 
 /// The code and name of every kind of difference, ascending by code.
-pub const DIFFERENCE_CODES: &[(u16, &str)] =
-    &[(500, "Header"), (501, "Data"), (502, "Inbox"), (503, "Batch"), (504, "Unverified"), (505, "Invalid"), (506, "Field")];
+pub const DIFFERENCE_CODES: &[(u16, &str)] = &[
+    (500, "Header"),
+    (501, "Data"),
+    (502, "Inbox"),
+    (503, "Batch"),
+    (504, "Unverified"),
+    (505, "Invalid"),
+    (506, "Field"),
+];
 
 impl Difference {
     /// The stable number of this kind of difference.

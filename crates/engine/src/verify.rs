@@ -1,17 +1,16 @@
 //! From bytes to [`Verified`]: whatever can be checked of a transaction before its place in the order is known.
 
 use ghostplane_ghostcipher::ed25519::{Item, PreparedKey, verify_batch};
-use ghostplane_ghostcipher::workers::{Workers, map_chunks};
+use ghostplane_ghostcipher::workers::{Serial, Workers, map_chunks};
 use ghostplane_ghostcipher::{Digest, Domain, VerificationKey, signing_bytes};
 use ghostplane_keystone::{Missing, StateView};
 use ghostplane_types::limits::{BATCH_GAS_MAX, TRANSACTION_BYTES_MAX};
 use ghostplane_types::{
-    AccountRecord, Address, Decode, Encode, InboxEntry, InboxPayload, KeyRef, ObjectKey, PublicKey, Reject, Transaction,
-    TransactionBody, gas,
+    AccountRecord, Address, Decode, Encode, Few, InboxEntry, InboxPayload, KeyRef, ObjectKey, PublicKey, Reject,
+    Transaction, TransactionBody, gas,
 };
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
-use std::collections::BTreeMap;
 
 use crate::{FixedState, Plane};
 
@@ -78,8 +77,12 @@ impl CheckedEntry {
     }
 }
 
-/// How many transactions one job verifies: large enough for the batch equation, small enough to spread.
-const VERIFY_CHUNK: usize = 512;
+/// How many transactions one job opens, or how many keys it decompresses: enough to be worth a job.
+const OPEN_CHUNK: usize = 256;
+/// How many signatures one job verifies at most, and at least if there are more jobs to spread: the more stand in one
+/// equation, the cheaper each is, and the fewer keys stand in several.
+const VERIFY_CHUNK_MAX: usize = 2048;
+const VERIFY_CHUNK_MIN: usize = 256;
 
 /// Checks many transactions at once: plane, gas bounds, and signatures in batches. The answers come in the same order.
 ///
@@ -102,12 +105,19 @@ pub(crate) fn verify_with(
     transactions: Vec<Transaction>,
 ) -> Result<Vec<Result<Verified, Reject>>, Missing> {
     let mut named = Vec::with_capacity(transactions.len());
-    for transaction in transactions {
-        let key = keys.key_of(view, &transaction.body)?;
-        named.push((transaction, key));
+    for transaction in &transactions {
+        named.push((transaction, keys.key_of(view, &transaction.body)?));
     }
-    let checked = map_chunks(workers, &named, VERIFY_CHUNK, |chunk| verify_chunk(plane, chunk));
-    Ok(checked.into_iter().flatten().collect())
+    let opened = map_chunks(workers, &named, OPEN_CHUNK, |named| {
+        named.iter().map(|(transaction, key)| Opened::new(plane, transaction, key)).collect()
+    });
+    let mut checked: Vec<Result<Opened, Reject>> = opened.into_iter().flat_map(|opened: Vec<_>| opened).collect();
+    verify_opened(plane, keys, workers, &transactions, &mut checked);
+    let verified = |(transaction, opened): (Transaction, Result<Opened, Reject>)| {
+        let Opened { id, key, gas_intrinsic } = opened?;
+        Ok(Verified { transaction, id, key: PublicKey::Ed25519(key), gas_intrinsic })
+    };
+    Ok(transactions.into_iter().zip(checked).map(verified).collect())
 }
 
 /// Checks inbox entries; see [`verify_all`] for the transactions among them.
@@ -127,9 +137,7 @@ pub(crate) fn check_inbox_with(
         let (sender, forced) = match &entry.payload {
             InboxPayload::Deposit { .. } => (None, None),
             InboxPayload::Forced { transaction } => match Transaction::decode_bounded(transaction) {
-                Ok(transaction) => {
-                    (Some(transaction.body.sender), Some(check_forced(plane, view, keys, transaction)?))
-                }
+                Ok(transaction) => (Some(transaction.body.sender), Some(check_forced(plane, view, keys, transaction)?)),
                 Err(reject) => (None, Some(Err(reject))),
             },
         };
@@ -144,14 +152,13 @@ fn check_forced(
     keys: &mut KnownKeys,
     transaction: Transaction,
 ) -> Result<Result<Box<Verified>, Reject>, Missing> {
-    let key = keys.key_of(view, &transaction.body)?;
-    let checked = verify_chunk(plane, &[(transaction, key)]).pop().expect("one in, one out");
-    Ok(checked.map(Box::new))
+    let checked = verify_with(plane, view, keys, &Serial, vec![transaction])?.pop();
+    Ok(checked.expect("one in, one out").map(Box::new))
 }
 
 /// Keys of senders, looked up once each.
 pub(crate) struct KnownKeys {
-    by_sender: HashMap<Address, Vec<PublicKey>, FixedState>,
+    by_sender: HashMap<Address, Few<PublicKey, 1>, FixedState>,
 }
 
 impl KnownKeys {
@@ -181,7 +188,7 @@ impl KnownKeys {
         })
     }
 
-    fn keys(&mut self, view: &impl StateView, sender: Address) -> Result<&mut Vec<PublicKey>, Missing> {
+    fn keys(&mut self, view: &impl StateView, sender: Address) -> Result<&mut Few<PublicKey, 1>, Missing> {
         match self.by_sender.entry(sender) {
             Entry::Occupied(known) => Ok(known.into_mut()),
             Entry::Vacant(vacant) => {
@@ -195,43 +202,53 @@ impl KnownKeys {
     }
 }
 
-/// Verifies transactions whose keys are known, all signatures by one equation where it holds.
-fn verify_chunk(plane: &Plane, named: &[(Transaction, Result<PublicKey, Reject>)]) -> Vec<Result<Verified, Reject>> {
-    let opened: Vec<Result<Opened, Reject>> =
-        named.iter().map(|(transaction, key)| Opened::new(plane, transaction, key)).collect();
-    let mut prepared = PreparedKeys { keys: Vec::new(), positions: BTreeMap::new() };
-    let at: Vec<Option<usize>> =
-        opened.iter().map(|opened| opened.as_ref().ok().and_then(|opened| prepared.position(&opened.key))).collect();
-
-    let in_batch: Vec<usize> = (0..named.len()).filter(|&i| at[i].is_some()).collect();
-    let items: Vec<Item<'_>> = in_batch
-        .iter()
-        .map(|&i| {
-            let opened = opened[i].as_ref().expect("only transactions that opened have a prepared key");
-            Item {
-                key: &prepared.keys[at[i].expect("filtered above")],
-                message: signing_bytes(Domain::TransactionAuth, plane.chain_id(), &opened.id),
-                signature: &named[i].0.auth,
-            }
-        })
-        .collect();
-    let mut signature_holds = vec![true; named.len()];
-    if let Err(failing) = verify_batch(&items) {
-        failing.into_iter().for_each(|at| signature_holds[in_batch[at]] = false);
+/// Verifies the signatures of what opened, many by one equation where it holds. What fails is refused in its place.
+fn verify_opened(
+    plane: &Plane,
+    keys: &KnownKeys,
+    workers: &dyn Workers,
+    transactions: &[Transaction],
+    checked: &mut [Result<Opened, Reject>],
+) {
+    // Each key is decompressed once, however many transactions it signs.
+    let mut places: HashMap<VerificationKey, usize, FixedState> = HashMap::with_hasher(keys.by_sender.hasher().clone());
+    let mut distinct: Vec<VerificationKey> = Vec::new();
+    let mut signed: Vec<Signed> = Vec::with_capacity(checked.len());
+    for (at, opened) in checked.iter().enumerate() {
+        let Ok(Opened { id, key, .. }) = opened else { continue };
+        let place = *places.entry(*key).or_insert_with(|| {
+            distinct.push(*key);
+            distinct.len() - 1
+        });
+        signed.push(Signed { at, place, message: signing_bytes(Domain::TransactionAuth, plane.chain_id(), id) });
     }
+    let prepared = map_chunks(workers, &distinct, OPEN_CHUNK, |keys| {
+        keys.iter().map(|key| PreparedKey::parse(*key.as_bytes()).ok()).collect()
+    });
+    let prepared: Vec<Option<PreparedKey>> = prepared.into_iter().flat_map(|prepared: Vec<_>| prepared).collect();
 
-    let finish = |(i, opened): (usize, Result<Opened, Reject>)| {
-        let opened = opened?;
-        if at[i].is_none() {
-            return Err(Reject::BadKey);
-        }
-        if !signature_holds[i] {
-            return Err(Reject::BadSignature);
-        }
-        let key = PublicKey::Ed25519(opened.key);
-        Ok(Verified { transaction: named[i].0.clone(), id: opened.id, key, gas_intrinsic: opened.gas_intrinsic })
-    };
-    opened.into_iter().enumerate().map(finish).collect()
+    let chunk = signed.len().div_ceil(workers.count().max(1)).clamp(VERIFY_CHUNK_MIN, VERIFY_CHUNK_MAX);
+    let failing = map_chunks(workers, &signed, chunk, |signed| {
+        let usable =
+            signed.iter().filter_map(|signed| Some((signed.at, prepared[signed.place].as_ref()?, signed.message)));
+        let (at, items): (Vec<usize>, Vec<Item<'_>>) =
+            usable.map(|(at, key, message)| (at, Item { key, message, signature: &transactions[at].auth })).unzip();
+        let failing = verify_batch(&items).err().unwrap_or_default();
+        failing.into_iter().map(|failed| at[failed]).collect()
+    });
+    for at in failing.into_iter().flat_map(|failing: Vec<usize>| failing) {
+        checked[at] = Err(Reject::BadSignature);
+    }
+    for Signed { at, .. } in signed.iter().filter(|signed| prepared[signed.place].is_none()) {
+        checked[*at] = Err(Reject::BadKey);
+    }
+}
+
+/// A signature to verify: of which transaction, by which of the distinct keys, over what.
+struct Signed {
+    at: usize,
+    place: usize,
+    message: [u8; 48],
 }
 
 /// A transaction that is for this plane and within its bounds; only the signature is open.
@@ -264,23 +281,5 @@ impl Opened {
         }
         let PublicKey::Ed25519(key) = key.clone()?;
         Ok(Self { id: TransactionBody::id_of_bytes(body.chain_id, &encoded), key, gas_intrinsic })
-    }
-}
-
-/// Decompressed keys of one chunk, each once.
-struct PreparedKeys {
-    keys: Vec<PreparedKey>,
-    positions: BTreeMap<VerificationKey, Option<usize>>,
-}
-
-impl PreparedKeys {
-    /// Where the key is in `keys`; `None` if it is not usable: no curve point, or of small order.
-    fn position(&mut self, key: &VerificationKey) -> Option<usize> {
-        let keys = &mut self.keys;
-        *self.positions.entry(*key).or_insert_with(|| {
-            let usable = VerificationKey::parse(*key.as_bytes()).and_then(|key| PreparedKey::new(&key)).ok()?;
-            keys.push(usable);
-            Some(keys.len() - 1)
-        })
     }
 }

@@ -7,7 +7,8 @@ use ghostplane_keystone::{Changeset, Missing, ObjectChange, ObjectRef, SlotChang
 use ghostplane_types::codec::{Decode, Encode};
 use ghostplane_types::limits::ACCOUNT_SLOTS_MAX;
 use ghostplane_types::{
-    AccountRecord, Address, Amount, AssetId, Flow, JournalEntry, ObjectKey, Reject, Roots, Slot, SlotIndex, SlotKind,
+    AccountRecord, Address, Amount, AssetId, Few, Flow, JournalEntry, ObjectKey, Reject, Roots, Slot, SlotIndex,
+    SlotKind,
 };
 use hashbrown::HashTable;
 use std::hash::{BuildHasher, Hasher};
@@ -28,7 +29,7 @@ struct Account<'a> {
     exists: bool,
     changed: bool,
     /// Where this account's slots are in the working set.
-    slots: Vec<(AssetId, SlotId)>,
+    slots: Few<(AssetId, SlotId), 1>,
     /// Taken from the balance already, journalled at the end of the batch.
     fees_due: Amount,
     storage_due: Amount,
@@ -144,7 +145,8 @@ impl<'a> Working<'a> {
                 places.push((index, asset));
             }
         }
-        let slots = places.iter().map(|(index, _)| view.slot(*index)).collect::<Result<Vec<Option<Slot>>, Missing>>()?;
+        let slots =
+            places.iter().map(|(index, _)| view.slot(*index)).collect::<Result<Vec<Option<Slot>>, Missing>>()?;
         let slots = places.into_iter().zip(slots).map(|((index, asset), slot)| WorkingSlot::read(index, asset, slot));
         let slots = slots.collect::<Result<Vec<WorkingSlot>, ExecuteError>>()?;
 
@@ -194,9 +196,8 @@ impl<'a> Working<'a> {
 
     /// How many entries [`Working::collect`] will add for senders.
     pub(crate) fn entries_owed(&self) -> usize {
-        let owed = |account: &Account| {
-            usize::from(!account.fees_due.is_zero()) + usize::from(!account.storage_due.is_zero())
-        };
+        let owed =
+            |account: &Account| usize::from(!account.fees_due.is_zero()) + usize::from(!account.storage_due.is_zero());
         self.accounts.iter().map(owed).sum()
     }
 
@@ -242,7 +243,8 @@ impl<'a> Working<'a> {
         };
         let from_slot = match from {
             Side::Account(id) => {
-                let overdrawn = || Reject::Overdrawn { balance: self.balance(id, asset).units(), needed: amount.units() };
+                let overdrawn =
+                    || Reject::Overdrawn { balance: self.balance(id, asset).units(), needed: amount.units() };
                 Some(self.slot_id(id, asset).ok_or_else(overdrawn)?)
             }
             Side::Outside => None,
@@ -285,7 +287,8 @@ impl<'a> Working<'a> {
         let slot = self.slot_id(id, AssetId::GCC);
         if let Some(slot) = slot {
             let balance = self.slots[slot.0 as usize].now.balance;
-            self.slots[slot.0 as usize].now.balance = balance.checked_sub(amount).expect("the caller has seen the balance");
+            self.slots[slot.0 as usize].now.balance =
+                balance.checked_sub(amount).expect("the caller has seen the balance");
         } else {
             assert!(amount.is_zero(), "the caller has seen the balance");
         }
@@ -362,7 +365,8 @@ impl<'a> Working<'a> {
         for id in (0..self.accounts.len()).map(|at| AccountId(u32::try_from(at).expect("bounded when fetched"))) {
             let account = &self.accounts[id.0 as usize];
             if !account.fees_due.is_zero() || !account.storage_due.is_zero() {
-                let slot = self.slot_id(id, AssetId::GCC).ok_or(ExecuteError::Inconsistent("a debtor has no credits"))?;
+                let slot =
+                    self.slot_id(id, AssetId::GCC).ok_or(ExecuteError::Inconsistent("a debtor has no credits"))?;
                 debtors.push((self.slots[slot.0 as usize].index, slot, id));
             }
         }
@@ -457,7 +461,7 @@ impl<'a> Account<'a> {
             exists: before.is_some(),
             before,
             changed: false,
-            slots: Vec::new(),
+            slots: Few::new(),
             fees_due: Amount::ZERO,
             storage_due: Amount::ZERO,
         })

@@ -159,11 +159,7 @@ mod tests {
             assert_eq!(hash(Domain::Test, 7, &[&data[..len]]), expected, "{len}");
             let (left, right) = data[..len].split_at(len / 3);
             assert_eq!(hash(Domain::Test, 7, &[left, &[], right]), expected, "{len} in parts");
-            assert_eq!(
-                Hasher::new(Domain::Test, 7).update(left).update(right).finish(),
-                expected,
-                "{len} in pieces"
-            );
+            assert_eq!(Hasher::new(Domain::Test, 7).update(left).update(right).finish(), expected, "{len} in pieces");
         }
     }
 
@@ -179,10 +175,7 @@ mod tests {
     #[test]
     fn a_known_digest_stays_what_it_was() {
         let digest = hash(Domain::Test, 1337, &[b"ghost", b"plane"]);
-        assert_eq!(
-            digest.to_string(),
-            "321d438f82d2657708c0794258d5d1c932a8b32c08fb595d1a56c4e97b10c07f"
-        );
+        assert_eq!(digest.to_string(), "321d438f82d2657708c0794258d5d1c932a8b32c08fb595d1a56c4e97b10c07f");
     }
 
     #[test]
@@ -211,12 +204,6 @@ mod tests {
         assert_eq!(format!("{:?}", Digest([0xab; 32])), "Digest(abababab…)");
         assert_eq!("ab".parse::<Digest>(), Err(HexError::Length { expected: 64, found: 2 }));
         let error = "zz".repeat(32).parse::<Digest>().expect_err("z is no digit");
-        assert_eq!(
-            error,
-            HexError::Digit {
-                position: 0,
-                character: 'z'
-            }
-        );
+        assert_eq!(error, HexError::Digit { position: 0, character: 'z' });
     }
 }

@@ -62,11 +62,7 @@ impl VerificationKey {
     /// # Errors
     /// [`KeyError`] if the bytes encode no point, or a point of small order.
     pub fn parse(bytes: [u8; 32]) -> Result<Self, KeyError> {
-        let key = Self(bytes);
-        if PreparedKey::new(&key)?.point.is_small_order() {
-            return Err(KeyError::SmallOrder(key));
-        }
-        Ok(key)
+        PreparedKey::parse(bytes).map(|prepared| prepared.key)
     }
 
     /// Holds bytes that nothing has checked, such as a claim in a message. Verifying under them is safe: it checks that
@@ -174,9 +170,7 @@ pub fn verify(
     let reference = ed25519_zebra::VerificationKey::try_from(key.0).map_err(|_| KeyError::NotOnCurve(*key))?;
     let signature = ed25519_zebra::Signature::from_bytes(&signature.0);
     let message = signing_bytes(domain, chain_id, digest);
-    reference
-        .verify(&signature, &message)
-        .map_err(|_| SignatureError::Invalid(*key))
+    reference.verify(&signature, &message).map_err(|_| SignatureError::Invalid(*key))
 }
 
 /// A verification key with its point decompressed, which costs as much as a third of a verification. Worth caching.
@@ -192,10 +186,20 @@ impl PreparedKey {
     /// # Errors
     /// [`KeyError::NotOnCurve`] if the bytes encode no point.
     pub fn new(key: &VerificationKey) -> Result<Self, KeyError> {
-        let point = CompressedEdwardsY(key.0)
-            .decompress()
-            .ok_or(KeyError::NotOnCurve(*key))?;
+        let point = CompressedEdwardsY(key.0).decompress().ok_or(KeyError::NotOnCurve(*key))?;
         Ok(Self { key: *key, point })
+    }
+
+    /// Decompresses the bytes of a key that can be held to its signatures: [`VerificationKey::parse`] that keeps the point.
+    ///
+    /// # Errors
+    /// [`KeyError`] if the bytes encode no point, or a point of small order.
+    pub fn parse(bytes: [u8; 32]) -> Result<Self, KeyError> {
+        let prepared = Self::new(&VerificationKey(bytes))?;
+        if prepared.point.is_small_order() {
+            return Err(KeyError::SmallOrder(prepared.key));
+        }
+        Ok(prepared)
     }
 
     /// The key that was decompressed.
@@ -237,15 +241,8 @@ impl Opened {
     fn new(key: &PreparedKey, message: &[u8; 48], signature: &Signature) -> Option<Self> {
         let response = Option::from(Scalar::from_canonical_bytes(*signature.s_bytes()))?;
         let nonce = CompressedEdwardsY(*signature.r_bytes()).decompress()?;
-        let hash = Sha512::new()
-            .chain_update(signature.r_bytes())
-            .chain_update(key.key.0)
-            .chain_update(message);
-        Some(Self {
-            nonce,
-            response,
-            challenge: Scalar::from_hash(hash),
-        })
+        let hash = Sha512::new().chain_update(signature.r_bytes()).chain_update(key.key.0).chain_update(message);
+        Some(Self { nonce, response, challenge: Scalar::from_hash(hash) })
     }
 
     /// Whether `[8]([s]B - [k]A - R)` is the identity.
@@ -293,27 +290,15 @@ mod tests {
         let digest = hash(Domain::Test, 1, &[b"pay bob"]);
         let signature = alice.sign(Domain::TransactionAuth, 10_000, &digest);
         let key = alice.verification_key();
-        assert_eq!(
-            verify(Domain::TransactionAuth, 10_000, &key, &digest, &signature),
-            Ok(())
-        );
+        assert_eq!(verify(Domain::TransactionAuth, 10_000, &key, &digest, &signature), Ok(()));
 
         let refused = Err(SignatureError::Invalid(key));
         assert_eq!(verify(Domain::Approval, 10_000, &key, &digest, &signature), refused);
-        assert_eq!(
-            verify(Domain::TransactionAuth, 10_001, &key, &digest, &signature),
-            refused
-        );
-        assert_eq!(
-            verify(Domain::TransactionAuth, 10_000, &key, &Digest::ZERO, &signature),
-            refused
-        );
+        assert_eq!(verify(Domain::TransactionAuth, 10_001, &key, &digest, &signature), refused);
+        assert_eq!(verify(Domain::TransactionAuth, 10_000, &key, &Digest::ZERO, &signature), refused);
         let bob = bob.verification_key();
         let refused = Err(SignatureError::Invalid(bob));
-        assert_eq!(
-            verify(Domain::TransactionAuth, 10_000, &bob, &digest, &signature),
-            refused
-        );
+        assert_eq!(verify(Domain::TransactionAuth, 10_000, &bob, &digest, &signature), refused);
     }
 
     #[test]
@@ -338,14 +323,8 @@ mod tests {
         }
 
         let off_curve = VerificationKey::from_bytes([&[2][..], &[0; 31]].concat().try_into().expect("32 bytes"));
-        assert_eq!(
-            VerificationKey::parse(off_curve.0),
-            Err(KeyError::NotOnCurve(off_curve))
-        );
-        assert_eq!(
-            PreparedKey::new(&off_curve).expect_err("no point"),
-            KeyError::NotOnCurve(off_curve)
-        );
+        assert_eq!(VerificationKey::parse(off_curve.0), Err(KeyError::NotOnCurve(off_curve)));
+        assert_eq!(PreparedKey::new(&off_curve).expect_err("no point"), KeyError::NotOnCurve(off_curve));
         let signature = signing_key(3).sign(Domain::Test, 0, &Digest::ZERO);
         let outcome = verify(Domain::Test, 0, &off_curve, &Digest::ZERO, &signature);
         assert_eq!(outcome, Err(SignatureError::Key(KeyError::NotOnCurve(off_curve))));

@@ -82,20 +82,8 @@ mod tests {
     fn an_error_says_what_is_wrong_and_where() {
         assert_eq!(decode::<2>("00ff1a"), Err(HexError::Length { expected: 4, found: 6 }));
         assert_eq!(decode::<2>("00f"), Err(HexError::Length { expected: 4, found: 3 }));
-        assert_eq!(
-            decode::<2>("0\u{e9}ff"),
-            Err(HexError::Digit {
-                position: 1,
-                character: '\u{e9}'
-            })
-        );
-        assert_eq!(
-            decode::<2>("+1ff"),
-            Err(HexError::Digit {
-                position: 0,
-                character: '+'
-            })
-        );
+        assert_eq!(decode::<2>("0\u{e9}ff"), Err(HexError::Digit { position: 1, character: '\u{e9}' }));
+        assert_eq!(decode::<2>("+1ff"), Err(HexError::Digit { position: 0, character: '+' }));
         assert_eq!(
             decode::<1>("0g").expect_err("not a digit").to_string(),
             "character 'g' at position 1 is not a hexadecimal digit"

@@ -130,11 +130,7 @@ pub fn root(leaves: &[Digest]) -> Digest {
 /// # Errors
 /// [`PathError`], naming what the path gets wrong.
 pub fn verify(root: &Digest, leaf: &Digest, path: &Path) -> Result<Included, PathError> {
-    let Path {
-        index,
-        count,
-        ref siblings,
-    } = *path;
+    let Path { index, count, ref siblings } = *path;
     if count > COUNT_MAX {
         return Err(PathError::Count { count });
     }
@@ -143,10 +139,7 @@ pub fn verify(root: &Digest, leaf: &Digest, path: &Path) -> Result<Included, Pat
     }
     let expected = depth(count);
     if siblings.len() != expected {
-        return Err(PathError::Depth {
-            expected,
-            found: siblings.len(),
-        });
+        return Err(PathError::Depth { expected, found: siblings.len() });
     }
     let mut node = *leaf;
     for (height, sibling) in siblings.iter().enumerate() {
@@ -157,10 +150,7 @@ pub fn verify(root: &Digest, leaf: &Digest, path: &Path) -> Result<Included, Pat
     }
     let computed = seal(count, &node);
     if computed != *root {
-        return Err(PathError::Root {
-            expected: *root,
-            computed,
-        });
+        return Err(PathError::Root { expected: *root, computed });
     }
     Ok(Included { index, count })
 }
@@ -219,11 +209,7 @@ impl Tree {
             let node = beside.and_then(|beside| level.get(beside));
             *node.unwrap_or(&ZERO_NODES[height])
         });
-        Some(Path {
-            index,
-            count: self.count(),
-            siblings: siblings.collect(),
-        })
+        Some(Path { index, count: self.count(), siblings: siblings.collect() })
     }
 }
 
@@ -253,9 +239,7 @@ mod tests {
     use super::*;
 
     fn leaves(count: usize) -> Vec<Digest> {
-        (0..count as u64)
-            .map(|index| hash(Domain::Test, 0, &[&index.to_le_bytes()]))
-            .collect()
+        (0..count as u64).map(|index| hash(Domain::Test, 0, &[&index.to_le_bytes()])).collect()
     }
 
     /// The definition, word for word: pad to a power of two, hash level by level, bind the count.
@@ -264,16 +248,9 @@ mod tests {
         let mut level = leaves.to_vec();
         level.resize(leaves.len().next_power_of_two(), Digest::ZERO);
         while level.len() > 1 {
-            level = level
-                .chunks(2)
-                .map(|children| pair(&key, &children[0], &children[1]))
-                .collect();
+            level = level.chunks(2).map(|children| pair(&key, &children[0], &children[1])).collect();
         }
-        hash(
-            Domain::MerkleRoot,
-            0,
-            &[&(leaves.len() as u64).to_le_bytes(), &level[0].0],
-        )
+        hash(Domain::MerkleRoot, 0, &[&(leaves.len() as u64).to_le_bytes(), &level[0].0])
     }
 
     #[test]
@@ -318,38 +295,17 @@ mod tests {
         assert!(matches!(failure(&tree.leaves()[6], &|_| {}), PathError::Root { .. }));
         assert!(matches!(failure(&leaf, &|path| path.index = 4), PathError::Root { .. }));
         // The count is bound by the root even where it does not change the depth.
-        assert!(matches!(
-            failure(&leaf, &|path| path.count = 14),
-            PathError::Root { .. }
-        ));
-        assert_eq!(
-            failure(&leaf, &|path| path.index = 13),
-            PathError::Index { index: 13, count: 13 }
-        );
-        assert_eq!(
-            failure(&leaf, &|path| path.count = 0),
-            PathError::Index { index: 5, count: 0 }
-        );
-        assert_eq!(
-            failure(&leaf, &|path| path.count = 17),
-            PathError::Depth { expected: 5, found: 4 }
-        );
-        assert_eq!(
-            failure(&leaf, &|path| path.count = 8),
-            PathError::Depth { expected: 3, found: 4 }
-        );
+        assert!(matches!(failure(&leaf, &|path| path.count = 14), PathError::Root { .. }));
+        assert_eq!(failure(&leaf, &|path| path.index = 13), PathError::Index { index: 13, count: 13 });
+        assert_eq!(failure(&leaf, &|path| path.count = 0), PathError::Index { index: 5, count: 0 });
+        assert_eq!(failure(&leaf, &|path| path.count = 17), PathError::Depth { expected: 5, found: 4 });
+        assert_eq!(failure(&leaf, &|path| path.count = 8), PathError::Depth { expected: 3, found: 4 });
         assert_eq!(
             failure(&leaf, &|path| path.siblings.push(Digest::ZERO)),
             PathError::Depth { expected: 4, found: 5 }
         );
-        assert_eq!(
-            failure(&leaf, &|path| path.count = COUNT_MAX + 1),
-            PathError::Count { count: COUNT_MAX + 1 }
-        );
-        assert_eq!(
-            failure(&leaf, &|path| path.count = COUNT_MAX),
-            PathError::Depth { expected: 32, found: 4 }
-        );
+        assert_eq!(failure(&leaf, &|path| path.count = COUNT_MAX + 1), PathError::Count { count: COUNT_MAX + 1 });
+        assert_eq!(failure(&leaf, &|path| path.count = COUNT_MAX), PathError::Depth { expected: 32, found: 4 });
     }
 
     #[test]
@@ -371,14 +327,8 @@ mod tests {
         // Too long to build, but its last leaf and the zero subtrees beside it make a valid path.
         let siblings: Vec<Digest> = ZERO_NODES.to_vec();
         let leaf = Digest([7; 32]);
-        let top = siblings
-            .iter()
-            .fold(leaf, |node, sibling| pair(&NODE_KEY, sibling, &node));
-        let path = Path {
-            index: COUNT_MAX - 1,
-            count: COUNT_MAX,
-            siblings,
-        };
+        let top = siblings.iter().fold(leaf, |node, sibling| pair(&NODE_KEY, sibling, &node));
+        let path = Path { index: COUNT_MAX - 1, count: COUNT_MAX, siblings };
         let included = verify(&seal(COUNT_MAX, &top), &leaf, &path).expect("every other leaf is zero");
         assert_eq!(included.index(), COUNT_MAX - 1);
     }
@@ -391,13 +341,7 @@ mod tests {
 
     #[test]
     fn a_known_root_stays_what_it_was() {
-        assert_eq!(
-            root(&[]).to_string(),
-            "0af67d03f6fc289d4991e61e7b4f0e41c4e0b418f2e4ea5c0a2f7798b807e986"
-        );
-        assert_eq!(
-            root(&leaves(5)).to_string(),
-            "3a525e5c76af590466baedca56c775cddc2542b82aa2fca96e7a1b5e7d0410a1"
-        );
+        assert_eq!(root(&[]).to_string(), "0af67d03f6fc289d4991e61e7b4f0e41c4e0b418f2e4ea5c0a2f7798b807e986");
+        assert_eq!(root(&leaves(5)).to_string(), "3a525e5c76af590466baedca56c775cddc2542b82aa2fca96e7a1b5e7d0410a1");
     }
 }

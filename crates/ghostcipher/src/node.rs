@@ -33,10 +33,7 @@ impl TreeKey {
     #[must_use]
     pub fn new(domain: Domain) -> Self {
         let bytes = *blake3::hash(&prefix(domain, 0)).as_bytes();
-        Self {
-            bytes,
-            words: blake3::platform::words_from_le_bytes_32(&bytes),
-        }
+        Self { bytes, words: blake3::platform::words_from_le_bytes_32(&bytes) }
     }
 
     /// The 32 bytes of the key.
@@ -96,10 +93,7 @@ fn hash_fixed<const N: usize>(key: &TreeKey, inputs: &[[u8; N]], out: &mut [Dige
     }
     if let Some(first) = rest.first() {
         let mut references = [first; GROUP];
-        references
-            .iter_mut()
-            .zip(rest)
-            .for_each(|(reference, input)| *reference = input);
+        references.iter_mut().zip(rest).for_each(|(reference, input)| *reference = input);
         hash_group(key, &references[..rest.len()], out_rest);
     }
 }
@@ -136,10 +130,7 @@ mod tests {
     }
 
     fn scalar<const N: usize>(key: &TreeKey, inputs: &[[u8; N]]) -> Vec<Digest> {
-        inputs
-            .iter()
-            .map(|input| Digest(*blake3::keyed_hash(key.as_bytes(), input).as_bytes()))
-            .collect()
+        inputs.iter().map(|input| Digest(*blake3::keyed_hash(key.as_bytes(), input).as_bytes())).collect()
     }
 
     #[test]
@@ -164,10 +155,8 @@ mod tests {
             let children = &children[..2 * count];
             let mut out = vec![Digest::ZERO; count];
             hash_pairs(&key, children, &mut out);
-            let expected: Vec<Digest> = children
-                .chunks(2)
-                .map(|children| pair(&key, &children[0], &children[1]))
-                .collect();
+            let expected: Vec<Digest> =
+                children.chunks(2).map(|children| pair(&key, &children[0], &children[1])).collect();
             assert_eq!(out, expected, "{count}");
         }
     }
@@ -176,10 +165,7 @@ mod tests {
     fn keys_are_the_hash_of_the_chain_independent_prefix() {
         let key = TreeKey::new(Domain::Test);
         assert_eq!(key.as_bytes(), blake3::hash(&prefix(Domain::Test, 0)).as_bytes());
-        assert_eq!(
-            key.words[0],
-            u32::from_le_bytes(*key.bytes.first_chunk().expect("a key has 32 bytes"))
-        );
+        assert_eq!(key.words[0], u32::from_le_bytes(*key.bytes.first_chunk().expect("a key has 32 bytes")));
         let keys = Domain::ALL.iter().map(|domain| *TreeKey::new(*domain).as_bytes());
         assert_eq!(keys.collect::<std::collections::BTreeSet<_>>().len(), Domain::ALL.len());
     }
@@ -189,10 +175,7 @@ mod tests {
         let (left, right) = (Digest([1; 32]), Digest([2; 32]));
         let key = TreeKey::new(Domain::ObjectNode);
         assert_ne!(pair(&key, &left, &right), pair(&key, &right, &left));
-        assert_ne!(
-            pair(&key, &left, &right),
-            pair(&TreeKey::new(Domain::MerkleNode), &left, &right)
-        );
+        assert_ne!(pair(&key, &left, &right), pair(&TreeKey::new(Domain::MerkleNode), &left, &right));
     }
 
     #[test]

@@ -54,15 +54,8 @@ pub enum FieldTag {
 
 impl FieldTag {
     /// Every tag, by rising value.
-    pub const ALL: [Self; 7] = [
-        Self::Slot,
-        Self::Entry,
-        Self::Segment,
-        Self::Journal,
-        Self::StreamStatic,
-        Self::StreamTip,
-        Self::StreamOwner,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Slot, Self::Entry, Self::Segment, Self::Journal, Self::StreamStatic, Self::StreamTip, Self::StreamOwner];
 
     /// The tag as a field element.
     pub const fn element(self) -> KoalaBear {
@@ -169,9 +162,7 @@ pub fn compress_many(inputs: &[[KoalaBear; STATE_ELEMENTS]], out: &mut [FieldDig
 #[must_use]
 pub fn reduce_wide(bytes: &[u8; 64]) -> FieldDigest {
     let words = bytes.as_chunks().0;
-    FieldDigest(std::array::from_fn(|index| {
-        KoalaBear::from_int(u64::from_le_bytes(words[index]))
-    }))
+    FieldDigest(std::array::from_fn(|index| KoalaBear::from_int(u64::from_le_bytes(words[index]))))
 }
 
 fn compress_state(input: &[KoalaBear; STATE_ELEMENTS]) -> FieldDigest {
@@ -203,19 +194,11 @@ fn columns_of(rows: &[[KoalaBear; STATE_ELEMENTS]; LANES]) -> [Packed; STATE_ELE
 
 /// Turns one vector per element into one digest per lane.
 fn rows_of(mut columns: [Packed; DIGEST_ELEMENTS], rows: &mut [FieldDigest; LANES]) {
-    const SIDE: usize = if LANES < DIGEST_ELEMENTS {
-        LANES
-    } else {
-        DIGEST_ELEMENTS
-    };
+    const SIDE: usize = if LANES < DIGEST_ELEMENTS { LANES } else { DIGEST_ELEMENTS };
     for (block, square) in columns.chunks_exact_mut(SIDE).enumerate() {
         transpose(square);
         for (first, vector) in square.iter().enumerate() {
-            for (row, part) in rows[first..]
-                .iter_mut()
-                .step_by(SIDE)
-                .zip(vector.as_slice().chunks_exact(SIDE))
-            {
+            for (row, part) in rows[first..].iter_mut().step_by(SIDE).zip(vector.as_slice().chunks_exact(SIDE)) {
                 row.0[block * SIDE..][..SIDE].copy_from_slice(part);
             }
         }
@@ -246,17 +229,11 @@ mod tests {
         let mut stream = blake3::Hasher::new().update(b"poseidon2 states").finalize_xof();
         let mut bytes = vec![[[0_u8; 4]; 16]; count];
         stream.fill(bytes.as_flattened_mut().as_flattened_mut());
-        bytes
-            .iter()
-            .map(|state| state.map(|bytes| KoalaBear::new(u32::from_le_bytes(bytes) >> 1)))
-            .collect()
+        bytes.iter().map(|state| state.map(|bytes| KoalaBear::new(u32::from_le_bytes(bytes) >> 1))).collect()
     }
 
     fn digests(count: usize) -> Vec<FieldDigest> {
-        states(count)
-            .iter()
-            .map(|state| FieldDigest(*state.first_chunk().expect("a state has 16 elements")))
-            .collect()
+        states(count).iter().map(|state| FieldDigest(*state.first_chunk().expect("a state has 16 elements"))).collect()
     }
 
     #[test]
@@ -312,10 +289,7 @@ mod tests {
     #[test]
     fn a_known_compression_stays_what_it_was() {
         let digest = compress(&FieldDigest::EMPTY, &FieldDigest([FieldTag::Slot.element(); 8]));
-        assert_eq!(
-            digest.to_string(),
-            "9a4fd3016b8ac31cd1cfc42fc81df4534bd4541b4e036624a0cc731d0a55b926"
-        );
+        assert_eq!(digest.to_string(), "9a4fd3016b8ac31cd1cfc42fc81df4534bd4541b4e036624a0cc731d0a55b926");
     }
 
     #[test]
@@ -348,23 +322,12 @@ mod tests {
 
     #[test]
     fn wide_bytes_reduce_word_by_word() {
-        let words = [
-            0,
-            1,
-            u64::from(P) - 1,
-            u64::from(P),
-            u64::from(P) + 1,
-            u64::MAX,
-            1 << 63,
-            0x0123_4567_89ab_cdef,
-        ];
+        let words = [0, 1, u64::from(P) - 1, u64::from(P), u64::from(P) + 1, u64::MAX, 1 << 63, 0x0123_4567_89ab_cdef];
         let mut bytes = [0_u8; 64];
         for (bytes, word) in bytes.chunks_mut(8).zip(words) {
             bytes.copy_from_slice(&word.to_le_bytes());
         }
-        let reduced = reduce_wide(&bytes)
-            .0
-            .map(|element| u64::from(element.as_canonical_u32()));
+        let reduced = reduce_wide(&bytes).0.map(|element| u64::from(element.as_canonical_u32()));
         assert_eq!(reduced, words.map(|word| word % u64::from(P)));
     }
 

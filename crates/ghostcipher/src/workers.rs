@@ -101,10 +101,8 @@ mod tests {
         for workers in executors {
             for chunk in [1, 2, 7, 999, 1000, 1001] {
                 let sums = map_chunks(workers, &items, chunk, |items| (items[0], items.iter().sum::<u64>()));
-                let expected: Vec<(u64, u64)> = items
-                    .chunks(chunk)
-                    .map(|items| (items[0], items.iter().sum()))
-                    .collect();
+                let expected: Vec<(u64, u64)> =
+                    items.chunks(chunk).map(|items| (items[0], items.iter().sum())).collect();
                 assert_eq!(sums, expected, "chunk {chunk}, {} workers", workers.count());
             }
         }

@@ -127,7 +127,8 @@ fn show(screen: &Screen, rows: &[Row]) {
     screen.heading("Figures");
     screen.table(&table);
     screen.heading("How much of its limit each one reaches");
-    let ratios = rows.iter().filter_map(|row| row.ratio.map(|ratio| (row.name, ratio, format!("{:.0} %", 100.0 * ratio))));
+    let ratios =
+        rows.iter().filter_map(|row| row.ratio.map(|ratio| (row.name, ratio, format!("{:.0} %", 100.0 * ratio))));
     screen.bars(&ratios.collect::<Vec<_>>());
 }
 

@@ -65,10 +65,10 @@ fn load(options: &Options, screen: &Screen) -> anyhow::Result<Payments> {
         None => payments::generate(options.seed, PAYMENTS_MADE_UP),
     };
     let rows = payments.payments.len();
-    let source = options.payments.as_ref().map_or_else(
-        || format!("made up from seed {}", options.seed),
-        |path| format!("in {}", path.display()),
-    );
+    let source = options
+        .payments
+        .as_ref()
+        .map_or_else(|| format!("made up from seed {}", options.seed), |path| format!("in {}", path.display()));
     screen.good(&format!("{} payments {source}", screen::grouped(rows as u64)));
     if !payments.refused.is_empty() {
         screen.bad(&format!("{} rows are no payments and are left out, each as a whole:", payments.refused.len()));
@@ -137,7 +137,11 @@ impl<'s> Demo<'s> {
             }
             self.l1.mine(1)?;
         }
-        bar.finish(&format!("{} in {} blocks", screen::grouped(deposits.len() as u64), deposits.len().div_ceil(per_block)));
+        bar.finish(&format!(
+            "{} in {} blocks",
+            screen::grouped(deposits.len() as u64),
+            deposits.len().div_ceil(per_block)
+        ));
         self.l1.mine(self.operator.plane().genesis().settlement.reorg_depth)?;
         self.consume_inbox()?;
         self.commit_all()?;
@@ -284,7 +288,9 @@ impl<'s> Demo<'s> {
         let reward = self.l1.balance(self.watcher.l1_address(), AssetId::GCC);
         let burned = self.l1.burned(AssetId::GCC);
         ensure!(reward > 0 && burned > 0, "the bond is split between the watcher and the fire");
-        let gcc = |units: u128| u64::try_from(units).ok().and_then(Amount::new).map(|amount| Money { amount, asset: AssetId::GCC });
+        let gcc = |units: u128| {
+            u64::try_from(units).ok().and_then(Amount::new).map(|amount| Money { amount, asset: AssetId::GCC })
+        };
         let (reward, burned) = (gcc(reward.unsigned_abs()).context("a bond")?, gcc(burned).context("a bond")?);
         self.screen.good(&format!(
             "the L1 replays it and convicts: batches from {reverted} are gone, generation {generation}; {reward} of the bond go to the watcher, {burned} burn",
@@ -341,7 +347,11 @@ impl<'s> Demo<'s> {
             }
         }
         let Err(refusal) = self.l1.send(someone, early[0].clone()) else { bail!("a withdrawal was paid twice") };
-        self.screen.good(&format!("{} withdrawals claimed by path; once more: refused, code {}", early.len(), refusal.code()));
+        self.screen.good(&format!(
+            "{} withdrawals claimed by path; once more: refused, code {}",
+            early.len(),
+            refusal.code()
+        ));
         Ok(())
     }
 
@@ -350,7 +360,13 @@ impl<'s> Demo<'s> {
         for number in batches {
             let kept = &self.operator.batches()[usize::try_from(number - 1)?];
             for index in 0..kept.withdrawals.len() {
-                claims.push(claim_message(self.operator.plane(), self.l1.published(), *number, &kept.withdrawals, index)?);
+                claims.push(claim_message(
+                    self.operator.plane(),
+                    self.l1.published(),
+                    *number,
+                    &kept.withdrawals,
+                    index,
+                )?);
             }
         }
         Ok(claims)
@@ -371,7 +387,8 @@ impl<'s> Demo<'s> {
             bar.inc(chunk.len() as u64);
             chunk.iter().find_map(|(address, asset, amount)| {
                 let proved = cast::proved_balance(keystone, &roots, address, *asset);
-                (proved != Some(*amount)).then(|| format!("{address} has {proved:?} {asset}, the model says {amount:?}"))
+                (proved != Some(*amount))
+                    .then(|| format!("{address} has {proved:?} {asset}, the model says {amount:?}"))
             })
         });
         if let Some(wrong) = wrong.into_iter().flatten().next() {
@@ -379,7 +396,11 @@ impl<'s> Demo<'s> {
         }
         bar.finish(&format!("{}, all as an independent model has them", screen::grouped(expected.len() as u64)));
         for asset in [AssetId::GCC, AssetId::ZMAN] {
-            let on_plane: u128 = expected.iter().filter(|(_, of, _)| *of == asset).map(|(_, _, amount)| u128::from(amount.units())).sum();
+            let on_plane: u128 = expected
+                .iter()
+                .filter(|(_, of, _)| *of == asset)
+                .map(|(_, _, amount)| u128::from(amount.units()))
+                .sum();
             let escrow = u128::from(self.l1.settlement().escrow(asset).context("a registered asset")?.units());
             ensure!(escrow == on_plane, "the L1 holds {escrow} {asset}, the plane {on_plane}");
             self.report.escrow(asset, escrow);

@@ -98,7 +98,8 @@ fn payment(
             return Err(format!("the {what} is not a name of 1 to {NAME_BYTES_MAX} bytes"));
         }
     }
-    let money: Money = format!("{amount}{asset}").parse().map_err(|error: ghostplane_types::AmountError| error.to_string())?;
+    let money: Money =
+        format!("{amount}{asset}").parse().map_err(|error: ghostplane_types::AmountError| error.to_string())?;
     if money.amount.is_zero() {
         return Err("the amount is zero".into());
     }
@@ -139,7 +140,7 @@ pub struct SplitMix(pub u64);
 
 impl SplitMix {
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -149,7 +150,7 @@ impl SplitMix {
 
     /// The next number below `limit`, which is small enough for the bias not to matter.
     pub fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
+        self.draw() % limit
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use unicode_width::UnicodeWidthStr as _;
 
 const HEADING: Style = Style::new().bold();
@@ -27,6 +27,8 @@ const BAR_COLUMNS: usize = 32;
 pub struct Screen {
     json: bool,
     colour: bool,
+    /// Columns of the terminal; nothing if there is none, and then nothing wraps.
+    columns: Option<usize>,
     progress: MultiProgress,
     /// Whether something was written; the first heading needs no blank line above it.
     begun: AtomicBool,
@@ -45,6 +47,7 @@ impl Screen {
         Self {
             json,
             colour,
+            columns: columns(),
             progress: MultiProgress::with_draw_target(target),
             begun: AtomicBool::new(false),
             failure: Mutex::new(None),
@@ -60,27 +63,27 @@ impl Screen {
     /// A bold line with a blank one above it.
     pub fn heading(&self, text: &str) {
         let gap = if self.begun.load(Ordering::Relaxed) { "\n" } else { "" };
-        self.show(&format!("{gap}{}", self.styled(HEADING, &clean(text))));
+        self.show(&format!("{gap}{}", self.styled(HEADING, &self.wrapped(text, 0))));
     }
 
-    /// A plain line.
+    /// A plain line. On a terminal it wraps between words.
     pub fn line(&self, text: &str) {
-        self.show(&clean(text));
+        self.show(&self.wrapped(text, 0));
     }
 
     /// A dim line: what explains, and may be skipped.
     pub fn note(&self, text: &str) {
-        self.show(&self.styled(DIM, &clean(text)));
+        self.show(&self.styled(DIM, &self.wrapped(text, 0)));
     }
 
     /// A line behind a green check mark.
     pub fn good(&self, text: &str) {
-        self.show(&format!("{} {}", self.styled(GOOD, "✓"), clean(text)));
+        self.show(&format!("{} {}", self.styled(GOOD, "✓"), self.wrapped(text, 2)));
     }
 
     /// A line behind a red cross.
     pub fn bad(&self, text: &str) {
-        self.show(&format!("{} {}", self.styled(BAD, "✗"), clean(text)));
+        self.show(&format!("{} {}", self.styled(BAD, "✗"), self.wrapped(text, 2)));
     }
 
     /// A table, two columns in, header dim.
@@ -114,11 +117,16 @@ impl Screen {
         };
         let template = match (total, self.colour) {
             (0, _) => "  {spinner} {msg}  {human_pos}  {elapsed}",
-            (_, true) => "  {msg}  {bar:32.cyan/dim}  {human_pos}/{human_len}  {per_sec}  {eta} left",
-            (_, false) => "  {msg}  {bar:32}  {human_pos}/{human_len}  {per_sec}  {eta} left",
+            (_, true) => "  {msg}  {wide_bar:.cyan/dim}  {human_pos}/{human_len}  {rate}  {eta} left",
+            (_, false) => "  {msg}  {wide_bar}  {human_pos}/{human_len}  {rate}  {eta} left",
+        };
+        let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
+            // A style has nobody to tell of a failure, and writing to its buffer does not fail.
+            let _ = out.write_str(&per_second(state.per_sec()));
         };
         let style = ProgressStyle::with_template(template).expect("the templates above are well formed");
-        let bar = self.progress.add(bar.with_style(style.progress_chars("█▉▊▋▌▍▎▏ ")));
+        let style = style.progress_chars("█▉▊▋▌▍▎▏ ").with_key("rate", rate);
+        let bar = self.progress.add(bar.with_style(style));
         bar.set_message(cell(&label));
         Progress { screen: self, label: label.to_string(), bar }
     }
@@ -143,6 +151,14 @@ impl Screen {
         self.write("");
         let failure = self.failure.into_inner().expect("nothing panics while it holds this lock");
         failure.filter(|error| error.kind() != io::ErrorKind::BrokenPipe).map_or(Ok(()), Err)
+    }
+
+    /// `text` made harmless, and broken between words so that no line behind an indent of `indent` leaves the terminal.
+    fn wrapped(&self, text: &str, indent: usize) -> String {
+        match self.columns {
+            Some(columns) => wrap(&clean(text), columns, indent),
+            None => clean(text),
+        }
     }
 
     fn styled(&self, style: Style, text: &str) -> String {
@@ -290,6 +306,37 @@ fn cell(content: &impl Display) -> String {
     escape(&content.to_string(), |c| c.is_control())
 }
 
+fn columns() -> Option<usize> {
+    let (terminal_size::Width(columns), _) = terminal_size::terminal_size_of(io::stdout())?;
+    Some(usize::from(columns)).filter(|columns| *columns >= 40)
+}
+
+/// Breaks lines between words; a word longer than a line stays whole, so that it can be copied. The lines that this adds
+/// start with `indent` blanks, and all count as that much longer.
+fn wrap(text: &str, columns: usize, indent: usize) -> String {
+    let mut out = String::with_capacity(text.len());
+    for (number, line) in text.split('\n').enumerate() {
+        if number > 0 {
+            out.push('\n');
+        }
+        let mut used = indent;
+        for (place, word) in line.split(' ').enumerate() {
+            let blank = usize::from(place > 0);
+            if place > 0 && used + blank + word.width() > columns {
+                out.push('\n');
+                out.push_str(&" ".repeat(indent));
+                used = indent;
+            } else if place > 0 {
+                out.push(' ');
+                used += 1;
+            }
+            out.push_str(word);
+            used += word.width();
+        }
+    }
+    out
+}
+
 /// Text that may have several lines.
 pub(crate) fn clean(text: &str) -> String {
     escape(text, |c| c.is_control() && c != '\n')
@@ -400,6 +447,17 @@ mod tests {
         assert_eq!(cell(&"a\u{1b}[31mb\nc"), "a\\u{1b}[31mb\\nc");
         assert_eq!(clean("two\nlines\r"), "two\nlines\\r");
         assert_eq!(cell(&"gcc\u{202e}1"), "gcc\\u{202e}1");
+    }
+
+    #[test]
+    fn lines_break_between_words_only() {
+        let text = "the L1 replays it and convicts";
+        assert_eq!(wrap(text, 80, 2), text);
+        assert_eq!(wrap(text, 18, 2), "the L1 replays\n  it and convicts");
+        assert_eq!(wrap(text, 32, 2), text);
+        assert_eq!(wrap(text, 31, 2), "the L1 replays it and\n  convicts");
+        assert_eq!(wrap("a 0123456789 b\n  c", 6, 0), "a\n0123456789\nb\n  c");
+        assert_eq!(wrap("", 6, 0), "");
     }
 
     #[test]

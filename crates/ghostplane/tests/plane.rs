@@ -261,7 +261,12 @@ fn a_forced_withdrawal_cannot_be_passed_over() {
     plane.mine(deadline);
     plane.transfer("alice", "bob", gcc(1));
     let waiting = std::mem::take(&mut plane.waiting);
-    let verified = plane.operator.verify(waiting, &plane.workers).expect("whole").into_iter().map(|checked| checked.expect("signed well"));
+    let verified = plane
+        .operator
+        .verify(waiting, &plane.workers)
+        .expect("whole")
+        .into_iter()
+        .map(|checked| checked.expect("signed well"));
     let (verified, time) = (verified.collect(), plane.l1.block().time);
     plane.operator.produce(time, &[], verified, &plane.workers).expect("a batch");
     plane.mine(1);
@@ -309,7 +314,7 @@ fn a_short_witness_convicts_nobody() {
 
 /// Ways to lie in a header whose batch was executed honestly.
 fn lie(kind: u64, header: &mut BatchHeader, random: &mut SplitMix) -> &'static str {
-    let noise = Digest(digest::hash(Domain::Test, 0, &[&random.next().to_le_bytes()]).0);
+    let noise = Digest(digest::hash(Domain::Test, 0, &[&random.draw().to_le_bytes()]).0);
     let field: FieldDigest = poseidon2::reduce_wide(&[noise.0[0]; 64]);
     match kind {
         0 => header.ledger_root = field,
@@ -331,8 +336,25 @@ fn lie(kind: u64, header: &mut BatchHeader, random: &mut SplitMix) -> &'static s
         16 => header.inbox_upto -= 1,
         _ => unreachable!("the caller counts to LIES"),
     }
-    ["ledger_root", "object_root", "journal", "flows", "log", "outbox", "forged outbox", "outbox_upto", "log_upto", "slots", "objects", "entries", "gas", "bytes", "prev_state", "time", "inbox"]
-        [usize::try_from(kind).expect("small")]
+    [
+        "ledger_root",
+        "object_root",
+        "journal",
+        "flows",
+        "log",
+        "outbox",
+        "forged outbox",
+        "outbox_upto",
+        "log_upto",
+        "slots",
+        "objects",
+        "entries",
+        "gas",
+        "bytes",
+        "prev_state",
+        "time",
+        "inbox",
+    ][usize::try_from(kind).expect("small")]
 }
 
 const LIES: u64 = 17;

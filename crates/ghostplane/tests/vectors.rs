@@ -111,7 +111,8 @@ fn hashes() {
         json!({ "left": left.to_string(), "right": right.to_string(), "compress": out.to_string() })
     });
     let tree = |count: u8| (1..=count).map(|leaf| Digest([leaf; 32])).collect::<Vec<_>>();
-    let roots = [0, 1, 2, 3, 4, 5, 8, 9].map(|count| json!({ "count": count, "root": merkle::root(&tree(count)).to_string() }));
+    let roots =
+        [0, 1, 2, 3, 4, 5, 8, 9].map(|count| json!({ "count": count, "root": merkle::root(&tree(count)).to_string() }));
     let entry = |at: u32| JournalEntry {
         from: SlotIndex::new(at).expect("small"),
         to: SlotIndex::new(at + 1).expect("small"),
@@ -168,9 +169,8 @@ fn addresses() {
             "account_key": hex::encode(ObjectKey::account(&address).as_bytes()),
         })
     });
-    let system = ["fees", "storage", "returns"].map(|name| {
-        json!({ "name": name, "address": Address::system(CHAIN, name).to_string() })
-    });
+    let system = ["fees", "storage", "returns"]
+        .map(|name| json!({ "name": name, "address": Address::system(CHAIN, name).to_string() }));
     let money = ["1.5gcc", "0.000000001gcc", "9223372036.854775807gcc", "20zman", "7#65536"].map(|text| {
         let money: Money = text.parse().expect(text);
         json!({ "text": text, "units": money.amount.units().to_string(), "asset": money.asset.number() })
@@ -230,13 +230,19 @@ fn encodings() {
     };
     let payload = InboxPayload::Forced { transaction: vec![1, 2, 3] };
     let forced = InboxEntry { payload, index: 6, ..deposit.clone() };
-    let withdrawal =
-        Withdrawal { index: 3, owner: gid("bob").address(), to: L1Address([2; 32]), asset: AssetId::GCC, amount: amount(9) };
+    let withdrawal = Withdrawal {
+        index: 3,
+        owner: gid("bob").address(),
+        to: L1Address([2; 32]),
+        asset: AssetId::GCC,
+        amount: amount(9),
+    };
     let flows = [
         Flow { asset: AssetId::GCC, issued: amount(5), retired: amount(0) },
         Flow { asset: AssetId::ZMAN, issued: amount(0), retired: amount(6) },
     ];
-    let records = [(Source::Log(8), transaction.body.id(), outcome), (Source::Inbox(5), deposit.digest(CHAIN), outcome)];
+    let records =
+        [(Source::Log(8), transaction.body.id(), outcome), (Source::Inbox(5), deposit.digest(CHAIN), outcome)];
     let leaves = log_leaves(&records);
     frozen(
         "encodings.json",
@@ -265,7 +271,9 @@ fn encodings() {
 
 #[test]
 fn codes() {
-    let list = |codes: &[(u16, &str)]| codes.iter().map(|(code, name)| json!({ "code": code, "name": name })).collect::<Vec<_>>();
+    let list = |codes: &[(u16, &str)]| {
+        codes.iter().map(|(code, name)| json!({ "code": code, "name": name })).collect::<Vec<_>>()
+    };
     let kinds = ACTION_KINDS.iter().map(|(number, name)| json!({ "number": number, "name": name }));
     frozen(
         "codes.json",
@@ -324,7 +332,11 @@ fn a_plane_in_small() {
     let mut l1 = LocalL1::new(&plane, operator.state(), 1_000).expect("set up");
     let genesis_state = *operator.state();
     operator.bond(&mut l1).expect("bonded");
-    let deposit = |name: &str, asset, units: u64| Message::Deposit { asset, l1_amount: u128::from(units), to: gid(name).address() };
+    let deposit = |name: &str, asset, units: u64| Message::Deposit {
+        asset,
+        l1_amount: u128::from(units),
+        to: gid(name).address(),
+    };
     let forced = {
         let mut body = transaction(&plane, "bob", 0, vec![pay("carol", AssetId::GCC, 4)], "").body;
         body.nonce.lane = Nonce::LANE_FORCED;
@@ -347,9 +359,21 @@ fn a_plane_in_small() {
 
     let transactions = vec![
         transaction(&plane, "alice", 0, vec![pay("bob", AssetId::GCC, 1_500_000_000)], "tea"),
-        transaction(&plane, "alice", 1, vec![pay("bob", AssetId::GCC, 1), pay("dora", AssetId::ZMAN, 2), pay("erin", AssetId::GCC, 3)], ""),
+        transaction(
+            &plane,
+            "alice",
+            1,
+            vec![pay("bob", AssetId::GCC, 1), pay("dora", AssetId::ZMAN, 2), pay("erin", AssetId::GCC, 3)],
+            "",
+        ),
         transaction(&plane, "alice", 2, vec![pay("bob", AssetId::GCC, 1), pay("alice", AssetId::GCC, 1)], ""),
-        transaction(&plane, "bob", 0, vec![Action::Withdraw { to: L1Address([8; 32]), asset: AssetId::GCC, amount: amount(77) }], ""),
+        transaction(
+            &plane,
+            "bob",
+            0,
+            vec![Action::Withdraw { to: L1Address([8; 32]), asset: AssetId::GCC, amount: amount(77) }],
+            "",
+        ),
     ];
     let verified = operator.verify(transactions, &Serial).expect("the state is whole");
     let verified = verified.into_iter().collect::<Result<Vec<_>, _>>().expect("all verify");
@@ -376,7 +400,8 @@ fn a_plane_in_small() {
     l1.send(L1Address([9; 32]), claim.clone()).expect("paid");
 
     let batches = operator.batches().iter().map(|kept| {
-        let decoded = posted::decode(&plane, &fresh_state_before(&operator, kept.header.number), &kept.before, &kept.posted);
+        let decoded =
+            posted::decode(&plane, &fresh_state_before(&operator, kept.header.number), &kept.before, &kept.posted);
         json!({
             "header": encoding(&kept.header),
             "header_digest": kept.header.digest(CHAIN).to_string(),

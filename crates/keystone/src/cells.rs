@@ -107,10 +107,36 @@ impl Slots {
 #[derive(Clone, Debug)]
 pub(crate) struct Objects {
     cells: Vec<ObjectCell>,
-    /// Values too long for their cell.
-    long: Vec<Box<[u8]>>,
-    /// Places in `long` that are free.
+    long: LongValues,
+}
+
+/// Values too long for their cell.
+#[derive(Clone, Debug, Default)]
+struct LongValues {
+    values: Vec<Box<[u8]>>,
+    /// Places that are free.
     free: Vec<u32>,
+}
+
+impl LongValues {
+    fn insert(&mut self, value: &[u8]) -> u32 {
+        if let Some(place) = self.free.pop() {
+            self.values[place as usize] = value.into();
+            return place;
+        }
+        self.values.push(value.into());
+        leaf_count(self.values.len() - 1)
+    }
+
+    fn remove(&mut self, place: u32) {
+        self.values[place as usize] = Box::default();
+        self.free.push(place);
+    }
+
+    fn heap_bytes(&self) -> usize {
+        let values: usize = self.values.iter().map(|value| value.len()).sum();
+        self.values.capacity() * size_of::<Box<[u8]>>() + self.free.capacity() * size_of::<u32>() + values
+    }
 }
 
 /// The longest value that stays inside its cell.
@@ -136,12 +162,25 @@ impl ObjectCell {
         let [a, b, c, d, ..] = self.inline;
         (self.len == LONG).then(|| u32::from_le_bytes([a, b, c, d]))
     }
+
+    fn put(&mut self, value: &[u8], long: &mut LongValues) {
+        match self.inline.get_mut(..value.len()) {
+            Some(inline) => {
+                inline.copy_from_slice(value);
+                self.len = u8::try_from(value.len()).expect("at most 87");
+            }
+            None => {
+                self.inline[..4].copy_from_slice(&long.insert(value).to_le_bytes());
+                self.len = LONG;
+            }
+        }
+    }
 }
 
 impl Objects {
     /// Only the sentinel.
     pub(crate) fn new() -> Self {
-        let mut objects = Self { cells: Vec::new(), long: Vec::new(), free: Vec::new() };
+        let mut objects = Self { cells: Vec::new(), long: LongValues::default() };
         objects.push(&ObjectKey::SENTINEL, None);
         objects
     }
@@ -172,13 +211,20 @@ impl Objects {
         std::hint::black_box(ends.fold(0, |sum, end| sum ^ end));
     }
 
+    /// Reads a byte of both ends of each of these keys, as [`Slots::touch`] does.
+    pub(crate) fn touch_keys(&self, indices: impl Iterator<Item = u32>) {
+        let keys = indices.filter_map(|index| Some(self.cells.get(index as usize)?.key.as_bytes()));
+        let ends = keys.map(|key| key[0] ^ key[31]);
+        std::hint::black_box(ends.fold(0, |sum, end| sum ^ end));
+    }
+
     /// The value at an allocated index, unless it was removed.
     #[inline]
     pub(crate) fn value(&self, index: u32) -> Option<&[u8]> {
         let cell = &self.cells[index as usize];
         match cell.len {
             REMOVED => None,
-            LONG => cell.long_place().map(|place| &*self.long[place as usize]),
+            LONG => cell.long_place().map(|place| &*self.long.values[place as usize]),
             len => Some(&cell.inline[..usize::from(len)]),
         }
     }
@@ -186,38 +232,23 @@ impl Objects {
     /// Sets or removes the value at an allocated index.
     pub(crate) fn set_value(&mut self, index: u32, value: Option<&[u8]>) {
         if let Some(place) = self.cells[index as usize].long_place() {
-            self.long[place as usize] = Box::default();
-            self.free.push(place);
+            self.long.remove(place);
         }
-        let long = value.filter(|value| value.len() > INLINE_MAX).map(|value| self.store_long(value));
-        let cell = &mut self.cells[index as usize];
-        match (value, long) {
-            (None, _) => cell.len = REMOVED,
-            (Some(_), Some(place)) => {
-                cell.len = LONG;
-                cell.inline[..4].copy_from_slice(&place.to_le_bytes());
-            }
-            (Some(value), None) => {
-                cell.len = u8::try_from(value.len()).expect("at most 87");
-                cell.inline[..value.len()].copy_from_slice(value);
-            }
+        let Self { cells, long } = self;
+        match value {
+            Some(value) => cells[index as usize].put(value, long),
+            None => cells[index as usize].len = REMOVED,
         }
-    }
-
-    fn store_long(&mut self, value: &[u8]) -> u32 {
-        if let Some(place) = self.free.pop() {
-            self.long[place as usize] = value.into();
-            return place;
-        }
-        self.long.push(value.into());
-        leaf_count(self.long.len() - 1)
     }
 
     /// Appends an object that is last in the order until it is linked.
     pub(crate) fn push(&mut self, key: &ObjectKey, value: Option<&[u8]>) {
         reserve_small(&mut self.cells, 1);
-        self.cells.push(ObjectCell { key: *key, next: 0, len: REMOVED, inline: [0; INLINE_MAX] });
-        self.set_value(self.used() - 1, value);
+        let mut cell = ObjectCell { key: *key, next: 0, len: REMOVED, inline: [0; INLINE_MAX] };
+        if let Some(value) = value {
+            cell.put(value, &mut self.long);
+        }
+        self.cells.push(cell);
     }
 
     /// Makes room for exactly `more` objects.
@@ -235,10 +266,6 @@ impl Objects {
 
     /// Bytes held on the heap.
     pub(crate) fn heap_bytes(&self) -> usize {
-        let values: usize = self.long.iter().map(|value| value.len()).sum();
-        self.cells.capacity() * size_of::<ObjectCell>()
-            + self.long.capacity() * size_of::<Box<[u8]>>()
-            + self.free.capacity() * size_of::<u32>()
-            + values
+        self.cells.capacity() * size_of::<ObjectCell>() + self.long.heap_bytes()
     }
 }

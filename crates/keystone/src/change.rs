@@ -207,4 +207,3 @@ pub enum ApplyError {
     #[error("taking the changes back leads to other roots than those before them")]
     Roots,
 }
-

@@ -1,12 +1,9 @@
-//! A whole tree in memory: one list of digests per level.
+//! A whole tree in memory, updated in place.
 
-use crate::climb::{Climb, Siblings};
-use crate::hash::{BLOCK, TreeHash, is_allocated};
+use crate::hash::{BLOCK, TreeHash, is_allocated, leaf_count};
 use crate::level::{Couple, Level, SEGMENT};
 use ghostplane_types::TREE_DEPTH;
-use std::convert::Infallible;
 use std::ops::Range;
-use std::sync::Mutex;
 
 /// The allocated nodes of a tree: level 0 the leaves, level 30 the root. A level ends with the last allocated subtree.
 #[derive(Clone, Debug)]
@@ -15,10 +12,10 @@ pub(crate) struct Levels<H: TreeHash> {
     used: u32,
 }
 
-/// Leaves under the subtrees that one job hashes when a tree is built: those of one segment.
-const JOB_LEAVES: usize = 2 * SEGMENT;
-/// Levels that a job fills: from its leaves to the last that it does not share a couple of with the next job.
-const JOB_LEVELS: usize = JOB_LEAVES.ilog2() as usize;
+/// The leaves of one subtree that a job hashes alone: those of one segment.
+pub(crate) const SUBTREE_LEAVES: usize = 2 * SEGMENT;
+/// Levels of such a subtree: from its leaves to the last that it does not share a couple of with its neighbour.
+const SUBTREE_LEVELS: usize = SUBTREE_LEAVES.ilog2() as usize;
 
 impl<H: TreeHash> Levels<H> {
     /// The tree over `used` leaves, at least 1, before any of it is hashed.
@@ -27,46 +24,14 @@ impl<H: TreeHash> Levels<H> {
         Self { levels: (0..=TREE_DEPTH).map(level).collect(), used }
     }
 
-    /// Cuts the lower levels into subtrees that can be hashed side by side, each by one job.
-    pub(crate) fn subtrees(&mut self) -> Vec<Mutex<Subtree<'_, H>>> {
-        let leaves = self.used as usize;
-        let starts = (0..leaves).step_by(JOB_LEAVES);
-        let mut subtrees: Vec<_> =
-            starts.map(|start| Subtree { start, end: leaves.min(start + JOB_LEAVES), levels: Vec::new() }).collect();
-        for (height, level) in self.levels[..JOB_LEVELS].iter_mut().enumerate() {
-            let parts = level.segments_mut().flat_map(|segment| segment.chunks_mut(SEGMENT >> height));
-            for (subtree, part) in subtrees.iter_mut().zip(parts) {
-                subtree.levels.push(part);
-            }
-        }
-        subtrees.into_iter().map(Mutex::new).collect()
-    }
-
-    /// Hashes what is above the subtrees, once they are hashed.
-    pub(crate) fn join(&mut self) {
-        for height in JOB_LEVELS - 1..TREE_DEPTH {
-            let (below, above) = self.levels.split_at_mut(height + 1);
-            hash_couples::<H>(below[height].couples(), |index, node| above[0].store(index, node));
-        }
-    }
-
     /// The node at the top.
     pub(crate) fn root(&self) -> H::Digest {
         *self.levels[TREE_DEPTH].node(0).expect("every level has a node")
     }
 
     /// The node at `index` of the level at `height`, allocated or not.
-    #[inline]
-    pub(crate) fn node(&self, height: usize, index: u32) -> H::Digest {
+    fn node(&self, height: usize, index: u32) -> H::Digest {
         self.levels[height].node(index as usize).copied().unwrap_or(H::zeros()[height])
-    }
-
-    /// Reads a word of the neighbour of each of `indices`. The reads wait for memory all at once, not one after another
-    /// as they would between the steps of a climb.
-    #[inline]
-    fn touch(&self, height: usize, indices: &[u32]) {
-        let nodes = indices.iter().filter_map(|&index| self.levels[height].node(index as usize ^ 1));
-        std::hint::black_box(nodes.fold(0, |sum, node| sum ^ H::word(node)));
     }
 
     /// Makes `used` leaves allocated. New nodes stay unallocated subtrees until they are stored.
@@ -77,15 +42,44 @@ impl<H: TreeHash> Levels<H> {
         self.used = used;
     }
 
-    /// Takes over the nodes that `climb` recomputed from the level at height `from` upwards.
-    pub(crate) fn store(&mut self, climb: &Climb<H>, from: usize) {
-        for level in 0..climb.levels() {
-            let nodes = &mut self.levels[from + level];
-            let (indices, digests) = climb.level(level);
-            for (&index, digest) in indices.iter().zip(digests) {
-                nodes.store(index as usize, *digest);
+    /// Cuts the lower levels into parts that can be updated side by side: each takes that many subtrees from the left.
+    pub(crate) fn parts(&mut self, subtrees: impl IntoIterator<Item = usize>) -> Vec<LevelsPart<'_, H>> {
+        let count = (self.used as usize).div_ceil(SUBTREE_LEAVES);
+        let mut all: Vec<[&mut [Couple<H::Digest>]; SUBTREE_LEVELS]> = Vec::with_capacity(count);
+        all.resize_with(count, Default::default);
+        for (height, level) in self.levels[..SUBTREE_LEVELS].iter_mut().enumerate() {
+            let couples = level.segments_mut().flat_map(|segment| segment.chunks_mut(SEGMENT >> height));
+            for (subtree, couples) in all.iter_mut().zip(couples) {
+                subtree[height] = couples;
             }
         }
+        let mut first = 0;
+        let mut all = all.into_iter();
+        let used = self.used as usize;
+        let parts = subtrees.into_iter().map(|count| {
+            let start = first;
+            first += count;
+            let leaves = start * SUBTREE_LEAVES..used.min(first * SUBTREE_LEAVES);
+            LevelsPart { first: start, leaves, subtrees: all.by_ref().take(count).collect() }
+        });
+        parts.collect()
+    }
+
+    /// The parts of one subtree each, all of them.
+    pub(crate) fn subtrees(&mut self) -> Vec<LevelsPart<'_, H>> {
+        let count = (self.used as usize).div_ceil(SUBTREE_LEAVES);
+        self.parts(std::iter::repeat_n(1, count))
+    }
+
+    /// Hashes what is above the parts once they are up to date, over the nodes that [`LevelsPart::update`] left.
+    pub(crate) fn join(&mut self, indices: &mut Vec<u32>) {
+        climb(self, indices, SUBTREE_LEVELS - 1..TREE_DEPTH);
+    }
+
+    /// Hashes what is above the parts once all of them were built.
+    pub(crate) fn join_all(&mut self) {
+        let count = level_len(self.used, SUBTREE_LEVELS - 1);
+        self.join(&mut (0..leaf_count(count)).collect());
     }
 
     /// The allocated nodes beside the way of leaf `index` to the root, lowest first.
@@ -119,20 +113,8 @@ impl<H: TreeHash> Levels<H> {
 
     /// Bytes held on the heap.
     pub(crate) fn heap_bytes(&self) -> usize {
-        self.levels.iter().map(Level::heap_bytes).sum::<usize>() + self.levels.capacity() * size_of::<Level<H::Digest>>()
-    }
-}
-
-impl<H: TreeHash> Siblings<H> for &Levels<H> {
-    type Error = Infallible;
-
-    #[inline]
-    fn node(&mut self, height: usize, index: u32) -> Result<H::Digest, Infallible> {
-        Ok(Levels::node(self, height, index))
-    }
-
-    fn warm(&self, height: usize, indices: &[u32]) {
-        self.touch(height, indices);
+        let lists = self.levels.capacity() * size_of::<Level<H::Digest>>();
+        lists + self.levels.iter().map(Level::heap_bytes).sum::<usize>()
     }
 }
 
@@ -141,48 +123,85 @@ fn level_len(used: u32, height: usize) -> usize {
     (used as usize).div_ceil(1 << height).max(1)
 }
 
-/// A part of a tree that is being built: the lower levels above a run of leaves.
+/// The lower levels of some neighbouring subtrees, held by one job.
 #[derive(Debug)]
-pub(crate) struct Subtree<'a, H: TreeHash> {
-    start: usize,
-    end: usize,
-    levels: Vec<&'a mut [Couple<H::Digest>]>,
+pub(crate) struct LevelsPart<'a, H: TreeHash> {
+    /// The first subtree.
+    first: usize,
+    leaves: Range<usize>,
+    subtrees: Vec<[&'a mut [Couple<H::Digest>]; SUBTREE_LEVELS]>,
 }
 
-impl<H: TreeHash> Subtree<'_, H> {
-    /// Hashes the subtree from its leaves, which `leaf(range of indices, out)` yields.
-    pub(crate) fn hash(&mut self, leaf: impl FnOnce(Range<usize>, &mut [H::Digest])) {
-        let mut leaves = vec![H::Digest::default(); self.end - self.start];
-        leaf(self.start..self.end, &mut leaves);
-        for (couple, leaves) in self.levels[0].iter_mut().zip(leaves.chunks(2)) {
-            couple.0[..leaves.len()].copy_from_slice(leaves);
+impl<H: TreeHash> LevelsPart<'_, H> {
+    /// Hashes all of these levels from their leaves, which `leaf(range of indices, out)` yields.
+    pub(crate) fn build(&mut self, leaf: impl FnOnce(Range<usize>, &mut [H::Digest])) {
+        let mut leaves = vec![H::Digest::default(); self.leaves.len()];
+        leaf(self.leaves.clone(), &mut leaves);
+        self.update(&mut self.leaves.clone().map(leaf_count).collect(), &leaves);
+    }
+
+    /// Stores `leaves` at `indices`, ascending and distinct, and hashes what they change in these levels.
+    ///
+    /// Leaves the changed nodes of the highest of them in `indices`.
+    pub(crate) fn update(&mut self, indices: &mut Vec<u32>, leaves: &[H::Digest]) {
+        for (&index, leaf) in indices.iter().zip(leaves) {
+            self.store(0, index as usize, *leaf);
         }
-        for height in 1..JOB_LEVELS {
-            let (below, above) = self.levels.split_at_mut(height);
-            hash_couples::<H>(below[height - 1].iter(), |index, node| above[0][index / 2].0[index % 2] = node);
-        }
+        climb(self, indices, 0..SUBTREE_LEVELS - 1);
     }
 }
 
-/// Hashes the couples of a level, and hands each parent to `store(position, node)`.
-fn hash_couples<'a, H: TreeHash>(
-    couples: impl Iterator<Item = &'a Couple<H::Digest>>,
-    mut store: impl FnMut(usize, H::Digest),
-) {
-    let mut pairs = couples.map(|couple| H::pair(&couple.0[0], &couple.0[1]));
-    let mut block = Vec::with_capacity(BLOCK);
+/// Nodes of some levels, to be read by couples and written one by one.
+trait Nodes<H: TreeHash> {
+    /// The couple whose parent is at `parent` of the level above `height`.
+    fn couple(&self, height: usize, parent: usize) -> &Couple<H::Digest>;
+
+    /// Overwrites a node.
+    fn store(&mut self, height: usize, index: usize, node: H::Digest);
+}
+
+impl<H: TreeHash> Nodes<H> for LevelsPart<'_, H> {
+    #[inline]
+    fn couple(&self, height: usize, parent: usize) -> &Couple<H::Digest> {
+        let width = SEGMENT >> height;
+        &self.subtrees[parent / width - self.first][height][parent % width]
+    }
+
+    #[inline]
+    fn store(&mut self, height: usize, index: usize, node: H::Digest) {
+        let width = SEGMENT >> height;
+        self.subtrees[index / 2 / width - self.first][height][index / 2 % width].0[index % 2] = node;
+    }
+}
+
+impl<H: TreeHash> Nodes<H> for Levels<H> {
+    fn couple(&self, height: usize, parent: usize) -> &Couple<H::Digest> {
+        self.levels[height].couple(parent)
+    }
+
+    fn store(&mut self, height: usize, index: usize, node: H::Digest) {
+        self.levels[height].store(index, node);
+    }
+}
+
+/// Hashes what is above the changed nodes at `indices` (ascending, distinct) of the lowest of `heights`, one level after
+/// the other, and leaves the changed nodes of the highest in `indices`.
+///
+/// Couples are gathered in one tight loop per block, so that many wait for memory at once, and then hashed together.
+fn climb<H: TreeHash>(nodes: &mut impl Nodes<H>, indices: &mut Vec<u32>, heights: Range<usize>) {
+    let mut pairs = [H::PAIR; BLOCK];
     let mut parents = [H::Digest::default(); BLOCK];
-    let mut hashed = 0;
-    loop {
-        block.clear();
-        block.extend(pairs.by_ref().take(BLOCK));
-        if block.is_empty() {
-            return;
+    for height in heights {
+        indices.iter_mut().for_each(|index| *index >>= 1);
+        indices.dedup();
+        for indices in indices.chunks(BLOCK) {
+            for (pair, &index) in pairs.iter_mut().zip(indices) {
+                H::set(pair, &nodes.couple(height, index as usize).0);
+            }
+            H::hash_pairs(&pairs[..indices.len()], &mut parents[..indices.len()]);
+            for (&index, parent) in indices.iter().zip(&parents) {
+                nodes.store(height + 1, index as usize, *parent);
+            }
         }
-        H::hash_pairs(&block, &mut parents[..block.len()]);
-        for (index, node) in (hashed..).zip(&parents[..block.len()]) {
-            store(index, *node);
-        }
-        hashed += block.len();
     }
 }

@@ -19,18 +19,33 @@ pub(crate) trait TreeHash: Debug + 'static {
     type Digest: Copy + Debug + Default + Eq + Send + Sync;
     /// Two neighbours as the hash takes them.
     type Pair: Copy + Debug + Send + Sync;
+    /// A pair to be filled.
+    const PAIR: Self::Pair;
+
+    /// Puts a node into its half of a pair.
+    fn put(pair: &mut Self::Pair, right: bool, node: &Self::Digest);
+
+    /// Fills a pair.
+    #[inline]
+    fn set(pair: &mut Self::Pair, [left, right]: &[Self::Digest; 2]) {
+        Self::put(pair, false, left);
+        Self::put(pair, true, right);
+    }
 
     /// Joins two neighbours.
-    fn pair(left: &Self::Digest, right: &Self::Digest) -> Self::Pair;
+    #[inline]
+    fn pair(left: &Self::Digest, right: &Self::Digest) -> Self::Pair {
+        let mut pair = Self::PAIR;
+        Self::put(&mut pair, false, left);
+        Self::put(&mut pair, true, right);
+        pair
+    }
 
     /// Hashes each pair to the output of the same index; both are equally long.
     fn hash_pairs(pairs: &[Self::Pair], out: &mut [Self::Digest]);
 
     /// The unallocated subtrees of every height.
     fn zeros() -> &'static Zeros<Self::Digest>;
-
-    /// Some bits of a node, to have it read.
-    fn word(node: &Self::Digest) -> u32;
 
     /// Hashes one pair.
     fn hash_pair(left: &Self::Digest, right: &Self::Digest) -> Self::Digest {
@@ -56,21 +71,16 @@ impl TreeHash for LedgerHash {
     type Digest = FieldDigest;
     type Pair = [KoalaBear; STATE_ELEMENTS];
 
+    const PAIR: Self::Pair = [ZERO; STATE_ELEMENTS];
+
     #[inline]
-    fn pair(left: &FieldDigest, right: &FieldDigest) -> Self::Pair {
-        let mut pair = [ZERO; STATE_ELEMENTS];
-        pair[..8].copy_from_slice(&left.0);
-        pair[8..].copy_from_slice(&right.0);
-        pair
+    fn put(pair: &mut Self::Pair, right: bool, node: &FieldDigest) {
+        let (halves, _) = pair.as_chunks_mut();
+        halves[usize::from(right)] = node.0;
     }
 
     fn hash_pairs(pairs: &[Self::Pair], out: &mut [FieldDigest]) {
         compress_many(pairs, out);
-    }
-
-    #[inline]
-    fn word(node: &FieldDigest) -> u32 {
-        u32::from(node.0[0] == ZERO)
     }
 
     fn zeros() -> &'static Zeros<FieldDigest> {
@@ -91,21 +101,16 @@ impl TreeHash for ObjectHash {
     type Digest = Digest;
     type Pair = [u8; 64];
 
+    const PAIR: Self::Pair = [0; 64];
+
     #[inline]
-    fn pair(left: &Digest, right: &Digest) -> Self::Pair {
-        let mut pair = [0; 64];
-        pair[..32].copy_from_slice(&left.0);
-        pair[32..].copy_from_slice(&right.0);
-        pair
+    fn put(pair: &mut Self::Pair, right: bool, node: &Digest) {
+        let (halves, _) = pair.as_chunks_mut();
+        halves[usize::from(right)] = node.0;
     }
 
     fn hash_pairs(pairs: &[Self::Pair], out: &mut [Digest]) {
         hash_64(&NODE_KEY, pairs, out);
-    }
-
-    #[inline]
-    fn word(node: &Digest) -> u32 {
-        u32::from(node.0[0])
     }
 
     fn zeros() -> &'static Zeros<Digest> {
@@ -159,7 +164,8 @@ impl<'a> LeafValue<'a> {
 #[derive(Clone, Debug)]
 pub(crate) struct LeafHasher {
     /// `key || value_digest || next_key || 0`.
-    leaves: Vec<[u8; 128]>,
+    leaves: Box<[[u8; 128]; BLOCK]>,
+    len: usize,
     one_block: ValueGroup<64>,
     two_blocks: ValueGroup<128>,
     long: Vec<u8>,
@@ -168,32 +174,35 @@ pub(crate) struct LeafHasher {
 /// Values whose padded form takes `N` bytes, and the leaves they belong to.
 #[derive(Clone, Debug)]
 struct ValueGroup<const N: usize> {
-    inputs: Vec<[u8; N]>,
-    leaves: Vec<usize>,
+    inputs: Box<[[u8; N]; BLOCK]>,
+    leaves: [usize; BLOCK],
+    len: usize,
 }
 
 impl<const N: usize> ValueGroup<N> {
-    const fn new() -> Self {
-        Self { inputs: Vec::new(), leaves: Vec::new() }
+    fn new() -> Self {
+        Self { inputs: Box::new([[0; N]; BLOCK]), leaves: [0; BLOCK], len: 0 }
     }
 
     fn push(&mut self, value: &[u8], leaf: usize) {
-        let mut input = [0; N];
-        input[..LENGTH_BYTES].copy_from_slice(&length_prefix(value));
-        input[LENGTH_BYTES..LENGTH_BYTES + value.len()].copy_from_slice(value);
-        self.inputs.push(input);
-        self.leaves.push(leaf);
+        let input = &mut self.inputs[self.len];
+        let (length, rest) = input.split_at_mut(LENGTH_BYTES);
+        let (content, padding) = rest.split_at_mut(value.len());
+        length.copy_from_slice(&length_prefix(value));
+        content.copy_from_slice(value);
+        padding.fill(0);
+        self.leaves[self.len] = leaf;
+        self.len += 1;
     }
 
     fn hash_into(&mut self, leaves: &mut [[u8; 128]], hash: impl Fn(&TreeKey, &[[u8; N]], &mut [Digest])) {
         let mut digests = [Digest::ZERO; BLOCK];
-        let digests = &mut digests[..self.inputs.len()];
-        hash(&VALUE_KEY, &self.inputs, digests);
+        let digests = &mut digests[..self.len];
+        hash(&VALUE_KEY, &self.inputs[..self.len], digests);
         for (&leaf, digest) in self.leaves.iter().zip(digests) {
             leaves[leaf][32..64].copy_from_slice(&digest.0);
         }
-        self.inputs.clear();
-        self.leaves.clear();
+        self.len = 0;
     }
 }
 
@@ -206,47 +215,63 @@ fn length_prefix(value: &[u8]) -> [u8; LENGTH_BYTES] {
 
 impl Default for LeafHasher {
     fn default() -> Self {
-        Self { leaves: Vec::new(), one_block: ValueGroup::new(), two_blocks: ValueGroup::new(), long: Vec::new() }
+        Self {
+            leaves: Box::new([[0; 128]; BLOCK]),
+            len: 0,
+            one_block: ValueGroup::new(),
+            two_blocks: ValueGroup::new(),
+            long: Vec::new(),
+        }
     }
 }
 
 impl LeafHasher {
     /// Adds one leaf, and hashes what has gathered into `out` when a block is full.
     pub(crate) fn push(&mut self, key: &ObjectKey, value: LeafValue<'_>, next: &ObjectKey, out: &mut Vec<Digest>) {
-        let at = self.leaves.len();
-        let mut leaf = [0; 128];
-        leaf[..32].copy_from_slice(key.as_bytes());
-        leaf[64..96].copy_from_slice(next.as_bytes());
+        let at = self.len;
+        let [leaf_key, value_digest, leaf_next, _] = self.leaves[at].as_chunks_mut().0 else {
+            unreachable!("128 bytes are four times 32")
+        };
+        *leaf_key = *key.as_bytes();
+        *leaf_next = *next.as_bytes();
         match value {
-            LeafValue::Removed => {}
-            LeafValue::Digest(digest) => leaf[32..64].copy_from_slice(&digest.0),
+            LeafValue::Removed => *value_digest = [0; 32],
+            LeafValue::Digest(digest) => *value_digest = digest.0,
             LeafValue::Bytes(bytes) if bytes.len() + LENGTH_BYTES <= 64 => self.one_block.push(bytes, at),
             LeafValue::Bytes(bytes) if bytes.len() + LENGTH_BYTES <= 128 => self.two_blocks.push(bytes, at),
-            LeafValue::Bytes(bytes) => leaf[32..64].copy_from_slice(&self.hash_long(bytes).0),
+            LeafValue::Bytes(bytes) => *value_digest = hash_long(&mut self.long, bytes).0,
         }
-        self.leaves.push(leaf);
-        if self.leaves.len() == BLOCK {
+        self.len += 1;
+        if self.len == BLOCK {
             self.flush(out);
         }
     }
 
-    /// Hashes the leaves that have gathered, in the order they were pushed, to the end of `out`.
-    pub(crate) fn flush(&mut self, out: &mut Vec<Digest>) {
-        self.one_block.hash_into(&mut self.leaves, hash_64);
-        self.two_blocks.hash_into(&mut self.leaves, hash_128);
-        let start = out.len();
-        out.resize(start + self.leaves.len(), Digest::ZERO);
-        hash_128(&LEAF_KEY, &self.leaves, &mut out[start..]);
-        self.leaves.clear();
+    /// Forgets what has gathered.
+    pub(crate) fn clear(&mut self) {
+        self.len = 0;
+        self.one_block.len = 0;
+        self.two_blocks.len = 0;
     }
 
-    fn hash_long(&mut self, value: &[u8]) -> Digest {
-        self.long.clear();
-        self.long.extend_from_slice(&length_prefix(value));
-        self.long.extend_from_slice(value);
-        self.long.resize(self.long.len().next_multiple_of(64), 0);
-        Digest(*blake3::keyed_hash(VALUE_KEY.as_bytes(), &self.long).as_bytes())
+    /// Hashes the leaves that have gathered, in the order they were pushed, to the end of `out`.
+    pub(crate) fn flush(&mut self, out: &mut Vec<Digest>) {
+        let leaves = &mut self.leaves[..self.len];
+        self.one_block.hash_into(leaves, hash_64);
+        self.two_blocks.hash_into(leaves, hash_128);
+        let start = out.len();
+        out.resize(start + leaves.len(), Digest::ZERO);
+        hash_128(&LEAF_KEY, leaves, &mut out[start..]);
+        self.len = 0;
     }
+}
+
+fn hash_long(buffer: &mut Vec<u8>, value: &[u8]) -> Digest {
+    buffer.clear();
+    buffer.extend_from_slice(&length_prefix(value));
+    buffer.extend_from_slice(value);
+    buffer.resize(buffer.len().next_multiple_of(64), 0);
+    Digest(*blake3::keyed_hash(VALUE_KEY.as_bytes(), buffer).as_bytes())
 }
 
 /// The digest of one object leaf.
@@ -260,7 +285,7 @@ pub(crate) fn object_leaf(key: &ObjectKey, value: LeafValue<'_>, next: &ObjectKe
 
 /// The digest of a present object's value.
 pub(crate) fn value_digest(value: &[u8]) -> Digest {
-    LeafHasher::default().hash_long(value)
+    hash_long(&mut Vec::new(), value)
 }
 
 /// The digest of one slot's leaf; an unallocated slot is the zero digest.
@@ -275,7 +300,12 @@ pub(crate) fn slot_leaf(slot: Option<&Slot>) -> FieldDigest {
 /// The root that one leaf and the allocated nodes beside its way lead to, lowest first.
 ///
 /// Siblings of wholly unallocated subtrees are not listed but derived; `None` if there are too few or too many.
-pub(crate) fn path_root<H: TreeHash>(leaf: H::Digest, index: u32, used: u32, siblings: &[H::Digest]) -> Option<H::Digest> {
+pub(crate) fn path_root<H: TreeHash>(
+    leaf: H::Digest,
+    index: u32,
+    used: u32,
+    siblings: &[H::Digest],
+) -> Option<H::Digest> {
     let mut siblings = siblings.iter();
     let mut node = leaf;
     for height in 0..TREE_DEPTH {

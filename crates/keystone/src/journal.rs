@@ -94,7 +94,8 @@ mod tests {
             let mut inner = FieldDigest::EMPTY;
             inner.0[7] = element(FieldTag::Segment as u32);
             for entry in segment {
-                let limb = |at: u32| element(u32::try_from(entry.amount.units() >> (16 * at) & 0xffff).expect("16 bits"));
+                let limb =
+                    |at: u32| element(u32::try_from(entry.amount.units() >> (16 * at) & 0xffff).expect("16 bits"));
                 let elements = [
                     element(entry.from.index()),
                     element(entry.to.index()),
@@ -132,7 +133,10 @@ mod tests {
             };
             assert_ne!(changed(|entry| entry.from = SlotIndex::OUTSIDE.max(entry.to)), honest, "from of {at}");
             assert_ne!(changed(|entry| entry.to = SlotIndex::OUTSIDE), honest, "to of {at}");
-            assert_ne!(changed(|entry| entry.amount = Amount::new(entry.amount.units() ^ 1 << 62).expect("63 bits")), honest);
+            assert_ne!(
+                changed(|entry| entry.amount = Amount::new(entry.amount.units() ^ 1 << 62).expect("63 bits")),
+                honest
+            );
         }
         let mut swapped = entries.clone();
         swapped.swap(3, 70);

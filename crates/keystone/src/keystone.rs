@@ -5,8 +5,8 @@ mod build;
 mod prove;
 
 use crate::cells::{Objects, Slots};
-use crate::dense::Levels;
 use crate::change::ObjectChange;
+use crate::dense::Levels;
 use crate::directory::{Directory, Order};
 use crate::hash::{BLOCK, LedgerHash, ObjectHash};
 use crate::plan::Locate;
@@ -68,7 +68,7 @@ impl Keystone {
     }
 
     fn position(&self, key: &ObjectKey) -> Option<u32> {
-        self.directory.find(key, self.key_of())
+        if *key == ObjectKey::SENTINEL { Some(0) } else { self.directory.find(key, self.key_of()) }
     }
 
     /// The position of the leaf that proves `key` absent, or is followed by what follows `key`.
@@ -129,11 +129,15 @@ impl Locate for Keystone {
         Ok(self.position_below(key))
     }
 
-    fn warm(&self, changes: &[ObjectChange]) {
+    /// Reads in three passes, so that each waits for memory once: the directory, the cells it points to, the keys there.
+    fn find_many(&self, changes: &[ObjectChange], positions: &mut [Option<u32>; BLOCK]) -> Result<(), Missing> {
         let mut guesses = [0; BLOCK];
-        for (guess, change) in guesses.iter_mut().zip(changes) {
-            *guess = self.directory.guess(&change.key).unwrap_or(0);
+        self.directory.guess(changes.iter().map(|change| &change.key), &mut guesses);
+        self.objects.touch_keys(guesses[..changes.len()].iter().copied());
+        for ((position, change), &guess) in positions.iter_mut().zip(changes).zip(&guesses) {
+            let right = guess != 0 && *self.objects.key(guess) == change.key;
+            *position = if right { Some(guess) } else { self.position(&change.key) };
         }
-        self.objects.touch(guesses[..changes.len()].iter().copied());
+        Ok(())
     }
 }

@@ -28,6 +28,7 @@ impl<D: Copy> Level<D> {
         level
     }
 
+    /// The node at `index`; `None` behind the last couple.
     #[inline]
     pub(crate) fn node(&self, index: usize) -> Option<&D> {
         let couple = self.segments.get(index >> (SEGMENT_BITS + 1))?.get(index >> 1 & (SEGMENT - 1))?;
@@ -53,9 +54,9 @@ impl<D: Copy> Level<D> {
         self.segments.iter_mut().map(Vec::as_mut_slice)
     }
 
-    /// All couples in order.
-    pub(crate) fn couples(&self) -> impl Iterator<Item = &Couple<D>> {
-        self.segments.iter().flatten()
+    /// The couple at `index`, half the index of either of its nodes.
+    pub(crate) fn couple(&self, index: usize) -> &Couple<D> {
+        &self.segments[index >> SEGMENT_BITS][index & (SEGMENT - 1)]
     }
 
     /// Drops nodes from the end, or adds some that are not stored yet.
@@ -65,7 +66,7 @@ impl<D: Copy> Level<D> {
         self.segments.truncate(segments);
         while self.segments.len() < segments {
             self.fill_last(SEGMENT);
-            self.segments.push(Vec::with_capacity(SEGMENT / 8));
+            self.segments.push(Vec::new());
         }
         self.fill_last(couples - (segments - 1) * SEGMENT);
         if len % 2 == 1 {

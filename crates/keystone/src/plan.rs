@@ -1,7 +1,7 @@
 //! Which object leaves a list of changes touches, and how the leaves link up afterwards.
 
 use crate::change::ObjectChange;
-use crate::hash::BLOCK;
+use crate::hash::{BLOCK, leaf_count};
 use crate::view::Missing;
 use ghostplane_types::ObjectKey;
 
@@ -13,8 +13,13 @@ pub(crate) trait Locate {
     /// The position of the largest key below `key`, which has none itself.
     fn low(&self, key: &ObjectKey) -> Result<u32, Missing>;
 
-    /// Says that the keys of these changes are looked for next.
-    fn warm(&self, _changes: &[ObjectChange]) {}
+    /// The positions of the keys of at most [`BLOCK`] changes.
+    fn find_many(&self, changes: &[ObjectChange], positions: &mut [Option<u32>; BLOCK]) -> Result<(), Missing> {
+        for (position, change) in positions.iter_mut().zip(changes) {
+            *position = self.find(&change.key)?;
+        }
+        Ok(())
+    }
 }
 
 /// An allocated leaf that changes its value, its link, or both.
@@ -49,6 +54,8 @@ pub(crate) enum Next {
 pub(crate) struct ObjectPlan {
     pub(crate) existing: Vec<Existing>,
     pub(crate) appended: Vec<Appended>,
+    /// Positions above the numbers of the changes that set them, to be sorted as plain numbers.
+    found: Vec<u64>,
 }
 
 impl ObjectPlan {
@@ -59,27 +66,50 @@ impl ObjectPlan {
     pub(crate) fn fill(&mut self, state: &impl Locate, changes: &[ObjectChange]) -> Result<(), Missing> {
         self.existing.clear();
         self.appended.clear();
+        self.found.clear();
+        let mut positions = [None; BLOCK];
         // The gap that the last appended key fell into: the leaf below it.
         let mut gap = None;
-        for (change, at) in changes.iter().zip(0..) {
-            if at as usize % BLOCK == 0 {
-                state.warm(&changes[at as usize..changes.len().min(at as usize + BLOCK)]);
-            }
-            if let Some(index) = state.find(&change.key)? {
-                self.existing.push(Existing { index, change: Some(at), link: None });
-                continue;
-            }
-            let low = state.low(&change.key)?;
-            match self.appended.last_mut().filter(|_| gap == Some(low)) {
-                Some(previous) => previous.next = Next::Appended,
-                None => {
-                    let ordinal = u32::try_from(self.appended.len()).expect("a changeset fits the memory of a batch");
-                    self.existing.push(Existing { index: low, change: None, link: Some(ordinal) });
+        for (block, first) in changes.chunks(BLOCK).zip((0_u32..).step_by(BLOCK)) {
+            state.find_many(block, &mut positions)?;
+            for ((change, at), position) in block.iter().zip(first..).zip(&positions) {
+                match position {
+                    Some(position) => self.found.push(u64::from(*position) << 32 | u64::from(at)),
+                    None => {
+                        let low = state.low(&change.key)?;
+                        self.append(at, low, gap == Some(low));
+                        gap = Some(low);
+                    }
                 }
             }
-            gap = Some(low);
-            self.appended.push(Appended { change: at, next: Next::After(low) });
         }
+        self.found.sort_unstable();
+        let linked = self.existing.len();
+        self.existing.extend(self.found.iter().map(|&found| {
+            let [a, b, c, d, e, f, g, h] = found.to_le_bytes();
+            let (index, change) = (u32::from_le_bytes([e, f, g, h]), u32::from_le_bytes([a, b, c, d]));
+            Existing { index, change: Some(change), link: None }
+        }));
+        if linked > 0 {
+            self.join_links();
+        }
+        Ok(())
+    }
+
+    /// Appends the leaf of a change whose key falls behind the leaf at `low`, or into the gap of the last one.
+    fn append(&mut self, change: u32, low: u32, same_gap: bool) {
+        match self.appended.last_mut().filter(|_| same_gap) {
+            Some(previous) => previous.next = Next::Appended,
+            None => {
+                let ordinal = leaf_count(self.appended.len());
+                self.existing.push(Existing { index: low, change: None, link: Some(ordinal) });
+            }
+        }
+        self.appended.push(Appended { change, next: Next::After(low) });
+    }
+
+    /// Sorts leaves that link to appended ones among those that change their value.
+    fn join_links(&mut self) {
         self.existing.sort_unstable_by_key(|leaf| leaf.index);
         // A leaf may both change its value and be linked anew; it is listed once for each until here.
         self.existing.dedup_by(|later, first| {
@@ -90,6 +120,5 @@ impl ObjectPlan {
             }
             same
         });
-        Ok(())
     }
 }

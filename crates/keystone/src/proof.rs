@@ -1,6 +1,8 @@
 //! Proofs of a single slot or object: one path each, for light clients and exits.
 
-use crate::hash::{LeafValue, LedgerHash, ObjectHash, TreeHash, is_allocated, object_leaf, path_root, slot_leaf, value_digest};
+use crate::hash::{
+    LeafValue, LedgerHash, ObjectHash, TreeHash, is_allocated, object_leaf, path_root, slot_leaf, value_digest,
+};
 use ghostplane_ghostcipher::{Digest, FieldDigest};
 use ghostplane_types::codec::{put_byte_string, put_list};
 use ghostplane_types::limits::OBJECT_BYTES_MAX;

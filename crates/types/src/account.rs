@@ -3,6 +3,7 @@
 use crate::address::{Address, EntityType, PublicKey};
 use crate::asset::AssetId;
 use crate::codec::{Decode, DecodeError, Encode, Reader, put_varint};
+use crate::few::Few;
 use crate::limits::{ACCOUNT_KEYS_MAX, ACCOUNT_LANES_MAX, ACCOUNT_SLOTS_MAX};
 use crate::slot::SlotIndex;
 
@@ -16,9 +17,9 @@ pub struct AccountRecord {
     /// Set by the first transaction from the address.
     pub identity: Option<Identity>,
     /// The next sequence number of every lane in use, ascending by lane.
-    pub lanes: Vec<Lane>,
+    pub lanes: Few<Lane, 1>,
     /// The account's slot of every asset it ever held, ascending by asset.
-    pub slots: Vec<SlotOf>,
+    pub slots: Few<SlotOf, 1>,
 }
 
 /// What registration adds to an account.
@@ -31,7 +32,7 @@ pub struct Identity {
     /// The verification level a credential has raised it to; 0 without one.
     pub level: u8,
     /// Keys that may sign, by key reference.
-    pub keys: Vec<PublicKey>,
+    pub keys: Few<PublicKey, 1>,
 }
 
 /// The next sequence number that a lane accepts.
@@ -55,7 +56,7 @@ pub struct SlotOf {
 impl AccountRecord {
     /// The record of an address that has not acted yet and holds nothing.
     pub fn new(address: Address) -> Self {
-        Self { address, identity: None, lanes: Vec::new(), slots: Vec::new() }
+        Self { address, identity: None, lanes: Few::new(), slots: Few::new() }
     }
 
     /// The slot of `asset`, if the account has ever held it.
@@ -140,16 +141,17 @@ fn decode_identity(reader: &mut Reader<'_>) -> Result<Identity, DecodeError> {
     let entity_type = reader.read()?;
     let version = reader.varint_at_most("identity version", u64::from(u16::MAX))?;
     let level = reader.read()?;
-    let keys: Vec<PublicKey> = reader.list("keys of an account", ACCOUNT_KEYS_MAX)?;
+    let count = reader.count("keys of an account", ACCOUNT_KEYS_MAX, PublicKey::BYTES_MIN)?;
+    let keys = (0..count).map(|_| reader.read()).collect::<Result<Few<PublicKey, 1>, DecodeError>>()?;
     if keys.is_empty() {
         return Err(reader.non_canonical("identity without a key"));
     }
     Ok(Identity { entity_type, version: u16::try_from(version).expect("bounded above"), level, keys })
 }
 
-fn decode_lanes(reader: &mut Reader<'_>) -> Result<Vec<Lane>, DecodeError> {
+fn decode_lanes(reader: &mut Reader<'_>) -> Result<Few<Lane, 1>, DecodeError> {
     let count = reader.count("lanes of an account", ACCOUNT_LANES_MAX, 2)?;
-    let mut lanes: Vec<Lane> = Vec::with_capacity(count);
+    let mut lanes = Few::<Lane, 1>::new();
     for _ in 0..count {
         let entry = Lane { lane: reader.read()?, next: reader.varint()? };
         if entry.next == 0 || lanes.last().is_some_and(|last| last.lane >= entry.lane) {
@@ -160,9 +162,9 @@ fn decode_lanes(reader: &mut Reader<'_>) -> Result<Vec<Lane>, DecodeError> {
     Ok(lanes)
 }
 
-fn decode_slots(reader: &mut Reader<'_>) -> Result<Vec<SlotOf>, DecodeError> {
+fn decode_slots(reader: &mut Reader<'_>) -> Result<Few<SlotOf, 1>, DecodeError> {
     let count = reader.count("slots of an account", ACCOUNT_SLOTS_MAX, 2)?;
-    let mut slots: Vec<SlotOf> = Vec::with_capacity(count);
+    let mut slots = Few::<SlotOf, 1>::new();
     for _ in 0..count {
         let asset = reader.varint_at_most("asset id", u64::from(AssetId::LIMIT - 1))?;
         let asset = u32::try_from(asset).ok().and_then(AssetId::new).expect("bounded above");
@@ -188,7 +190,7 @@ mod tests {
             entity_type: EntityType::Service,
             version: 2,
             level: 1,
-            keys: vec![PublicKey::Ed25519(VerificationKey::from_bytes([9; 32]))],
+            keys: [PublicKey::Ed25519(VerificationKey::from_bytes([9; 32]))].into_iter().collect(),
         });
         for lane in [7, 0, 0, 255] {
             record.advance_lane(lane);
@@ -202,7 +204,10 @@ mod tests {
     #[test]
     fn records_keep_their_order_and_come_back() {
         let record = record();
-        assert_eq!(record.lanes.iter().map(|lane| (lane.lane, lane.next)).collect::<Vec<_>>(), [(0, 2), (7, 1), (255, 1)]);
+        assert_eq!(
+            record.lanes.iter().map(|lane| (lane.lane, lane.next)).collect::<Vec<_>>(),
+            [(0, 2), (7, 1), (255, 1)]
+        );
         assert_eq!(record.slot_of(AssetId::ZMAN), SlotIndex::new(5));
         assert_eq!((record.next_in_lane(0), record.next_in_lane(1)), (2, 0));
         assert_eq!(AccountRecord::from_bytes(&record.to_bytes()), Ok(record));
@@ -211,8 +216,8 @@ mod tests {
     #[test]
     fn a_usual_record_fits_the_inline_cell_of_the_object_store() {
         let mut usual = record();
-        usual.lanes.truncate(1);
-        usual.slots.truncate(1);
+        usual.lanes.retain(|entry| entry.lane == 0);
+        usual.slots.retain(|of| of.asset == AssetId::ZMAN);
         assert!(usual.to_bytes().len() <= 80, "{}", usual.to_bytes().len());
     }
 

@@ -182,7 +182,22 @@ mod tests {
 
     #[test]
     fn what_is_not_money_is_refused() {
-        for text in ["", "gcc", "1.gcc", ".5gcc", "1,5gcc", "-1gcc", "+1gcc", "1e3gcc", "1 gcc", "1..2gcc", "1", "1.5btc", "7#", "7#1073741824"] {
+        for text in [
+            "",
+            "gcc",
+            "1.gcc",
+            ".5gcc",
+            "1,5gcc",
+            "-1gcc",
+            "+1gcc",
+            "1e3gcc",
+            "1 gcc",
+            "1..2gcc",
+            "1",
+            "1.5btc",
+            "7#",
+            "7#1073741824",
+        ] {
             assert!(text.parse::<Money>().is_err(), "{text}");
         }
         assert!(matches!("1.0000000001gcc".parse::<Money>(), Err(AmountError::TooFine { .. })));

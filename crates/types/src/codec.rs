@@ -76,26 +76,31 @@ pub struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// Starts at the first byte of `bytes`.
+    #[inline]
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, offset: 0 }
     }
 
     /// How many bytes have been read.
+    #[inline]
     pub fn offset(&self) -> usize {
         self.offset
     }
 
     /// How many bytes are left.
+    #[inline]
     pub fn remaining(&self) -> usize {
         self.bytes.len() - self.offset
     }
 
     /// Reads a value of the type that is asked for.
+    #[inline]
     pub fn read<T: Decode>(&mut self) -> Result<T, DecodeError> {
         T::decode(self)
     }
 
     /// Takes the next `len` bytes.
+    #[inline]
     pub fn take(&mut self, len: usize) -> Result<&'a [u8], DecodeError> {
         let rest = &self.bytes[self.offset..];
         if rest.len() < len {
@@ -106,12 +111,14 @@ impl<'a> Reader<'a> {
     }
 
     /// Takes the next `N` bytes.
+    #[inline]
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         let bytes = self.take(N)?;
         Ok(bytes.try_into().expect("take returns exactly N bytes"))
     }
 
     /// Reads an unsigned LEB128 number of at most ten bytes in its shortest form.
+    #[inline]
     pub fn varint(&mut self) -> Result<u64, DecodeError> {
         let mut value = 0u64;
         for shift in (0..64).step_by(7) {
@@ -132,12 +139,14 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a varint that may not exceed `limit`.
+    #[inline]
     pub fn varint_at_most(&mut self, what: &'static str, limit: u64) -> Result<u64, DecodeError> {
         let value = self.varint()?;
         if value > limit { Err(self.over_limit(what, value, limit)) } else { Ok(value) }
     }
 
     /// Reads a list length: a varint of at most `limit` whose items, `item_bytes_min` bytes each, still fit in the rest.
+    #[inline]
     pub fn count(&mut self, what: &'static str, limit: usize, item_bytes_min: usize) -> Result<usize, DecodeError> {
         let count = self.varint_at_most(what, limit as u64)?;
         let count = usize::try_from(count).map_err(|_| self.over_limit(what, count, limit as u64))?;
@@ -161,6 +170,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Succeeds when every byte has been read.
+    #[inline]
     pub fn finish(self) -> Result<(), DecodeError> {
         match self.remaining() {
             0 => Ok(()),
@@ -220,6 +230,7 @@ pub trait Decode: Sized {
 }
 
 /// Appends `value` as unsigned LEB128 in its shortest form.
+#[inline]
 pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     loop {
         let [low, ..] = value.to_le_bytes();
@@ -232,6 +243,7 @@ pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
 }
 
 /// How many bytes [`put_varint`] appends for `value`: 1 to 10.
+#[inline]
 pub fn varint_len(value: u64) -> usize {
     (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
 }
@@ -252,12 +264,14 @@ pub fn put_byte_string(out: &mut Vec<u8>, bytes: &[u8]) {
 macro_rules! fields {
     ($type:ident { $($field:ident: $kind:ty),+ $(,)? }) => {
         impl $crate::codec::Encode for $type {
+            #[inline]
             fn encode(&self, out: &mut Vec<u8>) {
                 $($crate::codec::Encode::encode(&self.$field, out);)+
             }
         }
         impl $crate::codec::Decode for $type {
             const BYTES_MIN: usize = 0 $(+ <$kind as $crate::codec::Decode>::BYTES_MIN)+;
+            #[inline]
             fn decode(reader: &mut $crate::codec::Reader<'_>) -> Result<Self, $crate::codec::DecodeError> {
                 Ok(Self { $($field: reader.read::<$kind>()?),+ })
             }
@@ -269,12 +283,14 @@ pub(crate) use fields;
 macro_rules! integers {
     ($($type:ty),+) => {$(
         impl Encode for $type {
+            #[inline]
             fn encode(&self, out: &mut Vec<u8>) {
                 out.extend_from_slice(&self.to_le_bytes());
             }
         }
         impl Decode for $type {
             const BYTES_MIN: usize = size_of::<$type>();
+            #[inline]
             fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
                 Ok(Self::from_le_bytes(reader.array()?))
             }
@@ -284,6 +300,7 @@ macro_rules! integers {
 integers!(u8, u16, u32, u64, u128);
 
 impl Encode for bool {
+    #[inline]
     fn encode(&self, out: &mut Vec<u8>) {
         out.push(u8::from(*self));
     }
@@ -291,6 +308,7 @@ impl Encode for bool {
 
 impl Decode for bool {
     const BYTES_MIN: usize = 1;
+    #[inline]
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         match reader.read::<u8>()? {
             0 => Ok(false),
@@ -301,6 +319,7 @@ impl Decode for bool {
 }
 
 impl<T: Encode> Encode for Option<T> {
+    #[inline]
     fn encode(&self, out: &mut Vec<u8>) {
         self.is_some().encode(out);
         if let Some(value) = self {
@@ -311,12 +330,14 @@ impl<T: Encode> Encode for Option<T> {
 
 impl<T: Decode> Decode for Option<T> {
     const BYTES_MIN: usize = 1;
+    #[inline]
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         if reader.read::<bool>()? { Ok(Some(reader.read()?)) } else { Ok(None) }
     }
 }
 
 impl Encode for Digest {
+    #[inline]
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.as_bytes());
     }
@@ -324,12 +345,14 @@ impl Encode for Digest {
 
 impl Decode for Digest {
     const BYTES_MIN: usize = 32;
+    #[inline]
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self(reader.array()?))
     }
 }
 
 impl Encode for FieldDigest {
+    #[inline]
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.to_bytes());
     }
@@ -337,6 +360,7 @@ impl Encode for FieldDigest {
 
 impl Decode for FieldDigest {
     const BYTES_MIN: usize = 32;
+    #[inline]
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let bytes = reader.array()?;
         Self::from_bytes(&bytes).map_err(|_| reader.non_canonical("field digest"))
@@ -344,6 +368,7 @@ impl Decode for FieldDigest {
 }
 
 impl Encode for Signature {
+    #[inline]
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.0);
     }
@@ -351,12 +376,14 @@ impl Encode for Signature {
 
 impl Decode for Signature {
     const BYTES_MIN: usize = 64;
+    #[inline]
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self(reader.array()?))
     }
 }
 
 impl Encode for VerificationKey {
+    #[inline]
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.as_bytes());
     }
@@ -365,6 +392,7 @@ impl Encode for VerificationKey {
 impl Decode for VerificationKey {
     const BYTES_MIN: usize = 32;
     /// Reads the 32 bytes; whether they are a usable key is decided where a key is set or used.
+    #[inline]
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self::from_bytes(reader.array()?))
     }

@@ -21,6 +21,16 @@ pub fn intrinsic(bytes: usize, actions: usize) -> u64 {
 const _: () = {
     use crate::limits::{ACTIONS_MAX, BATCH_GAS_MAX, BATCH_TRANSACTIONS_MAX, TRANSACTION_BYTES_MAX};
     // A full batch of plain transfers and any single transaction fit the batch's gas.
-    assert!(BATCH_TRANSACTIONS_MAX as u64 * (GAS_TRANSACTION + GAS_SIGNATURE_ED25519 + 512 * GAS_BYTE + GAS_ACTION + GAS_NEW_SLOT + GAS_NEW_OBJECT) <= BATCH_GAS_MAX);
-    assert!(GAS_TRANSACTION + GAS_SIGNATURE_ED25519 + TRANSACTION_BYTES_MAX as u64 * GAS_BYTE + ACTIONS_MAX as u64 * (GAS_ACTION + GAS_NEW_SLOT + GAS_NEW_OBJECT) <= BATCH_GAS_MAX);
+    assert!(
+        BATCH_TRANSACTIONS_MAX as u64
+            * (GAS_TRANSACTION + GAS_SIGNATURE_ED25519 + 512 * GAS_BYTE + GAS_ACTION + GAS_NEW_SLOT + GAS_NEW_OBJECT)
+            <= BATCH_GAS_MAX
+    );
+    assert!(
+        GAS_TRANSACTION
+            + GAS_SIGNATURE_ED25519
+            + TRANSACTION_BYTES_MAX as u64 * GAS_BYTE
+            + ACTIONS_MAX as u64 * (GAS_ACTION + GAS_NEW_SLOT + GAS_NEW_OBJECT)
+            <= BATCH_GAS_MAX
+    );
 };

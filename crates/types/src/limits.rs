@@ -80,7 +80,13 @@ const _: () = {
 ///
 /// `slots` and `objects` are the touched leaves, `value_bytes` the bytes of the touched objects' values. A multiproof of
 /// `n` leaves among `2^d` carries at most `n * (d - floor(log2 n))` siblings below the level where the paths must have met, and at most `n` above it.
-pub fn witness_bytes_bound(slots_used: u32, objects_used: u32, slots: usize, objects: usize, value_bytes: usize) -> usize {
+pub fn witness_bytes_bound(
+    slots_used: u32,
+    objects_used: u32,
+    slots: usize,
+    objects: usize,
+    value_bytes: usize,
+) -> usize {
     const HEADER_BYTES: usize = 64;
     const SLOT_BYTES: usize = 4 + 45;
     const OBJECT_FIXED_BYTES: usize = 4 + 32 + 32 + 5;

@@ -9,7 +9,7 @@ use ghostplane_types::{Amount, AssetId, Flow, JournalEntry, Slot, SlotIndex};
 use std::collections::BTreeMap;
 
 /// Per asset, what all batches so far issued less what they retired.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Books {
     outside: BTreeMap<AssetId, i128>,
 }
@@ -24,7 +24,9 @@ impl Books {
         assert_eq!(journal::digest(sealed.journal()), header.journal_digest);
         assert_eq!(flows_of(sealed.journal(), &new), sealed.flows(), "flows are what the journal has crossing slot 0");
         assert_eq!(flows_digest(CHAIN_DEV, sealed.flows()), header.flows_digest);
-        assert_eq!(sealed.records().len() as u64, header.log_upto - batch.before.prev.log_upto + batch.before.inbox.len() as u64);
+        let prev = &batch.before.prev;
+        let logged = header.log_upto - prev.log_upto + header.inbox_upto - prev.inbox_upto;
+        assert_eq!(sealed.records().len() as u64, logged);
 
         for flow in sealed.flows() {
             let net = i128::from(flow.issued.units()) - i128::from(flow.retired.units());

@@ -1,7 +1,7 @@
 //! What cannot be a batch, and what an honest batch must survive.
 
 use crate::story::{
-    Story, Watcher, address, amount, gcc, genesis, gid, l1_address, leave, mana, pay, pay_to, record_of, sign, units,
+    Story, Watcher, address, amount, gcc, genesis, l1_address, leave, mana, pay, pay_to, record_of, sign, units,
 };
 use ghostplane_engine::execute::InvalidBatch;
 use ghostplane_engine::replay::{ProduceError, Produced, produce};
@@ -18,7 +18,7 @@ use ghostplane_types::limits::{
 };
 use ghostplane_types::{
     AccountRecord, Action, Address, Amount, AssetId, Encode, InboxEntry, InboxPayload, KeyRef, Nonce, ObjectKey,
-    Reject, Slot, SlotIndex, SlotKind, Transaction, TransactionBody,
+    Reject, Slot, SlotIndex, SlotKind, Transaction, TransactionBody, Withdrawal,
 };
 
 impl Story {
@@ -46,7 +46,9 @@ fn a_batch_has_something_in_it_and_not_too_much() {
         story.deposit("alice", units(1_000));
     }
     let found = BATCH_TRANSACTIONS_MAX + 1;
-    assert!(matches!(story.try_seal(), Err(ProduceError::Batch(BatchError::TooMany { found: count })) if count == found));
+    assert!(
+        matches!(story.try_seal(), Err(ProduceError::Batch(BatchError::TooMany { found: count })) if count == found)
+    );
     let full = &story.inbox_open()[1..].to_vec();
     let renumbered: Vec<InboxEntry> =
         full.iter().cloned().zip(0..).map(|(entry, index)| InboxEntry { index, ..entry }).collect();
@@ -70,7 +72,9 @@ fn what_does_not_fit_the_posted_form_is_not_posted() {
     for tx in 0..120 {
         story.act("alice", &strangers(tx));
     }
-    assert!(matches!(story.try_seal(), Err(ProduceError::Posted(PostedError::Oversized(bytes))) if bytes > BATCH_BYTES_MAX));
+    assert!(
+        matches!(story.try_seal(), Err(ProduceError::Posted(PostedError::Oversized(bytes))) if bytes > BATCH_BYTES_MAX)
+    );
 }
 
 #[test]
@@ -151,7 +155,10 @@ fn a_batch_with_a_transaction_that_may_not_be_in_it_changes_nothing() {
     let made = story.try_seal();
     assert!(matches!(
         made,
-        Err(ProduceError::Halt(Halt::Invalid(InvalidBatch::Transaction { position: 1, reject: Reject::FeeUnpayable { .. } })))
+        Err(ProduceError::Halt(Halt::Invalid(InvalidBatch::Transaction {
+            position: 1,
+            reject: Reject::FeeUnpayable { .. }
+        })))
     ));
     assert_eq!(story.keystone.roots(), root);
 
@@ -187,7 +194,9 @@ fn a_batch_has_only_so_many_withdrawals() {
         story.force("alice", &many);
     }
     let withdrawals = BATCH_WITHDRAWALS_MAX + ACTIONS_MAX;
-    assert!(matches!(story.halt(), Halt::Invalid(InvalidBatch::Effects { withdrawals: found, .. }) if found == withdrawals));
+    assert!(
+        matches!(story.halt(), Halt::Invalid(InvalidBatch::Effects { withdrawals: found, .. }) if found == withdrawals)
+    );
     assert!(matches!(story.try_seal(), Err(ProduceError::Halt(Halt::Invalid(InvalidBatch::Effects { .. })))));
 }
 
@@ -207,8 +216,9 @@ fn a_batch_too_wide_for_a_witness_is_invalid_and_can_be_shown_to_be() {
     let crowd: Vec<Address> = (0..1 << 16).map(|at: u32| stranger(at)).collect();
     story.make_up(&accounts_of(&story, &crowd));
     // Entries that do not verify are read for as well.
-    for at in 0..5 {
-        let body = TransactionBody { sender: crowd[at], ..story.body("mallory", Nonce::LANE_FORCED, &[pay("bob", units(1))]) };
+    for sender in &crowd[..5] {
+        let body = story.body("mallory", Nonce::LANE_FORCED, &[pay("bob", units(1))]);
+        let body = TransactionBody { sender: *sender, key_ref: KeyRef::Registered(0), ..body };
         story.force_bytes(&sign("mallory", body).to_bytes());
     }
     let (few, many) = (40, 100);
@@ -232,7 +242,7 @@ fn a_batch_too_wide_for_a_witness_is_invalid_and_can_be_shown_to_be() {
 
     story.pool.truncate(few);
     story.seal();
-    assert_eq!(story.codes(), [[104; 5].as_slice(), &[0; 40]].concat());
+    assert_eq!(story.codes(), [[108; 5].as_slice(), &[0; 40]].concat());
 }
 
 fn stranger(number: u32) -> Address {
@@ -295,7 +305,10 @@ fn who_registers_through_the_inbox_may_act_in_the_log_of_the_same_batch() {
     story.deposit("alice", gcc(10)).seal();
     // The pool saw Alice's key in a transaction that no batch took, and verified the next one by it.
     let carries = sign("alice", story.body("alice", Nonce::LANE_ROOT, &[pay("bob", gcc(1))]));
-    let names = TransactionBody { key_ref: KeyRef::Registered(0), ..story.body("alice", Nonce::LANE_ROOT, &[pay("bob", gcc(2))]) };
+    let names = TransactionBody {
+        key_ref: KeyRef::Registered(0),
+        ..story.body("alice", Nonce::LANE_ROOT, &[pay("bob", gcc(2))])
+    };
     let names = sign("alice", names);
     let verified = verify_all(&story.plane, &story.keystone, &Serial, vec![carries, names]).expect("the whole state");
     let names: Verified = verified.into_iter().nth(1).expect("two").expect("verified by the first one's key");
@@ -352,7 +365,7 @@ fn a_lane_that_is_used_up_is_closed() {
 fn alice_at(story: &Story, next: u64) -> Changeset {
     let mut record = record_of(&story.keystone, &address("alice")).expect("registered");
     let old = Some(record.to_bytes().into());
-    record.lanes = vec![Lane { lane: Nonce::LANE_ROOT, next }];
+    record.lanes = [Lane { lane: Nonce::LANE_ROOT, next }].into_iter().collect();
     let key = ObjectKey::account(&address("alice"));
     Changeset::new(Vec::new(), vec![ObjectChange { key, old, new: Some(record.to_bytes().into()) }]).expect("in order")
 }
@@ -401,9 +414,8 @@ fn a_deposit_that_the_plane_cannot_hold_goes_back() {
     let returned: Vec<(AssetId, u64)> =
         story.withdrawals().iter().map(|withdrawal| (withdrawal.asset, withdrawal.amount.units())).collect();
     assert_eq!(returned, [(AssetId::GCC, 70), (AssetId::ZMAN, 8)]);
-    let to_payer = |withdrawal: &ghostplane_types::Withdrawal| {
-        withdrawal.to == l1_address("depositor") && withdrawal.owner == address("late")
-    };
+    let to_payer =
+        |withdrawal: &Withdrawal| withdrawal.to == l1_address("depositor") && withdrawal.owner == address("late");
     assert!(story.withdrawals().iter().all(to_payer));
     assert!(story.record("late").is_none());
     assert_eq!(story.balance_of(story.plane.returns(), AssetId::GCC), 0);

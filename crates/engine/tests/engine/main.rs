@@ -2,6 +2,7 @@
 
 mod against_the_model;
 mod books;
+mod forger;
 mod fraud;
 mod invalid_batches;
 mod model;

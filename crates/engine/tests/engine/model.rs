@@ -4,8 +4,8 @@ use crate::story::{Story, record_of};
 use ghostplane_keystone::StateView;
 use ghostplane_types::limits::{BATCH_GAS_MAX, VALIDITY_MS_MAX};
 use ghostplane_types::{
-    Action, Address, AssetId, Encode, Genesis, InboxEntry, InboxPayload, KeyRef, Money, Outcome, Transaction,
-    Withdrawal,
+    Action, Address, AssetId, Encode, Genesis, InboxEntry, InboxPayload, KeyRef, L1Address, Money, Outcome,
+    Transaction, Withdrawal,
 };
 use std::collections::BTreeMap;
 
@@ -108,7 +108,7 @@ impl Model {
         Ok(())
     }
 
-    fn withdraw(&mut self, owner: Address, to: ghostplane_types::L1Address, money: Money) {
+    fn withdraw(&mut self, owner: Address, to: L1Address, money: Money) {
         let index = self.outbox_upto + self.withdrawals.len() as u64;
         self.withdrawals.push(Withdrawal { index, owner, to, asset: money.asset, amount: money.amount });
     }

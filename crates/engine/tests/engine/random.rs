@@ -1,8 +1,9 @@
 //! Seeded chance: people, payments and mistakes.
 
-use crate::story::{Story, address, amount, gcc, gid, leave, l1_address, mana, pay_to};
+use crate::story::{Story, address, amount, gcc, gid, l1_address, leave, mana, pay, pay_to, units};
 use ghostplane_types::limits::VALIDITY_MS_MAX;
 use ghostplane_types::{Action, Address, AssetId, KeyRef, Money, Nonce, TransactionBody};
+use std::sync::LazyLock;
 
 /// The splitmix64 generator (Steele, Lea, Flood 2014).
 pub struct Random(pub u64);
@@ -29,10 +30,9 @@ impl Random {
         items[self.below(items.len())]
     }
 
-    pub fn shuffle<T>(&mut self, items: &mut [T]) {
-        for at in (1..items.len()).rev() {
-            items.swap(at, self.below(at + 1));
-        }
+    pub fn pick_mut<'a, T>(&mut self, items: &'a mut [T]) -> &'a mut T {
+        let at = self.below(items.len());
+        &mut items[at]
     }
 
     pub fn bytes(&mut self, len: usize) -> Vec<u8> {
@@ -124,31 +124,59 @@ fn make_a_mistake(random: &mut Random, story: &Story, body: &mut TransactionBody
     }
 }
 
-/// A plain batch of honest people: deposits, payments, withdrawals, most of which go through.
-pub fn honest_batch(random: &mut Random, story: &mut Story) {
-    for _ in 0..2 + random.below(3) {
-        let name = random.pick(&CROWD);
-        story.deposit(name, if random.one_in(3) { mana(5_000_000) } else { gcc(1) });
-    }
-    for _ in 0..3 + random.below(6) {
-        let sender = random.pick(&CROWD);
-        if story.balance(sender) < 100_000_000 {
-            continue;
+/// A plane on which everybody has money, and a busy batch on it that is about to be sealed: deposits of different
+/// sums, payments to people and strangers, withdrawals, some of it forced. All of it goes through. A small deposit is last.
+pub fn busy_plane(random: &mut Random) -> Story {
+    static FUNDED: LazyLock<Story> = LazyLock::new(|| {
+        let mut story = Story::new();
+        for name in CROWD {
+            story.deposit(name, gcc(20)).deposit(name, mana(50_000_000));
         }
-        let money = |random: &mut Random| {
-            let units = 1_000 * (1 + random.next() % 1_000);
-            if random.one_in(4) { mana(units) } else { crate::story::units(units) }
-        };
-        let count = 1 + random.below(3);
-        let action = |_| match random.below(5) {
-            0 => leave("exit", money(random)),
-            1 => pay_to(Address::from_bytes(random.bytes(32).try_into().expect("32 bytes")), money(random)),
-            _ => {
-                let others: Vec<&str> = CROWD.into_iter().filter(|name| *name != sender).collect();
-                pay_to(address(random.pick(&others)), money(random))
-            }
-        };
-        let actions: Vec<Action> = (0..count).map(action).collect();
-        if random.one_in(6) { story.force(sender, &actions) } else { story.act(sender, &actions) };
+        story.seal();
+        for name in CROWD {
+            story.withdraw(name, units(1));
+        }
+        story.seal();
+        story
+    });
+    let mut story = FUNDED.clone();
+    for _ in 0..2 + random.below(4) {
+        story.deposit(random.pick(&CROWD), units(1_000_000_000 + random.next() % 1_000_000));
     }
+    story.act("alice", &[pay_to(somewhere(random), some_coins(random)), pay("carol", units(77_000))]);
+    story.act("bob", &[pay_to(somewhere(random), some_coins(random))]);
+    story.act("carol", &[leave("exit", units(1_000_000 + random.next() % 1_000))]);
+    story.force("dave", &[pay("erin", units(5_000))]);
+    for _ in 0..2 + random.below(8) {
+        let sender = random.pick(&CROWD);
+        let actions: Vec<Action> = (0..1 + random.below(3)).map(|_| errand(random, sender)).collect();
+        if random.one_in(6) {
+            story.force(sender, &actions)
+        } else {
+            story.act(sender, &actions)
+        };
+    }
+    story.deposit("alice", units(5));
+    story
+}
+
+fn errand(random: &mut Random, sender: &str) -> Action {
+    let money = some_coins(random);
+    match random.below(5) {
+        0 => leave("exit", money),
+        1 => pay_to(somewhere(random), money),
+        _ => {
+            let others: Vec<&str> = CROWD.into_iter().filter(|name| *name != sender).collect();
+            pay(random.pick(&others), money)
+        }
+    }
+}
+
+fn some_coins(random: &mut Random) -> Money {
+    let thousands = 1_000 * (1 + random.next() % 1_000);
+    if random.one_in(4) { mana(thousands) } else { units(thousands) }
+}
+
+fn somewhere(random: &mut Random) -> Address {
+    Address::from_bytes(random.bytes(32).try_into().expect("32 bytes"))
 }

@@ -2,18 +2,20 @@
 
 use crate::books::slots;
 use crate::story::{
-    OBJECT_PRICE, SLOT_PRICE, Story, address, amount, gcc, genesis, gid, key, leave, mana, pay, pay_to, record_of, sign,
-    slot_of, units,
+    OBJECT_PRICE, SLOT_PRICE, Story, Threads, address, amount, gcc, genesis, gid, key, leave, mana, pay, pay_to,
+    record_of, sign, slot_of, units,
 };
 use ghostplane_engine::execute::InvalidBatch;
-use ghostplane_engine::{Difference, Verdict};
+use ghostplane_engine::{Difference, Verdict, verify_all};
+use ghostplane_ghostcipher::workers::{Serial, Workers};
 use ghostplane_ghostcipher::{Digest, Domain, Signature, VerificationKey};
 use ghostplane_keystone::{Changeset, ObjectChange, SlotChange, StateView};
+use ghostplane_types::amount::AMOUNT_MAX;
 use ghostplane_types::limits::{ACCOUNT_SLOTS_MAX, BATCH_GAS_MAX, TRANSACTION_BYTES_MAX, VALIDITY_MS_MAX};
 use ghostplane_types::reject::REJECT_CODES;
 use ghostplane_types::{
-    AccountRecord, Action, Address, Amount, AssetId, DecodeError, Encode, EntityType, Gid, KeyRef, Money, Nonce,
-    ObjectKey, Outcome, PublicKey, Reject, Slot, SlotIndex, SlotKind, Transaction, TransactionBody, gas,
+    AccountRecord, Action, Address, Amount, AssetId, Decode, DecodeError, Encode, Genesis, Gid, KeyRef, Money, Nonce,
+    ObjectIndex, ObjectKey, Outcome, PublicKey, Reject, Slot, SlotIndex, SlotKind, Transaction, TransactionBody, gas,
 };
 use std::collections::BTreeSet;
 
@@ -166,6 +168,32 @@ fn mistakes_keep_a_transaction_out_of_any_batch() {
 }
 
 #[test]
+fn bad_signatures_are_found_among_many_good_ones() {
+    let mut story = Story::new();
+    let names: Vec<String> = (0..1_100).map(|at| format!("payer {at}")).collect();
+    names.iter().for_each(|name| {
+        story.deposit(name, gcc(1));
+    });
+    story.seal();
+    for (name, to) in names.iter().zip(names.iter().skip(1).chain(&names)) {
+        story.transfer(name, to, units(1));
+    }
+    // At both ends of the list and on both sides of where it is cut for the workers.
+    let bad = [0, 511, 512, 513, 800, 1_099];
+    let mut transactions = story.pool.clone();
+    for at in bad {
+        transactions[at].auth.0[at % 64] ^= 0x20;
+    }
+    for workers in [&Serial as &dyn Workers, &Threads(2), &Threads(5)] {
+        let checked =
+            verify_all(&story.plane, &story.keystone, workers, transactions.clone()).expect("the whole state");
+        let refused: Vec<usize> = (0..checked.len()).filter(|at| checked[*at].is_err()).collect();
+        assert_eq!(refused, bad);
+        assert!(bad.iter().all(|at| matches!(checked[*at], Err(Reject::BadSignature))));
+    }
+}
+
+#[test]
 fn what_is_just_allowed_is_allowed() {
     let story = alice_and_bob();
     let limits: [fn(&Story, TransactionBody) -> TransactionBody; 6] = [
@@ -278,10 +306,10 @@ const REFUSALS: &[Refusal] = &[
     // Bob never had ZMAN.
     (200, 0, || by("bob", alice_and_bob(), &[pay("alice", mana(1))])),
     (200, 1, || by_alice(&[pay("bob", mana(6_000)), pay("bob", mana(6_000))])),
-    (200, 0, || by_alice(&[pay("bob", units(Amount::new(u64::MAX >> 1).expect("the largest").units()))])),
+    (200, 0, || by_alice(&[pay("bob", units(AMOUNT_MAX))])),
     (201, 0, || {
         let (mut story, sender, body) = by_alice(&[pay("bob", units(1))]);
-        let room = (u64::MAX >> 1) - story.balance("bob");
+        let room = AMOUNT_MAX - story.balance("bob");
         story.deposit("bob", units(room)).seal();
         (story, sender, body)
     }),
@@ -339,7 +367,7 @@ fn asset(number: u32, units: u64) -> Money {
 }
 
 /// A plane on which strangers have taken all that `terms` allow.
-fn full(terms: ghostplane_types::Genesis) -> Story {
+fn full(terms: Genesis) -> Story {
     let (slots_max, objects_max) = (terms.slots_max, terms.objects_max);
     let mut story = Story::of(terms);
     story.deposit("alice", gcc(10)).deposit("alice", mana(10_000)).deposit("bob", gcc(10)).seal();
@@ -427,7 +455,6 @@ fn seal_refused(story: &mut Story, sender: &str, code: u16, action: u16, case: u
 
 /// Every account record of the plane.
 fn records(story: &Story) -> Vec<(ObjectKey, AccountRecord)> {
-    use ghostplane_types::{Decode, ObjectIndex};
     let positions = 1..story.keystone.roots().objects_used;
     let leaves = positions.map(|at| story.keystone.leaf_at(ObjectIndex::new(at).expect("handed out")));
     let record = |leaf: Option<(ObjectKey, Option<&[u8]>)>| {
@@ -463,7 +490,9 @@ fn all_actions_apply_or_none() {
         assert_eq!(behind.codes(), [203, 0]);
         assert_eq!(behind.withdrawals(), alone.withdrawals());
         assert_eq!(behind.receipt(1).entries, 6);
-        for (address, asset) in [(stranger(1), AssetId::GCC), (stranger(1), AssetId::ZMAN), (stranger(2), AssetId::ZMAN)] {
+        for (address, asset) in
+            [(stranger(1), AssetId::GCC), (stranger(1), AssetId::ZMAN), (stranger(2), AssetId::ZMAN)]
+        {
             let found = slot_of(&behind.keystone, &address, asset);
             assert_eq!(found, slot_of(&alone.keystone, &address, asset));
             assert!(found.is_some());

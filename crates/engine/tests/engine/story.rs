@@ -1,11 +1,11 @@
 //! A plane in a test: names instead of keys, and every batch judged as soon as it is sealed.
 
 use crate::books::Books;
-use ghostplane_engine::replay::{ProduceError, Produced, produce};
 use ghostplane_engine::execute::InvalidBatch;
+use ghostplane_engine::replay::{ProduceError, Produced, execute_posted, produce};
 use ghostplane_engine::{
-    Case, Halt, Plane, PostedBatch, PostedError, ProposedBatch, SealedBatch, Verdict, Verified, check_inbox, execute, posted, replay, verify_all,
-    witness,
+    Case, Halt, Plane, PostedBatch, PostedError, ProposedBatch, SealedBatch, Verdict, Verified, check_inbox, execute,
+    posted, replay, verify_all, witness,
 };
 use ghostplane_ghostcipher::workers::{Serial, Workers};
 use ghostplane_ghostcipher::{Domain, SigningKey, hash};
@@ -28,6 +28,7 @@ pub const OBJECT_PRICE: u64 = 400;
 pub const ZMAN_L1_UNIT: u64 = 1_000;
 
 /// A plane, its L1 inbox, and the people who use it.
+#[derive(Clone)]
 pub struct Story {
     pub plane: Plane,
     pub keystone: Keystone,
@@ -55,6 +56,7 @@ pub struct Watcher {
 }
 
 /// A sealed batch, and who watched it.
+#[derive(Clone)]
 pub struct Batch {
     pub before: Watcher,
     pub posted: Vec<u8>,
@@ -178,10 +180,21 @@ impl Story {
         self
     }
 
+    /// Seals a batch of the pool and no more than the first `entries` of the inbox.
+    pub fn seal_part(&mut self, entries: usize) -> &mut Self {
+        self.try_seal_part(entries).expect("an honest batch");
+        self
+    }
+
     /// Seals a batch, unless it cannot be one; then nothing has changed, and the pool is as it was.
     pub fn try_seal(&mut self) -> Result<(), ProduceError> {
-        let inbox = self.inbox_open().to_vec();
-        let verified = self.verify(self.pool.clone()).into_iter().collect::<Result<Vec<_>, _>>().expect("good signatures");
+        self.try_seal_part(self.inbox_open().len())
+    }
+
+    fn try_seal_part(&mut self, entries: usize) -> Result<(), ProduceError> {
+        let inbox = self.inbox_open()[..entries].to_vec();
+        let verified =
+            self.verify(self.pool.clone()).into_iter().collect::<Result<Vec<_>, _>>().expect("good signatures");
         let before = self.keystone.clone();
         let batch = Produced { time: self.time, transactions: verified };
         let make = |keystone: &mut Keystone, workers: &dyn Workers| {
@@ -225,7 +238,8 @@ impl Story {
             Ok(verified) => verified,
             Err(reject) => return Some(reject),
         };
-        let inbox = check_inbox(&self.plane, &self.keystone, self.inbox_open()).expect("the whole state misses nothing");
+        let inbox =
+            check_inbox(&self.plane, &self.keystone, self.inbox_open()).expect("the whole state misses nothing");
         let proposed = ProposedBatch::new(self.state, 0, self.time, inbox, verified, 0).expect("a batch");
         match execute(&self.plane, &self.keystone, &proposed) {
             Ok(_) => None,
@@ -342,9 +356,11 @@ impl Watcher {
 impl Batch {
     fn check_posted_form(&self, time: u64, transactions: &[Transaction]) {
         let Watcher { plane, keystone, prev, inbox } = &self.before;
+        let executed = execute_posted(plane, keystone, prev, 0, inbox, &self.posted, &Serial).expect("honest data");
+        assert_eq!((executed.journal(), executed.changes()), (self.sealed.journal(), self.sealed.changes()));
         let decoded = posted::decode(plane, keystone, prev, &self.posted).expect("what was encoded");
         assert_eq!(decoded.transactions, transactions);
-        assert_eq!((decoded.time, decoded.inbox), (time, inbox.len() as u64));
+        assert_eq!((decoded.time, decoded.inbox), (time, self.sealed.header().inbox_upto - prev.inbox_upto));
         assert_eq!(posted::encode(plane, keystone, prev, &decoded).as_ref(), Ok(&self.posted));
     }
 }

@@ -73,18 +73,9 @@ fn open<'a>(items: &[Item<'a>], bad: &mut Vec<usize>) -> Vec<Term<'a>> {
     let coefficients = coefficients(items);
     let mut terms = Vec::with_capacity(items.len());
     for index in order {
-        let Item {
-            key,
-            message,
-            signature,
-        } = &items[index];
+        let Item { key, message, signature } = &items[index];
         match Opened::new(key, message, signature) {
-            Some(opened) => terms.push(Term {
-                index,
-                key,
-                opened,
-                coefficient: Scalar::from(coefficients[index]),
-            }),
+            Some(opened) => terms.push(Term { index, key, opened, coefficient: Scalar::from(coefficients[index]) }),
             None => bad.push(index),
         }
     }
@@ -93,16 +84,8 @@ fn open<'a>(items: &[Item<'a>], bad: &mut Vec<usize>) -> Vec<Term<'a>> {
 
 fn coefficients(items: &[Item]) -> Vec<u128> {
     let mut transcript = Hasher::new(Domain::SignatureBatch, 0);
-    for Item {
-        key,
-        message,
-        signature,
-    } in items
-    {
-        transcript
-            .update(key.key().as_bytes())
-            .update(message)
-            .update(&signature.0);
+    for Item { key, message, signature } in items {
+        transcript.update(key.key().as_bytes()).update(message).update(&signature.0);
     }
     let mut bytes = vec![[0_u8; 16]; items.len()];
     transcript.fill(bytes.as_flattened_mut());
@@ -119,36 +102,22 @@ fn all_hold(terms: &[Term]) -> bool {
     let mut key_points = Vec::with_capacity(terms.len());
     for terms in terms.chunk_by(|a, b| a.key.key() == b.key.key()) {
         let mut of_key = Scalar::ZERO;
-        for Term {
-            opened, coefficient, ..
-        } in terms
-        {
+        for Term { opened, coefficient, .. } in terms {
             base -= coefficient * opened.response;
             of_key += coefficient * opened.challenge;
         }
         key_scalars.push(of_key);
         key_points.push(terms[0].key.point);
     }
-    let scalars = once(&base)
-        .chain(&key_scalars)
-        .chain(terms.iter().map(|term| &term.coefficient));
-    let points = once(&ED25519_BASEPOINT_POINT)
-        .chain(&key_points)
-        .chain(terms.iter().map(|term| &term.opened.nonce));
-    EdwardsPoint::vartime_multiscalar_mul(scalars, points)
-        .mul_by_cofactor()
-        .is_identity()
+    let scalars = once(&base).chain(&key_scalars).chain(terms.iter().map(|term| &term.coefficient));
+    let points = once(&ED25519_BASEPOINT_POINT).chain(&key_points).chain(terms.iter().map(|term| &term.opened.nonce));
+    EdwardsPoint::vartime_multiscalar_mul(scalars, points).mul_by_cofactor().is_identity()
 }
 
 /// Finds the terms that do not hold, among terms that do not all hold.
 fn find_bad(terms: &[Term], bad: &mut Vec<usize>) {
     if terms.len() < HALVE_MIN {
-        bad.extend(
-            terms
-                .iter()
-                .filter(|term| !term.opened.holds(term.key))
-                .map(|term| term.index),
-        );
+        bad.extend(terms.iter().filter(|term| !term.opened.holds(term.key)).map(|term| term.index));
         return;
     }
     let (left, right) = terms.split_at(terms.len() / 2);
@@ -226,32 +195,28 @@ mod tests {
             }
         }
         let expected: Vec<bool> = prepared.iter().map(|(_, case)| case.expected()).collect();
-        let singly: Vec<bool> = prepared
-            .iter()
-            .map(|(key, case)| key.verify(&case.message, &case.signature).is_ok())
-            .collect();
+        let singly: Vec<bool> =
+            prepared.iter().map(|(key, case)| key.verify(&case.message, &case.signature).is_ok()).collect();
         assert_eq!(singly, expected);
 
         let items: Vec<Item> = prepared
             .iter()
-            .map(|(key, case)| Item {
-                key,
-                message: case.message,
-                signature: &case.signature,
-            })
+            .map(|(key, case)| Item { key, message: case.message, signature: &case.signature })
             .collect();
         let bad: Vec<usize> = (0..items.len()).filter(|&index| !expected[index]).collect();
         let outcome = if bad.is_empty() { Ok(()) } else { Err(bad) };
         assert_eq!(verify_batch(&items), outcome);
+        // The equation alone, without the single checks that would make up for a wrong no.
+        let terms = open(&items, &mut Vec::new());
+        assert_eq!(all_hold(&terms), terms.iter().all(|term| expected[term.index]));
         expected.iter().filter(|holds| **holds).count()
     }
 
     /// The encodings of the 8-torsion: eight canonical ones, and six that are not.
     fn small_order_encodings() -> Vec<[u8; 32]> {
         let canonical = EIGHT_TORSION.iter().map(|point| point.compress().to_bytes());
-        let encodings: Vec<[u8; 32]> = canonical
-            .chain(non_canonical_encodings().filter(|encoding| point(encoding).is_small_order()))
-            .collect();
+        let encodings: Vec<[u8; 32]> =
+            canonical.chain(non_canonical_encodings().filter(|encoding| point(encoding).is_small_order())).collect();
         assert_eq!(encodings.len(), 14);
         encodings
     }
@@ -280,9 +245,7 @@ mod tests {
     }
 
     fn point(encoding: &[u8; 32]) -> EdwardsPoint {
-        CompressedEdwardsY(*encoding)
-            .decompress()
-            .expect("an encoding of a point")
+        CompressedEdwardsY(*encoding).decompress().expect("an encoding of a point")
     }
 
     fn challenge(r: &[u8; 32], key: &[u8; 32], message: &[u8; 48]) -> Scalar {
@@ -299,9 +262,7 @@ mod tests {
             }
         }
         assert_eq!(check(&cases), 14 * 14);
-        cases
-            .iter()
-            .for_each(|case| assert_eq!(check(std::slice::from_ref(case)), 1));
+        cases.iter().for_each(|case| assert_eq!(check(std::slice::from_ref(case)), 1));
         // Any other s leaves a multiple of the base point that no torsion can cancel.
         for case in &mut cases {
             case.signature.0[32] = 1;
@@ -324,9 +285,7 @@ mod tests {
             }
         }
         assert_eq!(check(&cases), 64);
-        cases
-            .iter()
-            .for_each(|case| assert_eq!(check(std::slice::from_ref(case)), 1));
+        cases.iter().for_each(|case| assert_eq!(check(std::slice::from_ref(case)), 1));
     }
 
     #[test]
@@ -357,16 +316,8 @@ mod tests {
             }
             cases.push(case);
         }
-        cases.push(Case::from_parts(
-            small_order_encodings()[0],
-            small_order_encodings()[0],
-            order,
-        ));
-        cases.push(Case::from_parts(
-            small_order_encodings()[0],
-            small_order_encodings()[0],
-            [0xff; 32],
-        ));
+        cases.push(Case::from_parts(small_order_encodings()[0], small_order_encodings()[0], order));
+        cases.push(Case::from_parts(small_order_encodings()[0], small_order_encodings()[0], [0xff; 32]));
         assert_eq!(check(&cases), 0);
     }
 
@@ -393,10 +344,7 @@ mod tests {
         }
         for every in [1, 2, 3, 10, 299] {
             let mut cases = good_cases(300, 7);
-            cases
-                .iter_mut()
-                .step_by(every)
-                .for_each(|case| case.signature.0[33] ^= 4);
+            cases.iter_mut().step_by(every).for_each(|case| case.signature.0[33] ^= 4);
             assert_eq!(check(&cases), 300 - 300_usize.div_ceil(every));
         }
     }
@@ -443,9 +391,6 @@ mod tests {
                 check(cases);
             });
         }
-        assert!(
-            (20..100).contains(&check(&mutated)),
-            "about one in eight is left as it was"
-        );
+        assert!((20..100).contains(&check(&mutated)), "about one in eight is left as it was");
     }
 }

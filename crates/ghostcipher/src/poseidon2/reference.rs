@@ -19,19 +19,13 @@ impl Reference {
         let initial = rows(ROUNDS_HALF);
         let internal = (0..ROUNDS_INTERNAL).map(|_| grain.element()).collect();
         let mut rows = |rounds| (0..rounds).map(|_| std::array::from_fn(|_| grain.element())).collect();
-        Self {
-            initial,
-            internal,
-            last: rows(ROUNDS_HALF),
-        }
+        Self { initial, internal, last: rows(ROUNDS_HALF) }
     }
 
     /// Section 6: a linear layer, half of the external rounds, the internal rounds, the other half.
     pub(super) fn permute(&self, state: &mut [u64; 16]) {
         external_matrix(state);
-        self.initial
-            .iter()
-            .for_each(|constants| external_round(state, constants));
+        self.initial.iter().for_each(|constants| external_round(state, constants));
         for constant in &self.internal {
             state[0] = cube(state[0] + constant);
             internal_matrix(state);
@@ -58,9 +52,8 @@ fn external_matrix(state: &mut [u64; 16]) {
     let old = *state;
     for (index, element) in state.iter_mut().enumerate() {
         let (block, row) = (index / 4, index % 4);
-        let sum: u64 = (0..16)
-            .map(|column| if column / 4 == block { 2 } else { 1 } * M4[row][column % 4] * old[column])
-            .sum();
+        let sum: u64 =
+            (0..16).map(|column| if column / 4 == block { 2 } else { 1 } * M4[row][column % 4] * old[column]).sum();
         *element = sum % MODULUS;
     }
 }
@@ -100,15 +93,7 @@ struct Grain([bool; 80]);
 impl Grain {
     fn new() -> Self {
         // Prime field, S-box a power, 31 bits, width 16, 8 external and 20 internal rounds, then ones.
-        let fields = [
-            (2, 1),
-            (4, 0),
-            (12, 31),
-            (12, 16),
-            (10, 8),
-            (10, 20),
-            (30, (1 << 30) - 1),
-        ];
+        let fields = [(2, 1), (4, 0), (12, 31), (12, 16), (10, 8), (10, 20), (30, (1 << 30) - 1)];
         let bits = fields
             .iter()
             .flat_map(|&(width, value): &(u32, u32)| (0..width).rev().map(move |position| value >> position & 1 == 1));
@@ -121,9 +106,7 @@ impl Grain {
     }
 
     fn step(&mut self) -> bool {
-        let bit = [62, 51, 38, 23, 13, 0]
-            .iter()
-            .fold(false, |bit, &tap| bit ^ self.0[tap]);
+        let bit = [62, 51, 38, 23, 13, 0].iter().fold(false, |bit, &tap| bit ^ self.0[tap]);
         self.0.rotate_left(1);
         self.0[79] = bit;
         bit

@@ -109,9 +109,8 @@ fn live(fixture: &mut Fixture, traffic: Traffic, rates: &mut HashRates) -> anyho
         rates.sample();
         let (encode, posted) = seconds(|| fixture.posted(transactions));
         let posted = posted?;
-        let (decode, read) = seconds(|| {
-            ghostplane_engine::posted::decode(&fixture.plane, &fixture.keystone, &fixture.state, &posted)
-        });
+        let (decode, read) =
+            seconds(|| ghostplane_engine::posted::decode(&fixture.plane, &fixture.keystone, &fixture.state, &posted));
         black_box(read?);
         let (stages, sealed) = run_live(fixture, verified, posted.len())?;
         if round > 0 {
@@ -175,7 +174,12 @@ fn verify_rows(fixture: &mut Fixture) -> anyhow::Result<Vec<Row>> {
             whole.push(FULL as f64 / spent);
             let keys: Vec<VerificationKey> = checked?
                 .into_iter()
-                .map(|verified| verified.map(|verified| { let PublicKey::Ed25519(key) = verified.key(); key }))
+                .map(|verified| {
+                    verified.map(|verified| {
+                        let PublicKey::Ed25519(key) = verified.key();
+                        key
+                    })
+                })
                 .collect::<Result<_, _>>()?;
             bare.push(FULL as f64 / bare_seconds(&keys, &transactions)?);
         }

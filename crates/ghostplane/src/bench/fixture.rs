@@ -76,8 +76,7 @@ impl Fixture {
         let founding_slots = founding.slots().iter().map(|change| change.new);
         let founding_objects =
             founding.objects().iter().map(|change| (change.key, change.new.as_deref().map(<[u8]>::to_vec)));
-        let keystone =
-            Keystone::from_leaves(7, founding_slots.chain(slots), founding_objects.chain(objects), &Serial)?;
+        let keystone = Keystone::from_leaves(7, founding_slots.chain(slots), founding_objects.chain(objects), &Serial)?;
         let state = plane.genesis_state(keystone.roots());
         drop(acting);
         Ok(Self { plane, keystone, state, actors, random })
@@ -196,7 +195,7 @@ fn account_slot(address: &Address) -> Slot {
 
 /// The record of a registered account that has acted once and holds one asset.
 fn record(address: Address, key: VerificationKey, slot: u32) -> AccountRecord {
-    let keys = vec![PublicKey::Ed25519(key)];
+    let keys = [PublicKey::Ed25519(key)].into_iter().collect();
     let mut record = AccountRecord::new(address);
     record.identity = Some(Identity { entity_type: EntityType::Wallet, version: 0, level: 0, keys });
     record.lanes.push(Lane { lane: Nonce::LANE_ROOT, next: 1 });

@@ -89,8 +89,7 @@ impl Figures {
                 signed.prepared[at].verify(&message, &signed.signatures[at]).expect("it is good");
             }
         }));
-        let cases =
-            [(false, BATCH_SMALL), (false, BATCH_LARGE), (true, BATCH_SMALL), (true, BATCH_LARGE)];
+        let cases = [(false, BATCH_SMALL), (false, BATCH_LARGE), (true, BATCH_SMALL), (true, BATCH_LARGE)];
         for (samples, (repeating, count)) in self.batches.iter_mut().zip(cases) {
             let items = signed.items(repeating, count);
             samples.push(rate(count, || verify_batch(&items).expect("all are good")));

@@ -56,7 +56,13 @@ pub(super) fn measure(screen: &Screen) -> anyhow::Result<Vec<Row>> {
         judge_row("replay/cold-bundles", &bundles),
         Row::plain("replay/witness-build", mix.build.median(), "ms"),
         Row::cost("replay/witness-bytes", mix.witness_bytes.median(), "B/transfer", witness_most, WITNESS),
-        Row::cost("replay/witness-bytes-distinct", distinct.witness_bytes.median(), "B/transfer", witness_most, WITNESS),
+        Row::cost(
+            "replay/witness-bytes-distinct",
+            distinct.witness_bytes.median(),
+            "B/transfer",
+            witness_most,
+            WITNESS,
+        ),
         Row::cost("replay/witness-bytes-tenth", tenth.witness_bytes.median(), "B/transfer", witness_most, WITNESS),
         Row::cost("posted/bytes-single", mix.posted_bytes.median(), "B", SIGNATURE_BYTES, "the signature"),
         Row::cost(

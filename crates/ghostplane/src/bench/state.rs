@@ -12,6 +12,8 @@ use std::hint::black_box;
 
 const HASHES: &str = "hashes alone";
 const LOOKUPS: u32 = 200_000;
+/// An odd number without a pattern: the golden ratio.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 const PROOFS: u32 = 2_000;
 
 pub(super) fn measure(screen: &Screen) -> anyhow::Result<Vec<Row>> {
@@ -51,7 +53,8 @@ pub(super) fn measure(screen: &Screen) -> anyhow::Result<Vec<Row>> {
 
 /// What a state of [`SLOTS`] registered accounts takes.
 fn memory_rows(state: &Keystone, resident: f64) -> Vec<Row> {
-    let value_bytes: usize = (1..SLOTS).step_by(1 << 10).map(|slot| bystander_object(slot).1.map_or(0, |v| v.len())).sum();
+    let value_bytes: usize =
+        (1..SLOTS).step_by(1 << 10).map(|slot| bystander_object(slot).1.map_or(0, |v| v.len())).sum();
     let value_bytes = value_bytes as f64 / f64::from(SLOTS >> 10);
     // A tree of 2n nodes each, owner, asset and balance, and key and record.
     let least = 2.0 * 2.0 * 32.0 + (32.0 + 4.0 + 8.0) + 32.0 + value_bytes;
@@ -178,22 +181,24 @@ fn lookup_rows(state: &Keystone, random: &mut Random) -> Vec<Row> {
     let mut found = Samples::default();
     let mut least = Samples::default();
     for _ in 0..7 {
-        // Each look decides where the next one goes, so that none hides behind another.
+        // Each look decides where the next one goes, so that none hides behind another; the step keeps it off a cycle.
         let start = random.below(keys.len());
-        let next = |word: u64, at: usize| (word as usize ^ at.wrapping_mul(0x9e37_79b9)) % keys.len();
+        let next = |word: u64, step: u32| {
+            (word.wrapping_add(u64::from(step)).wrapping_mul(SPREAD) >> 40) as usize % keys.len()
+        };
         let (spent, _) = seconds(|| {
-            (0..LOOKUPS).fold(start, |at, _| {
+            (0..LOOKUPS).fold(start, |at, step| {
                 let object = state.object(&keys[at]).ok().flatten().expect("every key is in use");
-                next(u64::from(object.index.index()) * 7919 + u64::from(object.value[3]), at)
+                next(u64::from(object.index.index()) << 32 | u64::from(object.value[3]), step)
             })
         });
         found.push(1e9 * spent / f64::from(LOOKUPS));
         let (spent, end) = seconds(|| {
-            (0..LOOKUPS).fold(start, |at, _| {
+            (0..LOOKUPS).fold(start, |at, step| {
                 // The list of keys, the directory, the leaf.
-                let key = keys[at].as_bytes()[31];
-                let place = next(chase[at % chase.len()][0] ^ u64::from(key), at);
-                next(chase[place][1], place)
+                let key = u64::from(keys[at].as_bytes()[31]);
+                let place = next(chase[at % chase.len()][0] ^ key, step);
+                next(chase[place][1], step)
             })
         });
         black_box(end);

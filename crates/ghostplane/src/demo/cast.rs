@@ -265,7 +265,12 @@ impl Model {
         let to_operator = gas + slots * self.slot_price;
         let to_storage = objects * self.object_price;
         ensure!(i128::from(outcome.gas) == gas, "used {} gas, the price list says {gas}", outcome.gas);
-        ensure!(i128::from(outcome.fee) == to_operator + to_storage, "cost {}, the price list says {}", outcome.fee, to_operator + to_storage);
+        ensure!(
+            i128::from(outcome.fee) == to_operator + to_storage,
+            "cost {}, the price list says {}",
+            outcome.fee,
+            to_operator + to_storage
+        );
         *self.balances.entry((body.sender, AssetId::GCC)).or_default() -= to_operator + to_storage;
         *self.balances.entry((self.operator, AssetId::GCC)).or_default() += to_operator;
         *self.balances.entry((self.storage, AssetId::GCC)).or_default() += to_storage;

@@ -136,10 +136,22 @@ impl Report {
         };
         let how_many = |tallies: &BTreeMap<AssetId, (u64, u128)>| count(tallies.values().map(|(count, _)| count).sum());
         let average = |bytes: u64, of: u64| format!("{} bytes each", bytes.checked_div(of).unwrap_or_default());
-        table.row(["accounts".into(), count(self.accounts as u64), screen::bytes(end.heap_bytes as u64) + " of state in memory"]);
+        table.row([
+            "accounts".into(),
+            count(self.accounts as u64),
+            screen::bytes(end.heap_bytes as u64) + " of state in memory",
+        ]);
         table.row(["deposits".into(), how_many(&self.deposits), money(&self.deposits)]);
-        table.row(["payments".into(), count(self.payments as u64), format!("{} rows refused by line", self.refused.len())]);
-        table.row(["transactions posted".into(), count(self.transactions), average(self.posted_bytes, self.transactions)]);
+        table.row([
+            "payments".into(),
+            count(self.payments as u64),
+            format!("{} rows refused by line", self.refused.len()),
+        ]);
+        table.row([
+            "transactions posted".into(),
+            count(self.transactions),
+            average(self.posted_bytes, self.transactions),
+        ]);
         table.row(["batches".into(), count(end.batches), format!("in {} commitments", self.commitments)]);
         table.row(["thefts".into(), "1".into(), format!("caught and reverted; generation {}", end.generation)]);
         table.row(["withdrawals claimed".into(), how_many(&self.claims), money(&self.claims)]);

@@ -2,8 +2,7 @@
 
 use super::Keystone;
 use crate::change::{ApplyError, Changeset, ObjectChange, SlotChange};
-use crate::climb::{Climb, Split};
-use crate::dense::Levels;
+use crate::dense::{Levels, LevelsPart, SUBTREE_LEAVES};
 use crate::hash::{BLOCK, LeafHasher, LeafValue, LedgerHash, ObjectHash, TreeHash, slot_preimage};
 use crate::plan::{Next, ObjectPlan};
 use crate::view::StateView;
@@ -12,7 +11,7 @@ use ghostplane_ghostcipher::workers::Workers;
 use ghostplane_ghostcipher::{Digest, FieldDigest};
 use ghostplane_types::{ObjectKey, Roots, Slot, TREE_DEPTH};
 use std::ops::Range;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
 /// Working memory, kept between batches.
 #[derive(Debug, Default)]
@@ -46,11 +45,22 @@ struct LeafWrite {
     next: Option<u32>,
 }
 
-/// A changeset in the direction it is to be taken, and the counts at its end.
+/// Which way a changeset is taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// From old to new.
+    Forward,
+    /// From new to old.
+    Back,
+    /// Nowhere: leaves as they are. Undoes [`Way::Back`] before anything but digests was written.
+    Stay,
+}
+
+/// A changeset, the way it is taken, and the counts at its end.
 #[derive(Clone, Copy)]
 struct Step<'a> {
     changes: &'a Changeset,
-    back: bool,
+    way: Way,
     slots_used: u32,
     objects_used: u32,
 }
@@ -58,13 +68,21 @@ struct Step<'a> {
 impl<'a> Step<'a> {
     /// What the slot must be, and what it becomes.
     fn slot(&self, change: &SlotChange) -> (Option<Slot>, Option<Slot>) {
-        if self.back { (Some(change.new), change.old) } else { (change.old, Some(change.new)) }
+        match self.way {
+            Way::Forward => (change.old, Some(change.new)),
+            Way::Back => (Some(change.new), change.old),
+            Way::Stay => (Some(change.new), Some(change.new)),
+        }
     }
 
     /// What the object must be, and what it becomes.
     fn object(&self, change: &'a ObjectChange) -> (Option<&'a [u8]>, Option<&'a [u8]>) {
         let (old, new) = (change.old.as_deref(), change.new.as_deref());
-        if self.back { (new, old) } else { (old, new) }
+        match self.way {
+            Way::Forward => (old, new),
+            Way::Back => (new, old),
+            Way::Stay => (new, new),
+        }
     }
 }
 
@@ -73,51 +91,57 @@ impl Keystone {
     ///
     /// Every old value of the changeset is compared with the state: the executor saw the very state that is changed.
     pub fn apply(&mut self, changes: &Changeset, workers: &dyn Workers) -> Result<Roots, ApplyError> {
-        self.take_step(workers, None, |state, scratch| {
+        self.with_scratch(|state, scratch| {
             let slots_used = appended_count(state.slots.used(), changes.slots_new().len())?;
             if let Some(first) = changes.slots_new().first().filter(|first| first.index.index() != state.slots.used()) {
                 return Err(ApplyError::SlotGap { first: first.index.index(), used: state.slots.used() });
             }
             state.plan_forward(changes, scratch)?;
             let objects_used = appended_count(state.objects.used(), scratch.plan.appended.len())?;
-            Ok(Step { changes, back: false, slots_used, objects_used })
+            let step = Step { changes, way: Way::Forward, slots_used, objects_used };
+            state.hash_leaves(&step, scratch, workers)?;
+            state.ledger_tree.resize(slots_used);
+            state.object_tree.resize(objects_used);
+            state.rehash(scratch, workers);
+            state.commit(&step, scratch);
+            Ok(state.roots())
         })
     }
 
     /// Takes the last applied batch back, for a batch that was convicted: the exact inverse of [`Self::apply`], counts
-    /// included. `before` are the roots that the batch started from; the result is compared with them before anything
-    /// is written.
+    /// included. `before` are the roots that the batch started from. The state is unchanged if an error is returned,
+    /// also if that is because taking the batch back would not lead there.
     pub fn revert(&mut self, changes: &Changeset, before: &Roots, workers: &dyn Workers) -> Result<(), ApplyError> {
-        self.take_step(workers, Some(before), |state, scratch| {
+        self.with_scratch(|state, scratch| {
             let (used, appended) = (state.slots.used(), changes.slots_new().len());
             let first = changes.slots_new().first().map_or(used, |first| first.index.index());
             if first != before.slots_used || before.slots_used as usize + appended != used as usize {
                 return Err(ApplyError::Count { expected: used.saturating_sub(before.slots_used), appended });
             }
             state.plan_back(changes, before.objects_used, scratch)?;
-            Ok(Step { changes, back: true, slots_used: before.slots_used, objects_used: before.objects_used })
-        })?;
-        Ok(())
+            let (slots_used, objects_used) = (before.slots_used, before.objects_used);
+            let step = Step { changes, way: Way::Back, slots_used, objects_used };
+            state.hash_leaves(&step, scratch, workers)?;
+            state.rehash(scratch, workers);
+            let roots = (state.ledger_tree.root(), state.object_tree.root());
+            if roots != (before.ledger_root, before.object_root) {
+                let stay = Step { way: Way::Stay, slots_used: used, objects_used: state.objects.used(), ..step };
+                state.hash_leaves(&stay, scratch, workers).expect("these leaves were compared just before");
+                state.rehash(scratch, workers);
+                return Err(ApplyError::Roots);
+            }
+            state.ledger_tree.resize(slots_used);
+            state.object_tree.resize(objects_used);
+            state.commit(&step, scratch);
+            Ok(())
+        })
     }
 
-    fn take_step<'c>(
-        &mut self,
-        workers: &dyn Workers,
-        expected: Option<&Roots>,
-        plan: impl FnOnce(&Self, &mut Scratch) -> Result<Step<'c>, ApplyError>,
-    ) -> Result<Roots, ApplyError> {
+    fn with_scratch<T>(&mut self, step: impl FnOnce(&mut Self, &mut Scratch) -> T) -> T {
         let mut scratch = std::mem::take(&mut self.scratch);
-        let hashed = plan(self, &mut scratch).and_then(|step| Ok((step, self.rehash(&step, &mut scratch, workers)?)));
-        let result = hashed.and_then(|(step, roots)| match expected {
-            Some(expected) if *expected != roots => Err(ApplyError::Roots),
-            _ => Ok((step, roots)),
-        });
-        if let Ok((step, roots)) = &result {
-            self.commit(step, &scratch);
-            assert_eq!(self.roots(), *roots, "what was hashed is what was written");
-        }
+        let result = step(self, &mut scratch);
         self.scratch = scratch;
-        result.map(|(_, roots)| roots)
+        result
     }
 
     /// Lists the leaves that a batch changes and appends.
@@ -183,32 +207,48 @@ impl Keystone {
         Ok(())
     }
 
-    /// Checks the changes against the state and hashes every node that they change. Writes only to `scratch`.
-    fn rehash(&self, step: &Step<'_>, scratch: &mut Scratch, workers: &dyn Workers) -> Result<Roots, ApplyError> {
+    /// Checks the changes against the state and hashes the leaves that they lead to. Writes only to `scratch`.
+    fn hash_leaves(&self, step: &Step<'_>, scratch: &mut Scratch, workers: &dyn Workers) -> Result<(), ApplyError> {
         let Scratch { plan, writes, ledger, objects } = scratch;
         let slots = step.changes.slots();
-        ledger.split(slots.len(), |at| slots[at].index.index());
-        objects.split(writes.len(), |at| writes[at].index);
-        let ledger_parts = ledger.split.parts.len();
-        workers.run(ledger_parts + objects.split.parts.len(), &|job| {
-            if job < ledger_parts {
-                ledger.run(job, &self.ledger_tree, |range, part| self.hash_slots(step, &slots[range], part));
-            } else {
-                let leaves = |range: Range<usize>, part: &mut _| self.hash_objects(step, plan, &writes[range], part);
-                objects.run(job - ledger_parts, &self.object_tree, leaves);
+        ledger.cut(slots.len(), |at| slots[at].index.index());
+        objects.cut(writes.len(), |at| writes[at].index);
+        workers.run(ledger.parts().len() + objects.parts().len(), &|job| match ledger.parts().get(job) {
+            Some(part) => {
+                let mut part = lock(part);
+                part.outcome = self.hash_slots(step, &slots[part.range.clone()], &mut part);
+            }
+            None => {
+                let mut part = lock(&objects.parts()[job - ledger.parts().len()]);
+                part.outcome = self.hash_objects(step, plan, &writes[part.range.clone()], &mut part);
             }
         });
-        Ok(Roots {
-            ledger_root: ledger.join(&self.ledger_tree)?,
-            object_root: objects.join(&self.object_tree)?,
-            slots_used: step.slots_used,
-            objects_used: step.objects_used,
-        })
+        // The first error in the order of the leaves, however many workers there were.
+        ledger.parts().iter().try_for_each(|part| lock(part).outcome)?;
+        objects.parts().iter().try_for_each(|part| lock(part).outcome)
+    }
+
+    /// Stores the leaves of `scratch` in both trees and hashes what they change.
+    fn rehash(&mut self, scratch: &mut Scratch, workers: &dyn Workers) {
+        let Scratch { ledger, objects, .. } = scratch;
+        let ledger_levels = ledger.levels(&mut self.ledger_tree);
+        let object_levels = objects.levels(&mut self.object_tree);
+        workers.run(ledger_levels.len() + object_levels.len(), &|job| match ledger_levels.get(job) {
+            Some(levels) => lock(&ledger.parts()[job]).store(&mut lock(levels)),
+            None => {
+                let job = job - ledger_levels.len();
+                lock(&objects.parts()[job]).store(&mut lock(&object_levels[job]));
+            }
+        });
+        drop((ledger_levels, object_levels));
+        ledger.join(&mut self.ledger_tree);
+        objects.join(&mut self.object_tree);
     }
 
     fn hash_slots(&self, step: &Step<'_>, changes: &[SlotChange], part: &mut LedgerPart) -> Result<(), ApplyError> {
-        let Part { climb, workspace: preimages, .. } = part;
-        let (indices, digests) = climb.bottom();
+        let Part { indices, digests, workspace: preimages, .. } = part;
+        indices.clear();
+        digests.clear();
         for changes in changes.chunks(BLOCK) {
             self.slots.touch(changes.iter().map(|change| change.index.index()));
             preimages.clear();
@@ -235,15 +275,17 @@ impl Keystone {
         writes: &[LeafWrite],
         part: &mut ObjectPart,
     ) -> Result<(), ApplyError> {
-        let Part { climb, workspace: hasher, .. } = part;
-        let (indices, digests) = climb.bottom();
+        let Part { indices, digests, workspace: hasher, .. } = part;
+        indices.clear();
+        digests.clear();
+        hasher.clear();
         for writes in writes.chunks(BLOCK) {
             self.warm_leaves(step, writes);
             for write in writes {
                 let (key, value) = self.check_leaf(step, write)?;
                 indices.push(write.index);
                 if write.index < step.objects_used {
-                    let next = match write.next {
+                    let next = match write.next.filter(|_| step.way != Way::Stay) {
                         Some(next) => self.key_after(step, plan, next),
                         None => self.objects.key(self.objects.next(write.index)),
                     };
@@ -265,7 +307,7 @@ impl Keystone {
         let values = changes.flat_map(|change| [&change.old, &change.new]).flatten();
         let ends = values.filter_map(|value| Some(value.first()? ^ value.last()?));
         std::hint::black_box(ends.fold(0, |sum, end| sum ^ end));
-        self.objects.touch(allocated().map(|index| self.objects.next(index)));
+        self.objects.touch_keys(allocated().map(|index| self.objects.next(index)));
     }
 
     /// The key of a leaf and the value that it gets, once its value is the one that the change starts from.
@@ -294,18 +336,22 @@ impl Keystone {
 
     /// Writes what has been hashed.
     fn commit(&mut self, step: &Step<'_>, scratch: &Scratch) {
-        scratch.ledger.store(&mut self.ledger_tree, step.slots_used);
-        scratch.objects.store(&mut self.object_tree, step.objects_used);
-        for change in step.changes.slots() {
-            if let (_, Some(target)) = step.slot(change) {
-                self.slots.write(change.index.index(), &target);
+        for changes in step.changes.slots().chunks(BLOCK) {
+            self.slots.touch(changes.iter().map(|change| change.index.index()));
+            for change in changes {
+                if let (_, Some(target)) = step.slot(change) {
+                    self.slots.write(change.index.index(), &target);
+                }
             }
         }
         self.slots.truncate(step.slots_used);
         let used = self.objects.used();
         self.forget(step.objects_used..used);
-        for write in &scratch.writes {
-            self.write_leaf(step, write);
+        for writes in scratch.writes.chunks(BLOCK) {
+            self.objects.touch(writes.iter().map(|write| write.index));
+            for write in writes {
+                self.write_leaf(step, write);
+            }
         }
         for index in used..step.objects_used {
             self.directory.insert(index, |index| self.objects.key(index));
@@ -316,7 +362,7 @@ impl Keystone {
     /// Takes leaves that are given up out of the directory, and gives them up.
     fn forget(&mut self, range: Range<u32>) {
         for index in range.clone() {
-            self.directory.remove(index, self.objects.key(index));
+            self.directory.remove(index, |index| self.objects.key(index));
             self.order.remove(index, |index| self.objects.key(index));
         }
         if !range.is_empty() {
@@ -349,19 +395,24 @@ pub(crate) fn appended_count(used: u32, more: usize) -> Result<u32, ApplyError> 
     u32::try_from(after).ok().filter(|&after| after <= 1 << TREE_DEPTH).ok_or(ApplyError::Full { used, more })
 }
 
-/// The rehashing of one tree, in parts that workers hash side by side.
+/// The changed leaves of one tree, in parts that workers hash side by side.
 #[derive(Debug)]
 struct Rehash<H: TreeHash, W> {
-    split: Split,
+    /// The first of them are in use; the rest are kept for their memory.
     parts: Vec<Mutex<Part<H, W>>>,
-    /// What is above the parts, if there are several.
-    top: Climb<H>,
+    used: usize,
+    /// Changed nodes above the parts.
+    above: Vec<u32>,
 }
 
-/// One part, and what hashing its leaves needs.
+/// Some changed leaves, and what hashing them needs.
 #[derive(Debug)]
 struct Part<H: TreeHash, W> {
-    climb: Climb<H>,
+    /// Which of the changes these are.
+    range: Range<usize>,
+    /// The leaves' positions, ascending; later those of the nodes above them.
+    indices: Vec<u32>,
+    digests: Vec<H::Digest>,
     workspace: W,
     outcome: Result<(), ApplyError>,
 }
@@ -369,61 +420,81 @@ struct Part<H: TreeHash, W> {
 type LedgerPart = Part<LedgerHash, Vec<[KoalaBear; STATE_ELEMENTS]>>;
 type ObjectPart = Part<ObjectHash, LeafHasher>;
 
-impl<H: TreeHash, W: Default> Default for Rehash<H, W> {
+/// Leaves of a part, at least: few enough that the nodes above them stay in the second-level cache.
+const PART_LEAVES: usize = 512;
+
+impl<H: TreeHash, W> Default for Rehash<H, W> {
     fn default() -> Self {
-        Self { split: Split::new(0, |_| 0), parts: Vec::new(), top: Climb::default() }
+        Self { parts: Vec::new(), used: 0, above: Vec::new() }
     }
 }
 
 impl<H: TreeHash, W: Default> Rehash<H, W> {
-    fn split(&mut self, count: usize, index: impl Fn(usize) -> u32) {
-        self.split = Split::new(count, index);
-        let part = || Mutex::new(Part { climb: Climb::default(), workspace: W::default(), outcome: Ok(()) });
-        self.parts.resize_with(self.split.parts.len().max(self.parts.len()), part);
-    }
-
-    /// Hashes part `at`: `leaves(range, part)` fills its lowest level.
-    fn run(
-        &self,
-        at: usize,
-        tree: &Levels<H>,
-        leaves: impl FnOnce(Range<usize>, &mut Part<H, W>) -> Result<(), ApplyError>,
-    ) {
-        let mut part = self.parts[at].lock().expect("a job that panics takes the whole step with it");
-        part.climb.clear();
-        part.outcome = leaves(self.split.parts[at].clone(), &mut part);
-        if part.outcome.is_ok() && !self.split.parts[at].is_empty() {
-            let Ok(()) = part.climb.run(0, self.split.height, tree);
+    /// Cuts `count` changes, of leaves whose `index(change)` ascends, where a subtree ends.
+    fn cut(&mut self, count: usize, index: impl Fn(usize) -> u32) {
+        let subtree = |change: usize| index(change) as usize / SUBTREE_LEAVES;
+        self.used = 0;
+        let mut start = 0;
+        while start < count {
+            let mut end = count.min(start + PART_LEAVES);
+            while end < count && subtree(end) == subtree(end - 1) {
+                end += 1;
+            }
+            if self.used == self.parts.len() {
+                self.parts.push(Mutex::default());
+            }
+            lock(&self.parts[self.used]).range = start..end;
+            self.used += 1;
+            start = end;
         }
     }
 
-    /// Hashes what is above the parts, and returns the root; or the first error in the order of the leaves.
-    fn join(&mut self, tree: &Levels<H>) -> Result<H::Digest, ApplyError> {
-        self.top.clear();
-        let parts = &mut self.parts[..self.split.parts.len()];
-        for part in parts {
-            let part = part.get_mut().expect("a job that panics takes the whole step with it");
-            part.outcome?;
-            let (indices, digests) = part.climb.top();
-            let (top_indices, top_digests) = self.top.bottom();
-            top_indices.extend_from_slice(indices);
-            top_digests.extend_from_slice(digests);
-        }
-        let Ok(()) = self.top.run(self.split.height, TREE_DEPTH, tree);
-        Ok(self.top.top().1.first().copied().unwrap_or_else(|| tree.root()))
+    fn parts(&self) -> &[Mutex<Part<H, W>>] {
+        &self.parts[..self.used]
     }
 
-    /// Stores every hashed node in `tree`, which has `used` leaves from now on.
-    fn store(&self, tree: &mut Levels<H>, used: u32) {
-        tree.resize(used);
-        for part in &self.parts[..self.split.parts.len()] {
-            tree.store(&part.lock().expect("a job that panics takes the whole step with it").climb, 0);
+    /// The lower levels of `tree`, cut like the changes.
+    fn levels<'t>(&self, tree: &'t mut Levels<H>) -> Vec<Mutex<LevelsPart<'t, H>>> {
+        let last =
+            |part: &Mutex<Part<H, W>>| lock(part).indices.last().map_or(0, |&index| index as usize / SUBTREE_LEAVES);
+        let mut before = 0;
+        let subtrees = self.parts().iter().map(|part| {
+            let end = last(part) + 1;
+            let count = end - before;
+            before = end;
+            count
+        });
+        tree.parts(subtrees).into_iter().map(Mutex::new).collect()
+    }
+
+    /// Hashes what is above the parts.
+    fn join(&mut self, tree: &mut Levels<H>) {
+        self.above.clear();
+        for part in &self.parts[..self.used] {
+            self.above.extend_from_slice(&lock(part).indices);
         }
-        tree.store(&self.top, self.split.height);
+        tree.join(&mut self.above);
     }
 
     fn heap_bytes(&self) -> usize {
-        let parts = self.parts.iter().map(|part| part.lock().map_or(0, |part| part.climb.heap_bytes()));
-        parts.sum::<usize>() + self.top.heap_bytes()
+        let leaf = size_of::<u32>() + size_of::<H::Digest>();
+        let parts = self.parts.iter().map(|part| lock(part).digests.capacity() * leaf + size_of::<Part<H, W>>());
+        parts.sum::<usize>() + self.above.capacity() * size_of::<u32>()
     }
+}
+
+impl<H: TreeHash, W: Default> Default for Part<H, W> {
+    fn default() -> Self {
+        Self { range: 0..0, indices: Vec::new(), digests: Vec::new(), workspace: W::default(), outcome: Ok(()) }
+    }
+}
+
+impl<H: TreeHash, W> Part<H, W> {
+    fn store(&mut self, levels: &mut LevelsPart<'_, H>) {
+        levels.update(&mut self.indices, &self.digests);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("a job that panics takes the whole step with it")
 }

@@ -4,7 +4,7 @@ use super::{Keystone, Scratch};
 use crate::cells::{Objects, Slots};
 use crate::dense::Levels;
 use crate::directory::{Directory, Order};
-use crate::hash::{BLOCK, LeafHasher, LeafValue, leaf_count, slot_preimage};
+use crate::hash::{BLOCK, LeafHasher, LeafValue, LedgerHash, ObjectHash, leaf_count, slot_preimage};
 use ghostplane_ghostcipher::FieldDigest;
 use ghostplane_ghostcipher::poseidon2::compress_many;
 use ghostplane_ghostcipher::workers::Workers;
@@ -42,36 +42,38 @@ impl Keystone {
     /// Compare the roots with those that the leaves are supposed to have.
     pub fn from_leaves<V: AsRef<[u8]>>(
         index_seed: u64,
-        slots: impl IntoIterator<Item = Slot>,
-        objects: impl IntoIterator<Item = (ObjectKey, Option<V>)>,
+        slots: impl IntoIterator<Item = Slot, IntoIter: Send>,
+        objects: impl IntoIterator<Item = (ObjectKey, Option<V>), IntoIter: Send>,
         workers: &dyn Workers,
     ) -> Result<Self, RebuildError> {
-        let slots = store_slots(slots)?;
-        let mut objects = store_objects(objects)?;
-        let mut ledger_tree = Levels::unhashed(slots.used());
-        let mut object_tree = Levels::unhashed(objects.used());
+        let lists = (Mutex::new(Some(slots.into_iter())), Mutex::new(Some(objects.into_iter())));
+        let stored = (Mutex::new(None), Mutex::new(None));
+        workers.run(2, &|job| match job {
+            0 => *lock(&stored.0) = lock(&lists.0).take().map(store_slots),
+            _ => *lock(&stored.1) = lock(&lists.1).take().map(store_objects),
+        });
+        let (slots, mut ledger_tree) = finished(stored.0)?;
+        let (mut objects, mut object_tree) = finished(stored.1)?;
 
         // The directory and the order are one job each; the ledger's subtrees keep the other workers busy meanwhile.
-        let (directory, order, next) = {
-            let directory = Mutex::new(None);
-            let order = Mutex::new(None);
-            let subtrees = ledger_tree.subtrees();
-            workers.run(2 + subtrees.len(), &|job| match job {
-                0 => *lock(&order) = Some(sort(&objects)),
-                1 => *lock(&directory) = Some(index(index_seed, &objects)),
-                _ => lock(&subtrees[job - 2]).hash(|range, out| hash_slots(&slots, range, out)),
-            });
-            let (order, next) = finished(order)?;
-            (finished(directory), order, next)
-        };
-        ledger_tree.join();
-
-        let subtrees = object_tree.subtrees();
-        workers.run(subtrees.len(), &|job| {
-            lock(&subtrees[job]).hash(|range, out| hash_objects(&objects, &next, range, out));
+        let (directory, order) = (Mutex::new(None), Mutex::new(None));
+        let subtrees: Vec<_> = ledger_tree.subtrees().into_iter().map(Mutex::new).collect();
+        workers.run(2 + subtrees.len(), &|job| match job {
+            0 => *lock(&order) = Some(sort(&objects)),
+            1 => *lock(&directory) = Some(index(index_seed, &objects)),
+            _ => lock(&subtrees[job - 2]).build(|range, out| hash_slots(&slots, range, out)),
         });
         drop(subtrees);
-        object_tree.join();
+        ledger_tree.join_all();
+        let directory = finished(directory);
+        let (order, next) = finished(order)?;
+
+        let subtrees: Vec<_> = object_tree.subtrees().into_iter().map(Mutex::new).collect();
+        workers.run(subtrees.len(), &|job| {
+            lock(&subtrees[job]).build(|range, out| hash_objects(&objects, &next, range, out));
+        });
+        drop(subtrees);
+        object_tree.join_all();
 
         for (&next, index) in next.iter().zip(0..) {
             objects.set_next(index, next);
@@ -89,21 +91,22 @@ fn finished<T>(job: Mutex<Option<T>>) -> T {
     result.expect("workers run every job before they return")
 }
 
-fn store_slots(slots: impl IntoIterator<Item = Slot>) -> Result<Slots, RebuildError> {
-    let slots = slots.into_iter();
+/// Takes the slots in, and makes room for the tree over them.
+fn store_slots(slots: impl Iterator<Item = Slot>) -> Result<(Slots, Levels<LedgerHash>), RebuildError> {
     let mut stored = Slots::new();
     stored.reserve(slots.size_hint().0);
     for slot in slots {
         check_room(stored.used())?;
         stored.push(&slot);
     }
-    Ok(stored)
+    let tree = Levels::unhashed(stored.used());
+    Ok((stored, tree))
 }
 
+/// Takes the objects in, and makes room for the tree over them.
 fn store_objects<V: AsRef<[u8]>>(
-    objects: impl IntoIterator<Item = (ObjectKey, Option<V>)>,
-) -> Result<Objects, RebuildError> {
-    let objects = objects.into_iter();
+    objects: impl Iterator<Item = (ObjectKey, Option<V>)>,
+) -> Result<(Objects, Levels<ObjectHash>), RebuildError> {
     let mut stored = Objects::new();
     stored.reserve(objects.size_hint().0);
     for (key, value) in objects {
@@ -118,7 +121,8 @@ fn store_objects<V: AsRef<[u8]>>(
         }
         stored.push(&key, value);
     }
-    Ok(stored)
+    let tree = Levels::unhashed(stored.used());
+    Ok((stored, tree))
 }
 
 fn check_room(used: u32) -> Result<(), RebuildError> {
@@ -127,13 +131,17 @@ fn check_room(used: u32) -> Result<(), RebuildError> {
 
 /// The positions in key order, and for each position the next one in that order, 0 behind the last.
 fn sort(objects: &Objects) -> Result<(Order, Vec<u32>), RebuildError> {
-    // Within a class and owner the first half of the key tells nearly all keys apart, so the sort stays in its own list.
+    // The first half of a key is its class, its owner, and enough of a digest to tell nearly all keys apart: the sort
+    // stays in its own list, and the few that it leaves in disorder are sorted by their whole keys after.
     let half = |index: u32| {
         let (half, _) = objects.key(index).as_bytes().split_first_chunk().expect("a key is longer than 16 bytes");
         u128::from_be_bytes(*half)
     };
     let mut halves: Vec<(u128, u32)> = (0..objects.used()).map(|index| (half(index), index)).collect();
-    halves.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| objects.key(a.1).cmp(objects.key(b.1))));
+    halves.sort_unstable_by_key(|&(half, _)| half);
+    for equal in halves.chunk_by_mut(|a, b| a.0 == b.0).filter(|equal| equal.len() > 1) {
+        equal.sort_unstable_by_key(|&(_, index)| objects.key(index));
+    }
     let sorted: Vec<u32> = halves.into_iter().map(|(_, index)| index).collect();
     let mut next = vec![0; sorted.len()];
     for pair in sorted.windows(2) {
@@ -147,9 +155,8 @@ fn sort(objects: &Objects) -> Result<(Order, Vec<u32>), RebuildError> {
 
 /// The directory of all keys.
 fn index(seed: u64, objects: &Objects) -> Directory {
-    let mut directory = Directory::new(seed);
-    directory.reserve(objects.used() as usize, |index| objects.key(index));
-    for index in 0..objects.used() {
+    let mut directory = Directory::new(seed, objects.used() as usize);
+    for index in 1..objects.used() {
         directory.insert(index, |index| objects.key(index));
     }
     directory
@@ -171,10 +178,13 @@ fn hash_slots(slots: &Slots, range: Range<usize>, out: &mut [FieldDigest]) {
 fn hash_objects(objects: &Objects, next: &[u32], range: Range<usize>, out: &mut [ghostplane_ghostcipher::Digest]) {
     let mut hasher = LeafHasher::default();
     let mut digests = Vec::with_capacity(out.len());
-    for index in range {
-        let at = leaf_count(index);
-        let value = LeafValue::of(objects.value(at));
-        hasher.push(objects.key(at), value, objects.key(next[index]), &mut digests);
+    for block in range.clone().step_by(BLOCK).map(|start| start..range.end.min(start + BLOCK)) {
+        objects.touch_keys(next[block.clone()].iter().copied());
+        for index in block {
+            let at = leaf_count(index);
+            let value = LeafValue::of(objects.value(at));
+            hasher.push(objects.key(at), value, objects.key(next[index]), &mut digests);
+        }
     }
     hasher.flush(&mut digests);
     out.copy_from_slice(&digests);

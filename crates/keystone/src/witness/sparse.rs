@@ -30,10 +30,9 @@ impl<H: TreeHash> Sparse<H> {
     /// Hashes from the leaves in the lowest level of `leaves` to the root, with `nodes` beside the way.
     pub(super) fn new(used: u32, leaves: Climb<H>, nodes: Vec<H::Digest>) -> Result<Self, NodeCount> {
         let mut above = leaves;
-        let mut carried =
-            Carried { used, nodes: &nodes, indices: Vec::with_capacity(nodes.len()), starts: vec![0] };
+        let mut carried = Carried { used, nodes: &nodes, indices: Vec::with_capacity(nodes.len()), starts: vec![0] };
         if !above.top().0.is_empty() {
-            above.run(0, TREE_DEPTH, &mut carried)?;
+            above.run(&mut carried)?;
         }
         let Carried { indices: beside_indices, starts: mut beside_starts, .. } = carried;
         if beside_indices.len() != nodes.len() {

@@ -177,7 +177,7 @@ impl VerifiedWitness {
         indices.extend(changes.slots().iter().map(|change| change.index.index()));
         hash_slots(changes.slots().iter().map(|change| &change.new), digests);
         let missing = |height: usize, index| MissingWhat::LedgerPath { height, index };
-        climb.run(0, TREE_DEPTH, self.ledger_tree.reader(&missing))?;
+        climb.run(self.ledger_tree.reader(&missing))?;
         Ok((climb.top().1[0], used_after))
     }
 
@@ -194,7 +194,7 @@ impl VerifiedWitness {
         indices.extend(plan.existing.iter().map(|leaf| leaf.index).chain(used..used_after));
         self.hash_leaves(changes, &plan, digests)?;
         let missing = |height: usize, index| MissingWhat::ObjectPath { height, index };
-        climb.run(0, TREE_DEPTH, self.object_tree.reader(&missing))?;
+        climb.run(self.object_tree.reader(&missing))?;
         Ok((climb.top().1[0], used_after))
     }
 
@@ -229,7 +229,8 @@ impl VerifiedWitness {
 
     fn leaf(&self, index: u32) -> Result<&WitnessObject, Missing> {
         let at = self.objects.binary_search_by_key(&index, |object| object.index.index());
-        let missing = || ObjectIndex::new(index).map_or(MissingWhat::ObjectPath { height: 0, index }, MissingWhat::ObjectAt);
+        let missing =
+            || ObjectIndex::new(index).map_or(MissingWhat::ObjectPath { height: 0, index }, MissingWhat::ObjectAt);
         Ok(&self.objects[at.map_err(|_| missing())?])
     }
 

@@ -99,7 +99,8 @@ impl Model {
 
     /// The leaves in the order of their positions, as a checkpoint lists them.
     pub fn leaves(&self) -> Vec<(ObjectKey, Option<Box<[u8]>>)> {
-        let mut leaves: Vec<_> = self.objects.iter().map(|(key, (index, value))| (*index, *key, value.clone())).collect();
+        let mut leaves: Vec<_> =
+            self.objects.iter().map(|(key, (index, value))| (*index, *key, value.clone())).collect();
         leaves.sort_by_key(|leaf| leaf.0);
         leaves.into_iter().map(|(_, key, value)| (key, value)).collect()
     }

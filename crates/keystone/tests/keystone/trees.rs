@@ -2,7 +2,9 @@
 
 use crate::model::*;
 use ghostplane_ghostcipher::workers::Serial;
-use ghostplane_keystone::{ApplyError, Changeset, ChangesetError, Keystone, ObjectChange, RebuildError, SlotChange, StateView};
+use ghostplane_keystone::{
+    ApplyError, Changeset, ChangesetError, Keystone, ObjectChange, RebuildError, SlotChange, StateView,
+};
 use ghostplane_types::limits::OBJECT_BYTES_MAX;
 use ghostplane_types::{Amount, ObjectClass, ObjectKey, Roots, Slot, SlotIndex};
 
@@ -105,7 +107,8 @@ fn large_batches_are_the_same_on_one_two_and_five_threads() {
 fn a_rebuild_of_several_subtrees_equals_the_model() {
     let mut random = Random(3);
     let mut model = Model::default();
-    let changes = random_changes(&mut random, &model, Batch { slots: 0, new_slots: 40_000, objects: 0, new_objects: 0 });
+    let changes =
+        random_changes(&mut random, &model, Batch { slots: 0, new_slots: 40_000, objects: 0, new_objects: 0 });
     model.apply(&changes);
     for number in 0..40_000_u32 {
         let key = ObjectKey::new(ObjectClass::Account, 0, &number.to_le_bytes());
@@ -238,7 +241,8 @@ fn a_changeset_lists_its_changes_in_order() {
 #[test]
 fn leaves_that_are_no_state_are_refused() {
     let key = ObjectKey::new(ObjectClass::Name, 0, b"a");
-    let rebuild = |objects: Vec<(ObjectKey, Option<Vec<u8>>)>| Keystone::from_leaves(0, [], objects, &Serial).unwrap_err();
+    let rebuild =
+        |objects: Vec<(ObjectKey, Option<Vec<u8>>)>| Keystone::from_leaves(0, [], objects, &Serial).unwrap_err();
     assert_eq!(rebuild(vec![(key, None), (key, Some(vec![1]))]), RebuildError::Duplicate(key));
     assert_eq!(rebuild(vec![(ObjectKey::SENTINEL, None)]), RebuildError::Sentinel);
     let bytes = OBJECT_BYTES_MAX + 1;
@@ -249,18 +253,22 @@ fn leaves_that_are_no_state_are_refused() {
 fn an_account_takes_at_most_320_bytes() {
     let slots = (1..1 << 17).map(|_| random_slot(&mut Random(5)));
     let key = |number: u32| ObjectKey::new(ObjectClass::Account, 0, &number.to_le_bytes());
-    let mut state = Keystone::from_leaves(1, slots, (1..1 << 17).map(|number| (key(number), Some([3; 80]))), &Threads(2)).unwrap();
+    let mut state =
+        Keystone::from_leaves(1, slots, (1..1 << 17).map(|number| (key(number), Some([3; 80]))), &Threads(2)).unwrap();
     assert!(state.heap_bytes() <= 320 << 17, "{} bytes for 2^17 accounts", state.heap_bytes());
     // Growth by batches may leave no more room unused.
     let used = state.roots().objects_used;
     let mut accounts = used;
     for batch in 0..16 {
         let first = used + batch * 1000;
-        let slots = (first..first + 1000).map(|index| {
-            SlotChange { index: slot_index(index as usize), old: None, new: random_slot(&mut Random(5)) }
+        let slots = (first..first + 1000).map(|index| SlotChange {
+            index: slot_index(index as usize),
+            old: None,
+            new: random_slot(&mut Random(5)),
         });
-        let mut objects: Vec<_> =
-            (first..first + 1000).map(|index| ObjectChange { key: key(index), old: None, new: Some([3; 80].into()) }).collect();
+        let mut objects: Vec<_> = (first..first + 1000)
+            .map(|index| ObjectChange { key: key(index), old: None, new: Some([3; 80].into()) })
+            .collect();
         objects.sort_by_key(|change| change.key);
         state.apply(&Changeset::new(slots.collect(), objects).unwrap(), &Serial).unwrap();
         accounts += 1000;

@@ -94,7 +94,11 @@ fn a_recorder_notes_what_is_read_and_changes_no_answer() {
 #[test]
 fn an_owners_objects_are_listed_page_by_page() {
     let key = |owner: u32, number: u32| ObjectKey::new(ObjectClass::Storage, owner, &number.to_le_bytes());
-    let change = |key, old: Option<&[u8]>, new: Option<&[u8]>| ObjectChange { key, old: old.map(Into::into), new: new.map(Into::into) };
+    let change = |key, old: Option<&[u8]>, new: Option<&[u8]>| ObjectChange {
+        key,
+        old: old.map(Into::into),
+        new: new.map(Into::into),
+    };
     let mut first: Vec<ObjectChange> = Vec::new();
     for owner in [0, 6, 7, 8, u32::MAX] {
         first.extend((0..10).map(|number| change(key(owner, number), None, Some(b"value"))));

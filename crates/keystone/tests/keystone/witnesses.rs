@@ -127,7 +127,10 @@ fn missing_is_not_absent() {
     assert_eq!(nothing.object(present).unwrap_err().what, MissingWhat::Object(*present));
     assert_eq!(nothing.object(&absent).unwrap_err().what, MissingWhat::Object(absent));
     assert_eq!(nothing.object_after(&absent).unwrap_err().what, MissingWhat::ObjectAfter(absent));
-    assert_eq!(nothing.object_at(object_index(*position)).unwrap_err().what, MissingWhat::ObjectAt(object_index(*position)));
+    assert_eq!(
+        nothing.object_at(object_index(*position)).unwrap_err().what,
+        MissingWhat::ObjectAt(object_index(*position))
+    );
     assert_eq!(nothing.slot(slot_index(1)).unwrap_err().what, MissingWhat::Slot(slot_index(1)));
     // What the counts alone say is never missing.
     assert_eq!(nothing.slot(slot_index(0)), Ok(None));
@@ -171,7 +174,8 @@ fn a_replay_on_another_state_is_noticed() {
     let changes = Changeset::new(slots, objects).unwrap();
     assert_eq!(partial.roots_after(&changes, &Serial), Err(ApplyError::ObjectDiffers(key)));
     let (slots, objects) = honest.into_parts();
-    let slots = slots.into_iter().filter(|change| change.old.is_some() || change.index != slot_index(model.slots.len() + 1));
+    let slots =
+        slots.into_iter().filter(|change| change.old.is_some() || change.index != slot_index(model.slots.len() + 1));
     let changes = Changeset::new(slots.collect(), objects).unwrap();
     assert!(matches!(partial.roots_after(&changes, &Serial), Err(ApplyError::SlotGap { .. })));
 }
@@ -326,14 +330,16 @@ fn random_bytes_are_never_a_part_of_a_state() {
 fn a_witness_stays_within_the_bound_that_its_counts_give() {
     let mut random = Random(600);
     let (mut state, mut model, _) = some_state(600, 0);
-    let changes = random_changes(&mut random, &model, Batch { slots: 0, new_slots: 2000, objects: 0, new_objects: 2000 });
+    let changes =
+        random_changes(&mut random, &model, Batch { slots: 0, new_slots: 2000, objects: 0, new_objects: 2000 });
     model.apply(&changes);
     state.apply(&changes, &Serial).unwrap();
     for size in [1, 3, 20, 150, 700] {
         let batch = Batch { slots: size, new_slots: size, objects: size, new_objects: size };
         let changes = random_changes(&mut random, &model, batch);
         let witness = state.witness(&Touched::default(), &changes);
-        let values: usize = changes.objects().iter().map(|change| change.old.as_ref().map_or(32, |old| old.len())).sum();
+        let values: usize =
+            changes.objects().iter().map(|change| change.old.as_ref().map_or(32, |old| old.len())).sum();
         let roots = state.roots();
         let bound = witness_bytes_bound(
             roots.slots_used,
