@@ -3,6 +3,8 @@
 //! A figure is the median of several samples. The rates that its limit is made of are sampled in between, in the same
 //! run and on the same core, so that a busy machine slows both alike. `docs/bench.md` says what each row means.
 
+#![allow(clippy::cast_possible_truncation, reason = "counts of a few million, of the bench's own making")]
+
 mod engine;
 mod fixture;
 mod hash;

@@ -70,6 +70,12 @@ const MISTAKES: &[Mistake] = &[
         let elsewhere = Gid { chain_id: 10_000, ..gid("alice") };
         sign("alice", TransactionBody { key_ref: KeyRef::Carried(elsewhere), ..body })
     }),
+    (107, |_, body| {
+        // An identity of another chain is nobody here, even in its own name.
+        let elsewhere = Gid { chain_id: 10_000, ..gid("alice") };
+        let (sender, nonce) = (elsewhere.address(), Nonce { seq: 0, ..body.nonce });
+        sign("alice", TransactionBody { sender, nonce, key_ref: KeyRef::Carried(elsewhere), ..body })
+    }),
     (108, |story, body| {
         let nonce = Nonce { seq: 0, ..body.nonce };
         let body = TransactionBody { sender: address("carol"), nonce, key_ref: KeyRef::Registered(0), ..body };
@@ -210,6 +216,21 @@ fn what_is_just_allowed_is_allowed() {
     }
     let all = TransactionBody { gas_limit: 10_000, ..story.body("pip", Nonce::LANE_ROOT, &[pay("bob", units(1))]) };
     assert_eq!(story.refusal(&sign("pip", all)), None);
+}
+
+#[test]
+fn what_is_just_enough_is_enough() {
+    let (mut story, sender, body) = by_alice(&[pay("carol", units(1))]);
+    let gas_limit = intrinsic(&body) + gas::GAS_NEW_SLOT + gas::GAS_NEW_OBJECT;
+    story.send(sender, TransactionBody { gas_limit, ..body });
+    // Gas, slot, account and payment take all that Pip has.
+    let body = story.body("pip", Nonce::LANE_ROOT, &[pay("dave", units(1))]);
+    story.send("pip", TransactionBody { gas_limit: 10_000 - SLOT_PRICE - OBJECT_PRICE - 1, ..body }).seal();
+    assert_eq!(story.codes(), [0, 0]);
+    let all = story.balance("alice");
+    let body = story.body("alice", Nonce::LANE_ROOT, &[pay("bob", units(all - 5_000))]);
+    story.send("alice", TransactionBody { gas_limit: 5_000, ..body }).seal();
+    assert_eq!((story.codes(), story.balance("alice")), (vec![0], 5_000 - story.receipt(0).gas));
 }
 
 #[test]
