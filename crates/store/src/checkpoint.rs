@@ -28,6 +28,7 @@ pub use changed::Changed;
 
 use crate::disk::is_full;
 use crate::log::{LogEnd, NotInLog};
+use fjall::config::BlockSizePolicy;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use ghostplane_ghostcipher::workers::Workers;
 use ghostplane_ghostcipher::{Digest, Domain, digest};
@@ -35,6 +36,7 @@ use ghostplane_keystone::{Keystone, RebuildError, StateView};
 use ghostplane_types::{BatchHeader, Decode, DecodeError, Encode, ObjectKey, Reader, Slot};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 use thiserror::Error;
 
 /// Version of the checkpoint's format.
@@ -43,8 +45,15 @@ pub const CHECKPOINT_VERSION: u16 = 1;
 const MARKER: &str = "checkpoint";
 /// Blocks of the database that are kept in memory. Loading reads each block once, so more would be of no use.
 const CACHE_BYTES: u64 = 4 * 1024 * 1024;
-/// What collects in memory and in the database's own journal before it is sorted into files.
-const MEMTABLE_BYTES: u64 = 16 * 1024 * 1024;
+/// Bytes of one block. Leaves are read in a row, so blocks are larger than where single keys are looked up.
+const BLOCK_BYTES: u32 = 32 * 1024;
+/// What collects in memory before it is sorted into files.
+const MEMTABLE_BYTES: u64 = 8 * 1024 * 1024;
+/// Bytes of the database's own journal, the least it takes. Opening has to read it again.
+const JOURNAL_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Object leaves that are handed from the thread that reads them at a time, and how many times that far it may be ahead.
+const CHUNK_LEAVES: usize = 4096;
+const CHUNKS_AHEAD: usize = 256;
 
 /// The checkpoints of one plane. One handle writes them, usually on a thread of its own.
 pub struct Checkpoints {
@@ -144,9 +153,18 @@ impl Checkpoints {
     pub fn open(dir: &Path, plane_id: Digest) -> Result<Self, CheckpointError> {
         let path = dir.join("checkpoint");
         let failed = |source| failed(&path, source);
-        let database = Database::builder(&path).cache_size(CACHE_BYTES).worker_threads(1).open().map_err(failed)?;
+        let database = Database::builder(&path)
+            .cache_size(CACHE_BYTES)
+            .worker_threads(1)
+            .max_journaling_size(JOURNAL_BYTES_MAX)
+            .open()
+            .map_err(failed)?;
         let keyspace = |name| {
-            let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
+            let options = || {
+                KeyspaceCreateOptions::default()
+                    .max_memtable_size(MEMTABLE_BYTES)
+                    .data_block_size_policy(BlockSizePolicy::all(BLOCK_BYTES))
+            };
             database.keyspace(name, options).map_err(failed)
         };
         let (slots, objects, meta) = (keyspace("slots")?, keyspace("objects")?, keyspace("meta")?);
@@ -274,23 +292,32 @@ impl Checkpoint<'_> {
     ///
     /// `index_seed` is that of [`Keystone::new`].
     pub fn build(self, index_seed: u64, workers: &dyn Workers) -> Result<Keystone, CheckpointError> {
-        let mut trouble = None;
-        let mut objects_trouble = None;
-        let slots = Leaves::new(&self.of.slots, "ledger", self.header.slots_used, decode_slot, &mut trouble);
-        let objects =
-            Leaves::new(&self.of.objects, "object", self.header.objects_used, decode_object, &mut objects_trouble);
-        let built = Keystone::from_leaves(index_seed, slots, objects, workers);
-        if let Some(trouble) = trouble.or(objects_trouble) {
+        let Self { of, header } = self;
+        let mut slots = Leaves::new(&of.slots, "ledger", header.slots_used, decode_slot);
+        let mut objects = Leaves::new(&of.objects, "object", header.objects_used, decode_object);
+        // The two trees are read side by side: reading takes longer than building.
+        let built = std::thread::scope(|scope| {
+            let (send, receive) = mpsc::sync_channel(CHUNKS_AHEAD);
+            let objects = &mut objects;
+            scope.spawn(move || {
+                while let chunk = objects.by_ref().take(CHUNK_LEAVES).collect::<Vec<ObjectLeaf>>()
+                    && !chunk.is_empty()
+                    && send.send(chunk).is_ok()
+                {}
+            });
+            Keystone::from_leaves(index_seed, &mut slots, receive.into_iter().flatten(), workers)
+        });
+        if let Some(trouble) = slots.trouble.or(objects.trouble) {
             return Err(match trouble {
-                Trouble::Damage(what) => self.of.corrupt(what),
-                Trouble::Database(source) => failed(&self.of.path, source),
+                Trouble::Damage(what) => of.corrupt(what),
+                Trouble::Database(source) => failed(&of.path, source),
             });
         }
-        let keystone = built.map_err(|error| self.of.corrupt(error.into()))?;
-        if keystone.roots() == self.header.state().roots {
+        let keystone = built.map_err(|error| of.corrupt(error.into()))?;
+        if keystone.roots() == header.state().roots {
             Ok(keystone)
         } else {
-            Err(self.of.corrupt(CheckpointDamage::Roots(self.header.number)))
+            Err(of.corrupt(CheckpointDamage::Roots(header.number)))
         }
     }
 }
@@ -329,24 +356,23 @@ enum Trouble {
 }
 
 /// The leaves of one tree from index 1 on. Ends at the first trouble, and notes it.
-struct Leaves<'a, T> {
+struct Leaves<T> {
     iter: fjall::Iter,
     tree: &'static str,
     expected: u32,
     used: u32,
     decode: fn(fjall::UserValue) -> Result<T, DecodeError>,
-    trouble: &'a mut Option<Trouble>,
+    trouble: Option<Trouble>,
 }
 
-impl<'a, T> Leaves<'a, T> {
+impl<T> Leaves<T> {
     fn new(
         keyspace: &Keyspace,
         tree: &'static str,
         used: u32,
         decode: fn(fjall::UserValue) -> Result<T, DecodeError>,
-        trouble: &'a mut Option<Trouble>,
     ) -> Self {
-        Self { iter: keyspace.iter(), tree, expected: 1, used, decode, trouble }
+        Self { iter: keyspace.iter(), tree, expected: 1, used, decode, trouble: None }
     }
 
     fn read(&mut self) -> Result<Option<T>, Trouble> {
@@ -367,7 +393,7 @@ impl<'a, T> Leaves<'a, T> {
     }
 }
 
-impl<T> Iterator for Leaves<'_, T> {
+impl<T> Iterator for Leaves<T> {
     type Item = T;
 
     fn next(&mut self) -> Option<T> {
@@ -375,7 +401,7 @@ impl<T> Iterator for Leaves<'_, T> {
             return None;
         }
         self.read().unwrap_or_else(|trouble| {
-            *self.trouble = Some(trouble);
+            self.trouble = Some(trouble);
             None
         })
     }

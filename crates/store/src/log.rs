@@ -29,7 +29,7 @@
 //! **Anything else stops the node** with [`Corrupt`], which names file, offset and reason: a whole frame without its checksum,
 //! other bytes behind a bad frame than zeros, any damage in a segment that is not the newest, a missing segment, a wrong chain
 //! value, a frame that does not follow. An acknowledged record may be damaged then, and only a person can decide what to do:
-//! restore the file from a copy or a follower, or give up what is behind the offset with [`repair`], which keeps the damaged
+//! restore the file from a copy or a follower, or give up what is behind the offset with [`repair()`], which keeps the damaged
 //! files under other names. The node never does that by itself.
 //!
 //! Damage that looks exactly like a write cut short cannot be told from one: an acknowledged tail that somebody cut off or

@@ -2,6 +2,8 @@
 //!
 //! `cargo test -p ghostplane-store --test kill -- RUNS SEED` for more than the few runs of the normal test.
 
+#![allow(clippy::print_stdout)] // Without a harness, a test says itself what it did.
+
 use ghostplane_ghostcipher::{Digest, Signature};
 use ghostplane_store::{Frame, Log, LoggedFlush};
 use ghostplane_types::{Flush, SignedFlush};
