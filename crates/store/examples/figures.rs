@@ -1,0 +1,201 @@
+//! How fast the store is, beside what the disk alone does with the same bytes in the same run.
+//!
+//! `cargo run --release -p ghostplane-store --example figures -- DIR [ACCOUNTS]`. Makes and removes `DIR/figures`.
+
+#![allow(clippy::float_arithmetic, clippy::cast_precision_loss, clippy::print_stdout)]
+
+use ghostplane_ghostcipher::workers::Workers;
+use ghostplane_ghostcipher::{Digest, Signature};
+use ghostplane_keystone::{Changeset, Keystone, ObjectChange, SlotChange, StateView};
+use ghostplane_store::{Changed, Checkpoints, Frame, Log, LogEnd, LoggedFlush};
+use ghostplane_types::{
+    AccountRecord, Address, Amount, AssetId, BatchHeader, Encode, Flush, ObjectKey, PlaneState, SignedFlush, Slot,
+    SlotIndex, SlotKind,
+};
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+const PLANE: Digest = Digest([1; 32]);
+/// Bytes of an encoded single transfer, about.
+const TRANSFER_BYTES: usize = 220;
+const SPELL: Duration = Duration::from_secs(2);
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let dir = PathBuf::from(arguments.next().expect("a directory on the disk to measure")).join("figures");
+    let accounts = arguments.next().map_or(1_000_000, |count| count.parse().expect("a number of accounts"));
+    let _ = std::fs::remove_dir_all(&dir);
+    std::fs::create_dir_all(&dir).expect("a directory that can be written");
+    for transactions in [1, 64, 1024] {
+        append(&dir, transactions);
+    }
+    checkpoint(&dir, accounts);
+    std::fs::remove_dir_all(&dir).expect("the directory is ours");
+}
+
+fn flush(end: &LogEnd, count: usize) -> Frame {
+    let flush = Flush {
+        plane_id: PLANE,
+        generation: end.generation,
+        flush: end.flushes,
+        first_position: end.position,
+        root: Digest::ZERO,
+        prev_flush_digest: Digest::ZERO,
+        batch_at_most: 1,
+    };
+    let signed = SignedFlush { flush, signature: Signature([5; 64]) };
+    Frame::Flush(LoggedFlush { signed, transactions: vec![vec![6; TRANSFER_BYTES]; count] })
+}
+
+/// Appends for a while, and writes the same bytes to a bare file in turns with it, so that both see the same disk.
+fn append(dir: &Path, transactions: usize) {
+    let dir = dir.join(format!("append-{transactions}"));
+    let (mut log, _) = Log::open(&dir, PLANE).expect("a new log");
+    let mut bare = OpenOptions::new().create(true).append(true).open(dir.join("bare")).expect("a new file");
+    let (mut in_log, mut in_bare, mut rounds, mut bytes) = (Duration::ZERO, Duration::ZERO, 0u32, 0u64);
+    while in_log + in_bare < 2 * SPELL {
+        let frames = [flush(log.end(), transactions)];
+        let start = Instant::now();
+        let appended = log.append(&frames).expect("there is room");
+        in_log += start.elapsed();
+        let same = vec![6; usize::try_from(appended.bytes).expect("a group fits in memory")];
+        let start = Instant::now();
+        bare.write_all(&same).and_then(|()| bare.sync_data()).expect("there is room");
+        in_bare += start.elapsed();
+        rounds += 1;
+        bytes += appended.bytes;
+    }
+    let per_second = |time: Duration| f64::from(rounds) / time.as_secs_f64();
+    let (ours, limit) = (per_second(in_log), per_second(in_bare));
+    println!(
+        "append/{transactions}: {ours:.0} flushes/s = {:.0} transactions/s, bare write and fdatasync {limit:.0}/s, ratio {:.2}, {} bytes a flush",
+        ours * transactions as f64,
+        ours / limit,
+        bytes / u64::from(rounds)
+    );
+    drop(log);
+    let (_, recovery) = timed(&format!("open/{transactions}"), || Log::open(&dir, PLANE)).expect("it opens again");
+    println!("  {} bytes in {} segments", recovery.bytes, recovery.segments);
+}
+
+/// Two threads, as the node lends.
+struct Two;
+
+impl Workers for Two {
+    fn count(&self) -> usize {
+        2
+    }
+
+    fn run(&self, jobs: usize, job: &(dyn Fn(usize) + Sync)) {
+        let next = AtomicUsize::new(0);
+        let work = || {
+            while let index = next.fetch_add(1, Ordering::Relaxed)
+                && index < jobs
+            {
+                job(index);
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(work);
+            work();
+        });
+    }
+}
+
+fn address(number: u32) -> Address {
+    Address::system(1337, &number.to_string())
+}
+
+/// A state of so many accounts, each with a record and a slot.
+fn state(accounts: u32) -> Keystone {
+    let slot = |number: u32| Slot {
+        kind: SlotKind::Account,
+        owner: address(number).owner_digest(),
+        asset: AssetId::GCC,
+        balance: Amount::new(u64::from(number)).expect("small"),
+    };
+    let object = |number: u32| {
+        let mut record = AccountRecord::new(address(number));
+        record.insert_slot(AssetId::GCC, SlotIndex::new(number).expect("below 2^30"));
+        (ObjectKey::account(&record.address), Some(record.to_bytes()))
+    };
+    Keystone::from_leaves(1, (1..=accounts).map(slot), (1..=accounts).map(object), &Two).expect("a state")
+}
+
+fn header(keystone: &Keystone, number: u64) -> BatchHeader {
+    let roots = keystone.roots();
+    let state = PlaneState { number, time: number, roots, inbox_upto: 0, log_upto: 0, outbox_upto: 0 };
+    BatchHeader::genesis(&state)
+}
+
+fn checkpoint(dir: &Path, accounts: u32) {
+    let mut keystone = state(accounts);
+    let mut checkpoints = Checkpoints::open(dir, PLANE).expect("a new database");
+    let first = header(&keystone, 1);
+    let log = |header: &BatchHeader| log_that_ends(header);
+    timed("checkpoint/collect-all", || Changed::all(&keystone));
+    let all = Changed::all(&keystone);
+    timed(&format!("checkpoint/write-all of {} leaves", all.len()), || checkpoints.write(&log(&first), &first, all))
+        .expect("written");
+
+    let changes = touch(&keystone, accounts, 10_000);
+    keystone.apply(&changes, &Two).expect("they fit");
+    let second = header(&keystone, 2);
+    let mut changed = Changed::since(Some(&first));
+    timed("checkpoint/collect 20,000 changed leaves", || changed.apply(&changes, &keystone)).expect("all is there");
+    timed("checkpoint/write 20,000 changed leaves", || checkpoints.write(&log(&second), &second, changed))
+        .expect("written");
+
+    drop(checkpoints);
+    // Right after so large a write the database still has to sort it: that is done while the first one is open.
+    for when in ["right after the write", "in order"] {
+        let opened = timed(&format!("checkpoint/open {when}"), || Checkpoints::open(dir, PLANE));
+        let checkpoints = opened.expect("it opens again");
+        for _ in 0..2 {
+            let loaded = checkpoints.load(&log(&second)).expect("sound").expect("there");
+            let built =
+                timed(&format!("checkpoint/load {accounts} accounts"), || loaded.build(1, &Two)).expect("sound");
+            assert_eq!(built.roots(), keystone.roots());
+        }
+    }
+}
+
+/// New balances for accounts all over the state, and records of the same content written again.
+fn touch(keystone: &Keystone, accounts: u32, count: u32) -> Changeset {
+    let numbers: Vec<u32> = (0..count).map(|at| 1 + (accounts / count) * at).collect();
+    let slot = |&number: &u32| {
+        let index = SlotIndex::new(number).expect("below 2^30");
+        let old = keystone.slot(index).expect("all is there").expect("allocated");
+        SlotChange { index, old: Some(old), new: Slot { balance: Amount::new(7).expect("small"), ..old } }
+    };
+    let object = |&number: &u32| {
+        let key = ObjectKey::account(&address(number));
+        let value = keystone.object(&key).expect("all is there").map(|object| Box::from(object.value));
+        ObjectChange { key, old: value.clone(), new: value }
+    };
+    let mut objects: Vec<ObjectChange> = numbers.iter().map(object).collect();
+    objects.sort_unstable_by_key(|change| change.key);
+    Changeset::new(numbers.iter().map(slot).collect(), objects).expect("in order")
+}
+
+fn log_that_ends(header: &BatchHeader) -> LogEnd {
+    LogEnd { frames: 0, position: 0, inbox: 0, generation: 0, flushes: 0, batch: Some(*header), reverts: Vec::new() }
+}
+
+fn timed<T>(what: &str, work: impl FnOnce() -> T) -> T {
+    let (start, cpu) = (Instant::now(), cpu_ms());
+    let result = work();
+    println!("{what}: {:.1} ms, {} ms of CPU time", start.elapsed().as_secs_f64() * 1e3, cpu_ms() - cpu);
+    result
+}
+
+/// CPU time of all threads, in steps of 10 ms; 0 where the system does not tell. What a busy machine does not falsify.
+fn cpu_ms() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let behind_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks = behind_name.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok());
+    ticks.sum::<u64>() * 10
+}

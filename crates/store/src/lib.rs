@@ -1,0 +1,18 @@
+//! What Ghostplane keeps on disk.
+//!
+//! | module | keeps |
+//! |---|---|
+//! | [`log`] | the transaction log: the truth, durable before anything is answered |
+//! | [`checkpoint`] | the state as of one batch, so that a start does not execute the whole log again |
+//!
+//! Files and nothing else: no clock, no network, no async runtime. Whoever drives the store decides when.
+
+pub mod checkpoint;
+mod disk;
+mod lock;
+pub mod log;
+#[cfg(test)]
+mod scratch;
+
+pub use checkpoint::{Changed, Checkpoint, CheckpointError, Checkpoints};
+pub use log::{AppendError, Appended, Frame, Log, LogEnd, LoggedFlush, NotInLog, OpenError, Recovery, Revert, repair};

@@ -1,0 +1,71 @@
+//! On real files.
+
+use super::*;
+use crate::scratch::Scratch;
+
+#[test]
+fn a_log_in_a_directory_opens_again_and_grows() {
+    let scratch = Scratch::new("log-in-a-directory");
+    let mut writer = Writer::new(31);
+    let mut list = Vec::new();
+    for round in 0..4 {
+        let (mut log, recovery) = Log::open(scratch.path(), PLANE).unwrap();
+        assert_eq!(recovery.end.frames, list.len() as u64);
+        for group in [vec![writer.flush(2)], vec![writer.inbox(1), writer.flush(1)]] {
+            let appended = log.append(&group).unwrap();
+            assert_eq!(appended.first_frame, list.len() as u64);
+            list.extend(group);
+        }
+        assert_eq!(frames(&log), list, "round {round}");
+    }
+}
+
+#[test]
+fn a_second_opener_is_refused_until_the_first_is_gone() {
+    let scratch = Scratch::new("second-opener");
+    let (log, _) = Log::open(scratch.path(), PLANE).unwrap();
+    assert!(matches!(Log::open(scratch.path(), PLANE), Err(OpenError::Locked(path)) if path == scratch.path()));
+    let refused = repair(scratch.path(), PLANE, Path::new("any"), 0);
+    assert!(matches!(refused, Err(RepairError::Open(OpenError::Locked(_)))));
+    drop(log);
+    Log::open(scratch.path(), PLANE).unwrap();
+}
+
+#[test]
+fn segments_roll_are_cut_and_repaired_on_real_files() {
+    let scratch = Scratch::new("real-files");
+    let segments = scratch.path().join("log");
+    std::fs::create_dir(&segments).unwrap();
+    let open = || Log::open_on(Arc::new(Directory::new(&segments)), PLANE, 400, None);
+    let mut writer = Writer::new(32);
+    let list: Vec<Frame> = (0..9).map(|_| writer.flush(3)).collect();
+    let (mut log, _) = open().unwrap();
+    for frame in &list {
+        log.append(std::slice::from_ref(frame)).unwrap();
+    }
+    assert!(log.segments.len() > 3);
+    let newest = segments.join(log.newest());
+    drop(log);
+
+    let whole = std::fs::read(&newest).unwrap();
+    std::fs::write(&newest, &whole[..whole.len() - 1]).unwrap();
+    let (log, recovery) = open().unwrap();
+    assert_eq!(recovery.cut_off.map(|cut_off| cut_off.path), Some(newest.clone()));
+    assert_eq!(frames(&log), list[..8]);
+    drop(log);
+
+    let first = segments.join(segment::name(0));
+    let mut bytes = std::fs::read(&first).unwrap();
+    let at = bytes.len() - 20;
+    bytes[at] ^= 1;
+    std::fs::write(&first, bytes).unwrap();
+    let Err(OpenError::Corrupt(corrupt)) = open() else { panic!("damage is found") };
+    let repaired = repair(scratch.path(), PLANE, &corrupt.path, corrupt.offset).unwrap();
+    assert!(repaired.kept.iter().all(|path| path.exists()) && repaired.kept.len() > 3);
+    let (mut log, recovery) = open().unwrap();
+    let left = usize::try_from(recovery.end.frames).unwrap();
+    for frame in &list[left..] {
+        log.append(std::slice::from_ref(frame)).unwrap();
+    }
+    assert_eq!(frames(&log), list);
+}
