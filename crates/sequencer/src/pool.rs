@@ -70,6 +70,8 @@ pub struct Pool {
     index: Index,
     /// Lanes by the batch that last included one of theirs; they are remembered until it is sealed.
     included: VecDeque<(u64, Address, u8)>,
+    /// Where a transaction is encoded to measure it.
+    encoded: Vec<u8>,
 }
 
 impl Pool {
@@ -88,6 +90,7 @@ impl Pool {
             senders: Senders::new(hash_seed),
             index: Index::default(),
             included: VecDeque::new(),
+            encoded: Vec::new(),
         }
     }
 
@@ -135,7 +138,9 @@ impl Pool {
         if is_too_far(seq, executed_next) {
             return Err(Reject::NonceGap { found: seq, next: executed_next }.into());
         }
-        let bytes = u32::try_from(verified.transaction().to_bytes().len()).expect("a transaction is bounded");
+        self.encoded.clear();
+        verified.transaction().encode(&mut self.encoded);
+        let bytes = u32::try_from(self.encoded.len()).expect("a transaction is bounded");
         let pooled = Pooled { ticket, verified, bytes, arrival: self.arrivals };
         let busy = Refusal::Busy { retry_after_ms };
         let same = self.senders.lane(&sender, lane).and_then(|lane| lane.waiting_at(seq));
@@ -219,7 +224,7 @@ impl Pool {
             return Err(busy);
         }
         let by = newcomer.verified.id();
-        self.unwait(slot);
+        self.pull(slot);
         self.bytes += newcomer.bytes as usize;
         let old = self.slots[slot.0 as usize].replace(newcomer).expect("it waits");
         self.bytes -= old.bytes as usize;
@@ -293,7 +298,7 @@ impl Pool {
     pub fn release(&mut self) -> Option<Slot> {
         let slot = self.index.best()?;
         let (sender, nonce) = (self.pooled(slot).body().sender, self.pooled(slot).body().nonce);
-        self.unwait(slot);
+        self.pull(slot);
         let lane = self.senders.lane_mut(&sender, nonce.lane).expect("its lane is known");
         lane.next = nonce.seq + 1;
         lane.executing += 1;
@@ -419,13 +424,20 @@ impl Pool {
 
     /// Takes a waiting transaction out of its lane and all indices; it stays stored.
     fn unwait(&mut self, slot: Slot) {
+        let Nonce { lane, .. } = self.pooled(slot).body().nonce;
+        let sender = self.pooled(slot).body().sender;
+        self.pull(slot);
+        self.reindex(sender, lane);
+    }
+
+    /// Takes a waiting transaction out of its lane. The caller brings the indices of the lane in line.
+    fn pull(&mut self, slot: Slot) {
         let pooled = self.slots[slot.0 as usize].as_ref().expect("it waits");
         let (sender, Nonce { lane, seq }) = (pooled.body().sender, pooled.body().nonce);
         self.index.remove_expiry(pooled.body().valid_until, pooled.arrival);
         let fee = u128::from(self.fee_min(pooled));
         self.senders.get_mut(&sender).expect("its sender is known").fees -= fee;
         self.senders.lane_mut(&sender, lane).expect("its lane is known").remove(seq);
-        self.reindex(sender, lane);
     }
 
     /// Lines up what was handed out, unless a newcomer has taken its number.

@@ -78,7 +78,8 @@ pub struct Status {
 }
 
 impl Sequencer {
-    /// A sequencer that goes on from `start`. It opens no batch before it has seen an L1 block.
+    /// A sequencer that goes on from `start`. Until it has seen an L1 block it opens no batch, and judges what comes in
+    /// by the time of the newest batch.
     pub fn new(config: Config, start: &Start) -> Result<Self, LimitsError> {
         config.limits.check()?;
         let state = &start.state;

@@ -41,7 +41,7 @@ impl Random {
 
 pub const PEOPLE: usize = 12;
 const SEQS: usize = 120;
-const KINDS: usize = 3;
+const KINDS: u8 = 3;
 
 /// Signed once for all seeds: for each person and number a few that differ in price and validity.
 static SUPPLY: LazyLock<Vec<Arc<Verified>>> = LazyLock::new(|| {
@@ -50,7 +50,7 @@ static SUPPLY: LazyLock<Vec<Arc<Verified>>> = LazyLock::new(|| {
     for number in 0..PEOPLE as u64 {
         let person = Person::new(number);
         for seq in 0..SEQS as u64 {
-            for kind in 0..KINDS as u8 {
+            for kind in 0..KINDS {
                 let mut wish = Wish { memo: kind, ..Wish::new(seq, 1 + random.below(20) as u64) };
                 match (kind, random.below(8)) {
                     (1, 0) => wish.valid_until = FOUNDED + random.below(20_000) as u64,
@@ -65,9 +65,14 @@ static SUPPLY: LazyLock<Vec<Arc<Verified>>> = LazyLock::new(|| {
     verify(signed)
 });
 
-/// How a run goes wrong, in chances.
+fn supply_index(person: usize, seq: usize, kind: usize) -> usize {
+    (person * SEQS + seq) * usize::from(KINDS) + kind
+}
+
+/// What a run has to live through.
 #[derive(Clone, Copy)]
 pub struct Weather {
+    /// The most that come in at once.
     pub submissions: usize,
     pub clock_jumps: bool,
     pub disk_fills: bool,
@@ -220,13 +225,12 @@ impl World {
     fn people_submit(&mut self) {
         let submissions = (0..self.random.below(self.weather.submissions + 1)).map(|_| {
             let person = self.random.below(PEOPLE);
-            let any = &SUPPLY[person * SEQS * KINDS];
-            let sender = any.body().sender;
+            let sender = SUPPLY[supply_index(person, 0, 0)].body().sender;
             let (next, executed) = (self.sealed_next(&sender), self.lanes.get(&sender).copied().unwrap_or(0));
             let ahead = if self.random.one_in(30) { 70 } else { self.random.below(6) };
             let behind = usize::from(self.random.one_in(30));
             let seq = (usize::try_from(executed).expect("small") + ahead).saturating_sub(behind).min(SEQS - 1);
-            let verified = SUPPLY[(person * SEQS + seq) * KINDS + self.random.below(KINDS)].clone();
+            let verified = SUPPLY[supply_index(person, seq, self.random.below(KINDS.into()))].clone();
             let ticket = Ticket(self.next_ticket);
             self.next_ticket += 1;
             self.pending.insert(ticket, verified.clone());
@@ -390,11 +394,10 @@ impl World {
         match effect {
             Effect::Open(opening) => self.take_open(opening),
             Effect::ExecuteInbox { entries, .. } => {
-                let mut next = self.last.inbox_upto;
-                for entry in &entries {
+                let time = self.open.as_ref().expect("just opened").opening.time;
+                for (next, entry) in (self.last.inbox_upto..).zip(&entries) {
                     assert_eq!(entry.index, next, "the inbox has no gaps");
-                    assert!(entry.l1_time <= self.open.as_ref().expect("just opened").opening.time);
-                    next += 1;
+                    assert!(entry.l1_time <= time, "never before what the batch consumes");
                 }
                 self.inbox_to_execute = entries;
             }
@@ -505,7 +508,7 @@ impl World {
         ];
         assert!(bounded.iter().all(|(found, limit)| found <= limit), "{status:?}");
         assert!(status.uncommitted_bytes <= limits.uncommitted_bytes_max, "{status:?}");
-        assert!(status.pool_transactions <= PEOPLE * (LANE_AHEAD_MAX as usize), "{status:?}");
+        assert!(status.pool_transactions as u64 <= PEOPLE as u64 * LANE_AHEAD_MAX, "{status:?}");
         assert_eq!(status.executing, self.to_execute.len());
         let waiting = status.pool_transactions + status.filling + status.in_flight;
         assert_eq!(waiting, self.pending.len(), "everybody who has no answer is held");
