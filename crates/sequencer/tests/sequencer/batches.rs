@@ -333,3 +333,40 @@ fn cut_of_nothing() -> ghostplane_sequencer::Cut {
     let opening = ghostplane_sequencer::Opening { generation: 0, number: 1, time: FOUNDED };
     ghostplane_sequencer::Cut { opening, inbox_upto: 0, log_upto: 0, gas: 0, posted_bytes_max: 0 }
 }
+
+#[test]
+fn a_full_pool_says_when_to_come_back() {
+    let mut desk = Desk::new(Limits { pool_transactions_max: 200, unsealed_batches_max: 1, ..Limits::default() });
+    let wish = Wish { gas_limit: 5_000, ..Wish::new(0, 3) };
+    // A hundred in each quarter of a second: the rate of the drain comes down to 400 a second.
+    for (round, transactions) in (0..).zip(crowd(2_000, wish).chunks(100)) {
+        let submissions =
+            (0..).zip(transactions).map(|(at, verified)| submission(round * 100 + at, verified.clone(), 0));
+        desk.step(Event::Submitted(submissions.collect()));
+        desk.executed(included);
+        desk.durable();
+        desk.wait(250);
+        desk.durable();
+        let cut = desk.cuts.len() - 1;
+        desk.seal(cut);
+    }
+    let rate = desk.sequencer.status().drain_per_second;
+    assert!((390..=500).contains(&rate), "{rate}");
+    let more: Vec<_> = (0..200).map(|number| Person::new(9_000 + number).verified(&wish)).collect();
+    submit_all(&mut desk, &more);
+    let Some(Refusal::Busy { retry_after_ms }) = desk.sequencer.busy(3) else { panic!("there is no room") };
+    assert_eq!(retry_after_ms, 200_000 / rate);
+    desk.submit(10_000, &Person::new(1).verified(&wish));
+    assert_eq!(desk.refusal_of(10_000), Some(&Refusal::Busy { retry_after_ms }));
+}
+
+#[test]
+fn batch_time_may_lead_the_l1_by_what_a_commitment_takes() {
+    let config = ghostplane_sequencer::Config { l1_ahead_ms: 700, ..crate::fixture::config(Limits::default()) };
+    let mut desk = Desk::new(Limits::default());
+    desk.sequencer = ghostplane_sequencer::Sequencer::new(config, &crate::fixture::start()).expect("limits of a test");
+    desk.now = FOUNDED + 5_000;
+    desk.l1_block(FOUNDED + 1_000, Vec::new());
+    desk.submit(1, &Person::new(1).verified(&Wish::new(0, 1)));
+    assert_eq!(desk.opened[0].time, FOUNDED + 1_700);
+}

@@ -103,9 +103,9 @@ fn a_full_pool_pushes_out_the_cheapest_end_never_a_middle() {
     assert!(refused.is_empty() && pool.is_full_for(3) && !pool.is_full_for(4));
     pool.submit(submission(5, carol.verified(&Wish::new(0, 3)), 0), 77, &mut refused);
     assert_eq!(refused.pop(), Some((Ticket(5), Refusal::Busy { retry_after_ms: 77 })));
-    pool.submit(submission(6, carol.verified(&Wish::new(0, 4)), 0), 10, &mut refused);
+    pool.submit(submission(6, carol.verified(&Wish::new(0, 30)), 0), 10, &mut refused);
     assert_eq!(refused.pop(), Some((Ticket(4), Refusal::Evicted)));
-    // Bob cannot push out his own 0 to bring 1: without the one there is no way for the other.
+    // Bob's own 0 is the cheapest end, and he does not push it out to bring 1: without the one the other cannot go.
     pool.submit(submission(7, bob.verified(&Wish::new(1, 40)), 0), 10, &mut refused);
     assert_eq!(refused.pop(), Some((Ticket(6), Refusal::Evicted)));
     assert_eq!((pool.count(), refused.len()), (4, 0));
