@@ -6,8 +6,8 @@
 
 use crate::{FixedState, hash_seed};
 use ghostplane_keystone::{Missing, MissingWhat, ObjectRef, StateView, Successor};
-use ghostplane_types::limits::WITNESS_BOUND_MAX;
-use ghostplane_types::{ObjectIndex, ObjectKey, Roots, Slot, SlotIndex, TREE_DEPTH};
+use ghostplane_types::limits::{WITNESS_BOUND_MAX, witness_bytes_bound};
+use ghostplane_types::{ObjectIndex, ObjectKey, Roots, Slot, SlotIndex};
 use hashbrown::HashSet;
 use std::cell::RefCell;
 
@@ -38,33 +38,10 @@ pub(crate) struct Reads {
 }
 
 impl Reads {
-    /// The most bytes that a witness of it can take. More reads never take fewer: a batch within the limit in the end is
-    /// within it all the way, in whatever order it is read.
+    /// The most bytes that a witness of it can take.
     pub(crate) fn witness_bytes_max(self, roots: &Roots) -> usize {
-        let Self { slots, objects, value_bytes } = self;
-        let nodes = siblings_max(roots.slots_used, slots) + siblings_max(roots.objects_used, objects);
-        HEADER_BYTES + slots * SLOT_BYTES + objects * OBJECT_BYTES + value_bytes + nodes * NODE_BYTES
+        witness_bytes_bound(roots.slots_used, roots.objects_used, self.slots, self.objects, self.value_bytes)
     }
-}
-
-/// Flags and the lengths of four lists.
-const HEADER_BYTES: usize = 1 + 4 * 5;
-/// Index and slot.
-const SLOT_BYTES: usize = 5 + 45;
-/// Index, key, length or digest of the value, next key.
-const OBJECT_BYTES: usize = 5 + 32 + 33 + 32;
-const NODE_BYTES: usize = 32;
-
-/// The most nodes beside the ways of `touched` leaves to the root of a tree of `used` leaves, and of the next new leaf.
-///
-/// The worst leaves are spread evenly: with `2^k <= touched < 2^(k+1)` each node at depth `k` has one leaf below it or,
-/// one for each leaf beyond `2^k`, two that part at once.
-fn siblings_max(used: u32, touched: usize) -> usize {
-    let depth = (u32::BITS - used.saturating_sub(1).leading_zeros()) as usize;
-    let spread = touched.checked_ilog2().map(|spread| spread as usize);
-    let Some(spread) = spread.filter(|spread| *spread < depth) else { return TREE_DEPTH };
-    let parting = touched - (1 << spread);
-    touched * (depth - spread) - 2 * parting + TREE_DEPTH
 }
 
 impl<'a, V: StateView> Metered<'a, V> {
@@ -156,62 +133,5 @@ impl<V: StateView> StateView for Metered<'_, V> {
         let new = self.read.borrow_mut().slots.insert(index.index());
         self.go_on(new, MissingWhat::Slot(index).into())?;
         Ok(slot)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use ghostplane_types::limits::BATCH_TRANSACTIONS_MAX;
-
-    fn roots(used: u32) -> Roots {
-        let (ledger_root, object_root) = Default::default();
-        Roots { ledger_root, object_root, slots_used: used, objects_used: used }
-    }
-
-    /// The most nodes beside the ways of `touched` leaves to a node at height `depth`, by trying every split.
-    fn most(depth: usize, touched: usize, known: &mut Vec<Vec<Option<usize>>>) -> usize {
-        if touched == 0 || depth == 0 {
-            return 0;
-        }
-        if let Some(most) = known[depth][touched] {
-            return most;
-        }
-        let half = 1 << (depth - 1);
-        let mut best = 0;
-        for left in touched.saturating_sub(half)..=touched.min(half) {
-            let beside = usize::from(left == 0 || left == touched);
-            best = best.max(beside + most(depth - 1, left, known) + most(depth - 1, touched - left, known));
-        }
-        known[depth][touched] = Some(best);
-        best
-    }
-
-    #[test]
-    fn the_bound_is_what_the_worst_leaves_take() {
-        for depth in 0..=9 {
-            let mut known = vec![vec![None; (1 << depth) + 1]; depth + 1];
-            for touched in 1..=1_usize << depth {
-                let bound = siblings_max(1 << depth, touched) - TREE_DEPTH;
-                assert_eq!(bound, most(depth, touched, &mut known), "{touched} of 2^{depth}");
-            }
-        }
-    }
-
-    #[test]
-    fn more_reads_never_take_fewer_bytes() {
-        for used in [2, 3, 1_000, 1 << 13, 1 << 20, 1 << 30, u32::MAX] {
-            let slots = |slots| Reads { slots, objects: 0, value_bytes: 0 }.witness_bytes_max(&roots(used));
-            let objects = |objects| Reads { slots: 0, objects, value_bytes: 0 }.witness_bytes_max(&roots(used));
-            assert!((0..20_000).all(|count| slots(count) < slots(count + 1)), "{used}");
-            assert!((0..20_000).all(|count| objects(count) < objects(count + 1)), "{used}");
-        }
-    }
-
-    #[test]
-    fn a_full_batch_of_strangers_on_a_large_plane_fits_its_witness() {
-        let accounts = 2 * BATCH_TRANSACTIONS_MAX;
-        let reads = Reads { slots: accounts, objects: 2 * accounts, value_bytes: accounts * 80 };
-        assert!(reads.witness_bytes_max(&roots(1 << 20)) <= WITNESS_BOUND_MAX);
     }
 }

@@ -68,10 +68,23 @@ impl From<Digest> for [u8; 32] {
 /// single chunk has no lanes to fill, and beyond the upper end the lanes are busy anyway.
 const GATHERED: std::ops::Range<usize> = 2 * 1024..256 * 1024;
 
+/// Input lengths up to this are gathered in place: keys, ids and headers are, and setting up an incremental hash for one of
+/// them takes longer than hashing it.
+const SHORT: usize = 256;
+
 /// Hashes `parts`, one after the other, under `domain` on chain `chain_id`.
 #[must_use]
 pub fn hash(domain: Domain, chain_id: u64, parts: &[&[u8]]) -> Digest {
     let len = PREFIX_LEN + parts.iter().map(|part| part.len()).sum::<usize>();
+    if len <= SHORT {
+        let mut input = [0; SHORT];
+        let mut end = 0;
+        for part in [&prefix(domain, chain_id) as &[u8]].iter().chain(parts) {
+            input[end..end + part.len()].copy_from_slice(part);
+            end += part.len();
+        }
+        return Digest(*blake3::hash(&input[..len]).as_bytes());
+    }
     if GATHERED.contains(&len) {
         let mut input = Vec::with_capacity(len);
         input.extend_from_slice(&prefix(domain, chain_id));

@@ -1,4 +1,4 @@
-//! Finding objects: by key, and by place among the sorted keys.
+//! Finding objects by key.
 
 use ghostplane_types::ObjectKey;
 
@@ -161,75 +161,6 @@ fn split_mix(state: &mut u64) -> u64 {
     word ^ word >> 31
 }
 
-/// Most positions in one block of [`Order`].
-const BLOCK_MAX: usize = 512;
-/// Positions by which a block's memory grows.
-const BLOCK_STEP: usize = 64;
-
-/// Positions sorted by their keys, in blocks short enough to shift. The sentinel is the first, for ever.
-#[derive(Clone, Debug)]
-pub(crate) struct Order {
-    blocks: Vec<Vec<u32>>,
-}
-
-impl Order {
-    /// From positions that are sorted already, the sentinel's first.
-    pub(crate) fn from_sorted(sorted: &[u32]) -> Self {
-        Self { blocks: sorted.chunks(BLOCK_MAX).map(<[u32]>::to_vec).collect() }
-    }
-
-    /// The position of the largest key below `key`, which is not the sentinel's.
-    pub(crate) fn low<'k>(&self, key: &ObjectKey, key_of: impl Fn(u32) -> &'k ObjectKey) -> u32 {
-        let (block, at) = self.place(key, &key_of);
-        self.blocks[block][at - 1]
-    }
-
-    /// Adds the key at `index`, which must be new.
-    pub(crate) fn insert<'k>(&mut self, index: u32, key_of: impl Fn(u32) -> &'k ObjectKey) {
-        let (place, mut at) = self.place(key_of(index), &key_of);
-        let mut block = &mut self.blocks[place];
-        if block.len() == BLOCK_MAX {
-            let upper = block.split_off(BLOCK_MAX / 2);
-            block.shrink_to(BLOCK_MAX / 2 + BLOCK_STEP);
-            self.blocks.insert(place + 1, upper);
-            let upper_half = at > BLOCK_MAX / 2;
-            at -= if upper_half { BLOCK_MAX / 2 } else { 0 };
-            block = &mut self.blocks[place + usize::from(upper_half)];
-        }
-        if block.len() == block.capacity() {
-            block.reserve_exact(BLOCK_STEP);
-        }
-        block.insert(at, index);
-    }
-
-    /// Takes out the key at `index`.
-    pub(crate) fn remove<'k>(&mut self, index: u32, key_of: impl Fn(u32) -> &'k ObjectKey) {
-        let (mut place, mut at) = self.place(key_of(index), &key_of);
-        if at == self.blocks[place].len() {
-            (place, at) = (place + 1, 0);
-        }
-        let removed = self.blocks[place].remove(at);
-        assert_eq!(removed, index, "the sorted positions hold every allocated object");
-        if self.blocks[place].is_empty() {
-            self.blocks.remove(place);
-        }
-    }
-
-    /// The block that holds the largest key below `key`, and the place behind it: at least 1, at most the block's length.
-    fn place<'k>(&self, key: &ObjectKey, key_of: &impl Fn(u32) -> &'k ObjectKey) -> (usize, usize) {
-        let below = |index: u32| key_of(index) < key;
-        let block = self.blocks.partition_point(|block| below(block[0]));
-        let block = block.checked_sub(1).expect("the sentinel is below every key that is looked for");
-        (block, self.blocks[block].partition_point(|&index| below(index)))
-    }
-
-    /// Bytes held on the heap.
-    pub(crate) fn heap_bytes(&self) -> usize {
-        let positions: usize = self.blocks.iter().map(Vec::capacity).sum();
-        positions * size_of::<u32>() + self.blocks.capacity() * size_of::<Vec<u32>>()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -271,34 +202,5 @@ mod tests {
                 assert!(guess != 0 || !listed.contains(&position));
             }
         }
-    }
-
-    #[test]
-    fn the_order_finds_what_is_below() {
-        let key = |number: u32| {
-            let mut bytes = [0; 32];
-            bytes[..4].copy_from_slice(&number.to_be_bytes());
-            ObjectKey::from_bytes(bytes)
-        };
-        let keys: Vec<ObjectKey> = (0..5000).map(|position| key(position * 7919 % 100_003)).collect();
-        let key_of = |position: u32| &keys[position as usize];
-        let mut order = Order::from_sorted(&[0]);
-        let mut sorted = std::collections::BTreeMap::from([(keys[0], 0)]);
-        let check = |order: &Order, sorted: &std::collections::BTreeMap<ObjectKey, u32>| {
-            for number in (1..100_003).step_by(97) {
-                let below = sorted.range(..key(number)).next_back().map(|(_, position)| *position);
-                assert_eq!(Some(order.low(&key(number), key_of)), below);
-            }
-        };
-        for position in 1..5000 {
-            order.insert(position, key_of);
-            sorted.insert(keys[position as usize], position);
-        }
-        check(&order, &sorted);
-        for position in (1..5000).filter(|position| position % 50 != 0) {
-            order.remove(position, key_of);
-            sorted.remove(&keys[position as usize]);
-        }
-        check(&order, &sorted);
     }
 }

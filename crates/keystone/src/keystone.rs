@@ -7,8 +7,9 @@ mod prove;
 use crate::cells::{Objects, Slots};
 use crate::change::ObjectChange;
 use crate::dense::Levels;
-use crate::directory::{Directory, Order};
+use crate::directory::Directory;
 use crate::hash::{BLOCK, LedgerHash, ObjectHash};
+use crate::order::Order;
 use crate::plan::Locate;
 use crate::view::{Missing, ObjectRef, StateView, Successor};
 use apply::Scratch;
@@ -127,6 +128,11 @@ impl Locate for Keystone {
 
     fn low(&self, key: &ObjectKey) -> Result<u32, Missing> {
         Ok(self.position_below(key))
+    }
+
+    fn low_many(&self, keys: &[&ObjectKey], lows: &mut [u32; BLOCK]) -> Result<(), Missing> {
+        self.order.low_many(keys, lows, self.key_of());
+        Ok(())
     }
 
     /// Reads in three passes, so that each waits for memory once: the directory, the cells it points to, the keys there.

@@ -37,6 +37,7 @@ mod hash;
 pub mod journal;
 mod keystone;
 mod level;
+mod order;
 mod overlay;
 mod plan;
 mod proof;

@@ -13,6 +13,14 @@ pub(crate) trait Locate {
     /// The position of the largest key below `key`, which has none itself.
     fn low(&self, key: &ObjectKey) -> Result<u32, Missing>;
 
+    /// The same for at most [`BLOCK`] keys.
+    fn low_many(&self, keys: &[&ObjectKey], lows: &mut [u32; BLOCK]) -> Result<(), Missing> {
+        for (low, key) in lows.iter_mut().zip(keys) {
+            *low = self.low(key)?;
+        }
+        Ok(())
+    }
+
     /// The positions of the keys of at most [`BLOCK`] changes.
     fn find_many(&self, changes: &[ObjectChange], positions: &mut [Option<u32>; BLOCK]) -> Result<(), Missing> {
         for (position, change) in positions.iter_mut().zip(changes) {
@@ -68,19 +76,24 @@ impl ObjectPlan {
         self.appended.clear();
         self.found.clear();
         let mut positions = [None; BLOCK];
+        let mut lows = [0; BLOCK];
+        let mut absent = Vec::new();
         // The gap that the last appended key fell into: the leaf below it.
         let mut gap = None;
         for (block, first) in changes.chunks(BLOCK).zip((0_u32..).step_by(BLOCK)) {
             state.find_many(block, &mut positions)?;
+            absent.clear();
             for ((change, at), position) in block.iter().zip(first..).zip(&positions) {
                 match position {
                     Some(position) => self.found.push(u64::from(*position) << 32 | u64::from(at)),
-                    None => {
-                        let low = state.low(&change.key)?;
-                        self.append(at, low, gap == Some(low));
-                        gap = Some(low);
-                    }
+                    None => absent.push((&change.key, at)),
                 }
+            }
+            let keys: Vec<&ObjectKey> = absent.iter().map(|(key, _)| *key).collect();
+            state.low_many(&keys, &mut lows)?;
+            for (&(_, at), &low) in absent.iter().zip(&lows) {
+                self.append(at, low, gap == Some(low));
+                gap = Some(low);
             }
         }
         self.found.sort_unstable();

@@ -128,7 +128,7 @@ mod tests {
                 0 | 1 => (few.push(item), vec.push(item)),
                 2 | 3 => (few.insert(at, item), vec.insert(at, item)),
                 _ => {
-                    let keep = |other: &u32| (other ^ item) % 3 != 0;
+                    let keep = |other: &u32| !(other ^ item).is_multiple_of(3);
                     (few.retain(keep), vec.retain(keep))
                 }
             };

@@ -137,7 +137,9 @@ pub enum GenesisError {
         limit: usize,
     },
     /// Shares that do not add up to everything, or repeat an address.
-    #[error("fee shares are for distinct addresses and add up to 10000 basis points, not {sum}")]
+    #[error(
+        "fee shares are for distinct addresses, none of them the plane's own, and add up to 10000 basis points, not {sum}"
+    )]
     FeeShares {
         /// What they add up to.
         sum: u32,
@@ -178,7 +180,9 @@ impl Genesis {
         let mut addresses: Vec<Address> = self.fee_shares.iter().map(|share| share.address).collect();
         addresses.sort_unstable();
         addresses.dedup();
-        if sum != 10_000 || addresses.len() != self.fee_shares.len() {
+        let system = [SYSTEM_FEES, SYSTEM_STORAGE, SYSTEM_RETURNS].map(|name| Address::system(self.chain_id, name));
+        let is_nobodys = addresses.iter().any(|address| system.contains(address));
+        if sum != 10_000 || addresses.len() != self.fee_shares.len() || is_nobodys {
             return Err(GenesisError::FeeShares { sum });
         }
         let bounds = 256..=1 << TREE_DEPTH;

@@ -78,8 +78,9 @@ const _: () = {
 
 /// The most bytes that a witness takes for these counts; deterministic, so that every judge agrees which batch is too large.
 ///
-/// `slots` and `objects` are the touched leaves, `value_bytes` the bytes of the touched objects' values. A multiproof of
-/// `n` leaves among `2^d` carries at most `n * (d - floor(log2 n))` siblings below the level where the paths must have met, and at most `n` above it.
+/// `slots` and `objects` are the touched leaves, an object that is not there counting twice: for the neighbour that shows
+/// it and for the leaf that may be made. `value_bytes` are the bytes of the touched objects' values. More of anything never
+/// gives less: a batch within the limit in the end is within it all the way, in whatever order it is read.
 pub fn witness_bytes_bound(
     slots_used: u32,
     objects_used: u32,
@@ -87,19 +88,27 @@ pub fn witness_bytes_bound(
     objects: usize,
     value_bytes: usize,
 ) -> usize {
-    const HEADER_BYTES: usize = 64;
-    const SLOT_BYTES: usize = 4 + 45;
-    const OBJECT_FIXED_BYTES: usize = 4 + 32 + 32 + 5;
-    let siblings = |used: u32, touched: usize| {
-        let depth = (u32::BITS - used.saturating_sub(1).leading_zeros()) as usize;
-        let meeting = (usize::BITS - touched.max(1).leading_zeros() - 1) as usize;
-        touched.max(1) * (depth.saturating_sub(meeting) + 1) + TREE_DEPTH
-    };
-    HEADER_BYTES
-        + slots * SLOT_BYTES
-        + objects * OBJECT_FIXED_BYTES
-        + value_bytes
-        + 32 * (siblings(slots_used, slots) + siblings(objects_used, objects))
+    /// Flags and the lengths of four lists.
+    const HEADER_BYTES: usize = 1 + 4 * 5;
+    /// Index and slot.
+    const SLOT_BYTES: usize = 5 + 45;
+    /// Index, key, length or digest of the value, next key.
+    const OBJECT_BYTES: usize = 5 + 32 + 33 + 32;
+    const NODE_BYTES: usize = 32;
+    let nodes = siblings_max(slots_used, slots) + siblings_max(objects_used, objects);
+    HEADER_BYTES + slots * SLOT_BYTES + objects * OBJECT_BYTES + value_bytes + nodes * NODE_BYTES
+}
+
+/// The most nodes beside the ways of `touched` leaves to the root of a tree of `used` leaves, and of the next new leaf.
+///
+/// The worst leaves are spread evenly: with `2^k <= touched < 2^(k+1)` each node at depth `k` has one leaf below it or,
+/// one for each leaf beyond `2^k`, two that part at once.
+fn siblings_max(used: u32, touched: usize) -> usize {
+    let depth = (u32::BITS - used.saturating_sub(1).leading_zeros()) as usize;
+    let spread = touched.checked_ilog2().map(|spread| spread as usize);
+    let Some(spread) = spread.filter(|spread| *spread < depth) else { return TREE_DEPTH };
+    let parting = touched - (1 << spread);
+    touched * (depth - spread) - 2 * parting + TREE_DEPTH
 }
 
 #[cfg(test)]
@@ -110,5 +119,44 @@ mod tests {
     fn a_full_batch_of_strangers_on_a_large_plane_fits_its_witness() {
         let accounts = 2 * BATCH_TRANSACTIONS_MAX;
         assert!(witness_bytes_bound(1 << 20, 1 << 20, accounts, 2 * accounts, accounts * 80) <= WITNESS_BOUND_MAX);
+    }
+
+    /// The most nodes beside the ways of `touched` leaves to a node at height `depth`, by trying every split.
+    fn most(depth: usize, touched: usize, known: &mut Vec<Vec<Option<usize>>>) -> usize {
+        if touched == 0 || depth == 0 {
+            return 0;
+        }
+        if let Some(most) = known[depth][touched] {
+            return most;
+        }
+        let half = 1 << (depth - 1);
+        let mut best = 0;
+        for left in touched.saturating_sub(half)..=touched.min(half) {
+            let beside = usize::from(left == 0 || left == touched);
+            best = best.max(beside + most(depth - 1, left, known) + most(depth - 1, touched - left, known));
+        }
+        known[depth][touched] = Some(best);
+        best
+    }
+
+    #[test]
+    fn the_bound_is_what_the_worst_leaves_take() {
+        for depth in 0..=9 {
+            let mut known = vec![vec![None; (1 << depth) + 1]; depth + 1];
+            for touched in 1..=1_usize << depth {
+                let bound = siblings_max(1 << depth, touched) - TREE_DEPTH;
+                assert_eq!(bound, most(depth, touched, &mut known), "{touched} of 2^{depth}");
+            }
+        }
+    }
+
+    #[test]
+    fn more_reads_never_take_fewer_bytes() {
+        for used in [2, 3, 1_000, 1 << 13, 1 << 20, 1 << 30, u32::MAX] {
+            let slots = |slots| witness_bytes_bound(used, used, slots, 0, 0);
+            let objects = |objects| witness_bytes_bound(used, used, 0, objects, 0);
+            assert!((0..20_000).all(|count| slots(count) < slots(count + 1)), "{used}");
+            assert!((0..20_000).all(|count| objects(count) < objects(count + 1)), "{used}");
+        }
     }
 }

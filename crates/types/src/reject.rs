@@ -149,7 +149,7 @@ rejects! {
     200 Overdrawn {
         /// What it holds.
         balance: u64,
-        /// What is needed, fee reserve included where the asset is GCC.
+        /// What is needed; where the asset is GCC, the fee's reserve is out of the balance already.
         needed: u64,
     } => "needs {needed}, the account holds {balance}",
     /// The receiver would hold more than 2^63 - 1.

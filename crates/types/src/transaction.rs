@@ -67,7 +67,10 @@ impl Transaction {
         if bytes.len() > TRANSACTION_BYTES_MAX {
             return Err(Reject::Oversized { bytes: bytes.len(), limit: TRANSACTION_BYTES_MAX });
         }
-        Self::from_bytes(bytes).map_err(|error| Reject::Malformed { error })
+        Self::from_bytes(bytes).map_err(|error| match error {
+            DecodeError::Unimplemented { what, .. } => Reject::Unimplemented { what },
+            error => Reject::Malformed { error },
+        })
     }
 }
 

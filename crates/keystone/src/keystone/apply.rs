@@ -355,8 +355,8 @@ impl Keystone {
         }
         for index in used..step.objects_used {
             self.directory.insert(index, |index| self.objects.key(index));
-            self.order.insert(index, |index| self.objects.key(index));
         }
+        self.order.insert(used..step.objects_used.max(used), |index| self.objects.key(index));
     }
 
     /// Takes leaves that are given up out of the directory, and gives them up.

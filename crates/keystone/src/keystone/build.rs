@@ -3,8 +3,9 @@
 use super::{Keystone, Scratch};
 use crate::cells::{Objects, Slots};
 use crate::dense::Levels;
-use crate::directory::{Directory, Order};
+use crate::directory::Directory;
 use crate::hash::{BLOCK, LeafHasher, LeafValue, LedgerHash, ObjectHash, leaf_count, slot_preimage};
+use crate::order::Order;
 use ghostplane_ghostcipher::FieldDigest;
 use ghostplane_ghostcipher::poseidon2::compress_many;
 use ghostplane_ghostcipher::workers::Workers;
