@@ -59,7 +59,7 @@ fn random_batches_lead_where_the_model_leads_and_back() {
         while let Some((changes, before, model)) = past.pop() {
             state.revert(&changes, &before, &Threads(2)).unwrap();
             assert_eq!(state.roots(), before);
-            if past.len() % 8 == 0 {
+            if past.len().is_multiple_of(8) {
                 assert_same(&state, &model);
             }
             if past.len() == 20 {
