@@ -10,5 +10,6 @@ pub mod demo;
 pub mod inspect;
 pub mod keys;
 pub mod local;
+pub mod node;
 pub mod payments;
 pub mod screen;

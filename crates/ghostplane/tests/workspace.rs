@@ -56,7 +56,8 @@ fn row_of(name: &str) -> usize {
 }
 
 fn is_core(name: &str) -> bool {
-    row_of(name) < CORE_ROWS
+    // The client speaks to the network; it stands in the core's rows because light clients build on it.
+    row_of(name) < CORE_ROWS && name != "client"
 }
 
 /// Every Rust file under `dir`.

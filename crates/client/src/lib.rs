@@ -1,0 +1,3 @@
+//! The client library of Ghostplane.
+
+pub mod wire;
