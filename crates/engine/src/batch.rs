@@ -80,13 +80,7 @@ impl ProposedBatch {
             return Err(BatchError::TimeBackwards { time, floor: prev.time });
         }
         for (expected, checked) in (prev.inbox_upto..).zip(&inbox) {
-            let entry = checked.entry();
-            if entry.index != expected {
-                return Err(BatchError::InboxOrder { found: entry.index, expected });
-            }
-            if time < entry.l1_time {
-                return Err(BatchError::TimeBackwards { time, floor: entry.l1_time });
-            }
+            check_entry(checked, expected, time)?;
         }
         Ok(Self { prev, generation, time, inbox, transactions, posted_bytes })
     }
@@ -102,8 +96,20 @@ impl ProposedBatch {
     }
 }
 
+/// Whether an inbox entry is the next one, and no younger than the batch.
+pub(crate) fn check_entry(checked: &CheckedEntry, expected: u64, time: u64) -> Result<(), BatchError> {
+    let entry = checked.entry();
+    if entry.index != expected {
+        return Err(BatchError::InboxOrder { found: entry.index, expected });
+    }
+    if time < entry.l1_time {
+        return Err(BatchError::TimeBackwards { time, floor: entry.l1_time });
+    }
+    Ok(())
+}
+
 /// What a batch did, before the roots are known. Changes nothing by itself.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExecutedBatch {
     pub(crate) prev: PlaneState,
     pub(crate) generation: u32,
@@ -128,6 +134,31 @@ impl ExecutedBatch {
     /// Every movement of value, in order.
     pub fn journal(&self) -> &[JournalEntry] {
         &self.journal
+    }
+
+    /// What became of each inbox entry and transaction, in order.
+    pub fn records(&self) -> &[(Source, Digest, Outcome)] {
+        &self.records
+    }
+
+    /// What leaves for the L1, in order.
+    pub fn withdrawals(&self) -> &[Withdrawal] {
+        &self.withdrawals
+    }
+
+    /// What was issued and retired, ascending by asset.
+    pub fn flows(&self) -> &[Flow] {
+        &self.flows
+    }
+
+    /// The gas that it used.
+    pub fn gas(&self) -> u64 {
+        self.gas
+    }
+
+    /// The batch's number.
+    pub fn number(&self) -> u64 {
+        self.prev.number + 1
     }
 
     /// Completes the batch with the roots after [`ExecutedBatch::changes`].
@@ -208,4 +239,27 @@ impl SealedBatch {
     pub fn flows(&self) -> &[Flow] {
         &self.flows
     }
+
+    /// All of it, taken apart.
+    pub fn into_parts(self) -> SealedParts {
+        let Self { header, changes, journal, records, withdrawals, flows } = self;
+        SealedParts { header, changes, journal, records, withdrawals, flows }
+    }
+}
+
+/// What a [`SealedBatch`] consists of, to be handed to different places.
+#[derive(Clone, Debug)]
+pub struct SealedParts {
+    /// What the batch claims.
+    pub header: BatchHeader,
+    /// What it changed in both trees.
+    pub changes: Changeset,
+    /// Every movement of value, in order.
+    pub journal: Vec<JournalEntry>,
+    /// What became of each inbox entry and transaction, in order: the leaves of the log tree.
+    pub records: Vec<(Source, Digest, Outcome)>,
+    /// What leaves for the L1, in order: the leaves of the outbox tree.
+    pub withdrawals: Vec<Withdrawal>,
+    /// What was issued and retired, ascending by asset.
+    pub flows: Vec<Flow>,
 }

@@ -4,17 +4,17 @@
 //! record agrees with the key and the lane, `Admitted` when its fee is reserved, and only an `Admitted` one is applied.
 
 use crate::Plane;
-use crate::batch::{ExecutedBatch, ProposedBatch};
+use crate::batch::{BatchError, ExecutedBatch, ProposedBatch};
 use crate::verify::{CheckedEntry, Verified};
-use crate::working::{AccountId, Reach, Side, SystemIds, Working};
+use crate::working::{AccountId, Mark, Reach, Side, Standing, SystemIds, Working};
 use ghostplane_ghostcipher::Digest;
 use ghostplane_keystone::{ChangesetError, Missing, StateView};
 use ghostplane_types::limits::{
     BATCH_ENTRIES_MAX, BATCH_GAS_MAX, BATCH_WITHDRAWALS_MAX, FEE_SHARES_MAX, VALIDITY_MS_MAX, WITNESS_BOUND_MAX,
 };
 use ghostplane_types::{
-    Action, Address, Amount, AssetId, Flow, Identity, InboxPayload, KeyRef, L1Address, Nonce, Outcome, Reject, Source,
-    Withdrawal, gas,
+    Action, Address, Amount, AssetId, Flow, Identity, InboxPayload, KeyRef, L1Address, Nonce, Outcome, PlaneState,
+    Reject, Source, TransactionBody, Withdrawal, gas,
 };
 use thiserror::Error;
 
@@ -69,6 +69,9 @@ pub enum InvalidBatch {
         /// The bound on what it may take.
         bytes: usize,
     },
+    /// Empty, or ahead of its time.
+    #[error(transparent)]
+    Batch(#[from] BatchError),
 }
 
 /// A contradiction in the state or in this program.
@@ -84,75 +87,52 @@ pub enum ExecuteError {
 
 /// Everything a batch does. Pure: same view and batch, same result, whoever calls.
 pub fn execute(plane: &Plane, view: &impl StateView, batch: &ProposedBatch) -> Result<ExecutedBatch, Halt> {
-    if view.roots() != batch.prev.roots {
-        return Err(ExecuteError::Inconsistent("the view is of another state than the batch starts from").into());
-    }
-    let (working, fetched) = fetch(plane, view, batch)?;
     let count = batch.inbox.len() + batch.transactions.len();
-    let mut run = Run {
-        plane,
-        working,
-        records: Vec::with_capacity(count),
-        withdrawals: Vec::new(),
-        flows: Vec::new(),
-        gas: 0,
-        outbox_next: batch.prev.outbox_upto,
-    };
+    let mut run = Run::new(plane, view, batch.prev, (batch.generation, batch.time), count)?;
+    let actions = batch.transactions.iter().map(|verified| 1 + verified.body().actions.len()).sum::<usize>();
+    let mut parties = Vec::with_capacity(batch.inbox.len() + actions);
+    if !batch.inbox.is_empty() {
+        run.reach_returns();
+    }
+    batch.inbox.iter().for_each(|checked| run.reach_entry(checked, &mut parties));
+    batch.transactions.iter().for_each(|verified| run.reach_transaction(verified, &mut parties));
+    run.read(view)?;
+    run.working.count_all();
+    run.check_witness()?;
 
-    let mut inbox_upto = batch.prev.inbox_upto;
-    let mut log_upto = batch.prev.log_upto;
-    let mut who = fetched.accounts.as_slice();
+    let mut parties = parties.as_slice();
     for checked in &batch.inbox {
-        run.inbox_entry(checked, &fetched.system, take(&mut who, parties_of_entry(checked)))?;
-        inbox_upto += 1;
+        run.inbox_entry(checked, take(&mut parties, parties_of_entry(checked)))?;
     }
     for (position, verified) in batch.transactions.iter().enumerate() {
-        let parties = take(&mut who, 1 + verified.body().actions.len());
-        let terms = Terms { time: batch.time, lane: Nonce::LANE_ROOT, gas_price: plane.genesis().gas_price };
-        let outcome = run.transaction(verified, parties, &terms);
-        let outcome = outcome.map_err(|reject| InvalidBatch::Transaction { position, reject })?;
-        run.records.push((Source::Log(log_upto), verified.id(), outcome));
-        log_upto += 1;
+        let parties = take(&mut parties, parties_of(verified));
+        let payable = run.judge(verified, parties[0], &run.terms());
+        let payable = payable.map_err(|reject| InvalidBatch::Transaction { position, reject })?;
+        run.log_transaction(payable, parties);
     }
-    run.check_limits()?;
-    let flows = run.flows()?;
-    run.working.collect(&fetched.system)?;
-    let (changes, journal) = run.working.finish(&flows)?;
-    Ok(ExecutedBatch {
-        prev: batch.prev,
-        generation: batch.generation,
-        time: batch.time,
-        posted_bytes: batch.posted_bytes,
-        inbox_upto,
-        log_upto,
-        changes,
-        journal,
-        records: run.records,
-        withdrawals: run.withdrawals,
-        flows,
-        gas: run.gas,
-    })
-}
-
-/// What is known of the batch's accounts once everything is fetched.
-struct Fetched {
-    system: SystemIds,
-    /// For each entry and transaction in order: the account it names, or the sender and one account for each action.
-    accounts: Vec<AccountId>,
+    run.finish(batch.posted_bytes)
 }
 
 /// When, in which lane and at which price a transaction is judged.
-struct Terms {
+pub(crate) struct Terms {
     time: u64,
     lane: u8,
     gas_price: u64,
 }
 
 /// A transaction whose key and place in its lane agree with the sender's record.
-struct Authenticated<'t> {
+pub(crate) struct Authenticated<'t> {
     verified: &'t Verified,
     sender: AccountId,
     registers: Option<Identity>,
+}
+
+/// A transaction that may be in a batch: its sender can pay for it. Nothing has changed yet.
+pub(crate) struct Payable<'t> {
+    authenticated: Authenticated<'t>,
+    gas_price: u64,
+    lane: u8,
+    reserved: Amount,
 }
 
 /// A transaction that has used its nonce and reserved its fee: the only kind that is applied.
@@ -177,43 +157,244 @@ struct Refused {
     gas: u64,
 }
 
-/// Reads whatever the batch may touch.
-fn fetch<'a, V: StateView>(
+/// A batch on its way: what it has read, and what it has done so far.
+///
+/// Whoever drives it lists what comes next (`reach_`), reads it all at once, and only then executes it.
+pub(crate) struct Run<'a> {
     plane: &'a Plane,
-    view: &'a V,
-    batch: &ProposedBatch,
-) -> Result<(Working<'a>, Fetched), Halt> {
-    let count = batch.inbox.len() + batch.transactions.len();
-    let mut reach = Reach::new(view, count);
-    let system = reach_system(plane, &mut reach, !batch.inbox.is_empty());
-    let actions = batch.transactions.iter().map(|verified| 1 + verified.body().actions.len()).sum::<usize>();
-    let mut accounts = Vec::with_capacity(batch.inbox.len() + actions);
-    for checked in &batch.inbox {
+    prev: PlaneState,
+    generation: u32,
+    time: u64,
+    reach: Reach,
+    system: SystemIds,
+    pub(crate) working: Working<'a>,
+    records: Vec<(Source, Digest, Outcome)>,
+    withdrawals: Vec<Withdrawal>,
+    flows: Vec<FlowSum>,
+    gas: u64,
+    inbox_upto: u64,
+    log_upto: u64,
+    outbox_next: u64,
+}
+
+/// How a batch stood before something that may turn out not to fit it.
+pub(crate) struct Before {
+    mark: Mark,
+    sender: Option<(AccountId, Standing)>,
+    issued: Option<(AssetId, Amount)>,
+    gas: u64,
+    withdrawals: usize,
+}
+
+impl<'a> Run<'a> {
+    /// A batch that follows `prev` and has done nothing. It lists the system's accounts, and reads nothing yet.
+    pub(crate) fn new(
+        plane: &'a Plane,
+        view: &impl StateView,
+        prev: PlaneState,
+        (generation, time): (u32, u64),
+        count: usize,
+    ) -> Result<Self, ExecuteError> {
+        if view.roots() != prev.roots {
+            return Err(ExecuteError::Inconsistent("the view is of another state than the batch starts from"));
+        }
+        let mut reach = Reach::new(view, count);
+        let system = reach_system(plane, &mut reach);
+        Ok(Self {
+            plane,
+            prev,
+            generation,
+            time,
+            reach,
+            system,
+            working: Working::new(plane, view.roots()),
+            records: Vec::with_capacity(count),
+            withdrawals: Vec::new(),
+            flows: Vec::new(),
+            gas: 0,
+            inbox_upto: prev.inbox_upto,
+            log_upto: prev.log_upto,
+            outbox_next: prev.outbox_upto,
+        })
+    }
+
+    pub(crate) fn gas(&self) -> u64 {
+        self.gas
+    }
+
+    /// How many entries and transactions it includes.
+    pub(crate) fn count(&self) -> usize {
+        self.records.len()
+    }
+
+    /// How many of them are inbox entries.
+    pub(crate) fn inbox_count(&self) -> u64 {
+        self.inbox_upto - self.prev.inbox_upto
+    }
+
+    /// The index of the inbox entry that is next.
+    pub(crate) fn inbox_upto(&self) -> u64 {
+        self.inbox_upto
+    }
+
+    /// How a transaction of the log is judged.
+    pub(crate) fn terms(&self) -> Terms {
+        Terms { time: self.time, lane: Nonce::LANE_ROOT, gas_price: self.plane.genesis().gas_price }
+    }
+
+    // What is read.
+
+    /// Lists the slots that a refused deposit returns through.
+    pub(crate) fn reach_returns(&mut self) {
+        let Self { plane, reach, system, .. } = self;
+        plane.genesis().assets.iter().for_each(|known| reach.slot(system.returns, known.asset));
+    }
+
+    /// Lists what an inbox entry may touch, and the accounts it names.
+    pub(crate) fn reach_entry(&mut self, checked: &CheckedEntry, parties: &mut Vec<AccountId>) {
         match (&checked.entry().payload, checked.forced()) {
             (InboxPayload::Deposit { to, asset, .. }, _) => {
-                let id = reach.account(to);
-                reach.slot(id, *asset);
-                accounts.push(id);
+                let id = self.reach.account(to);
+                self.reach.slot(id, *asset);
+                parties.push(id);
             }
-            (InboxPayload::Forced { .. }, Some(Ok(verified))) => reach_transaction(verified, &mut reach, &mut accounts),
+            (InboxPayload::Forced { .. }, Some(Ok(verified))) => self.reach_transaction(verified, parties),
+            // Its sender's record was read to check it, so the witness has it as well.
             (InboxPayload::Forced { .. }, _) => {
-                // Its sender's record was read to check it, so the witness has it as well.
-                checked.sender().map(|sender| reach.account(sender));
+                parties.extend(checked.sender().map(|sender| self.reach.account(sender)));
             }
         }
     }
-    for verified in &batch.transactions {
-        reach_transaction(verified, &mut reach, &mut accounts);
+
+    /// Lists what a transaction may touch, and its parties: the sender, and one account for each action.
+    pub(crate) fn reach_transaction(&mut self, verified: &Verified, parties: &mut Vec<AccountId>) {
+        let body = verified.body();
+        let first = parties.len();
+        let sender = self.reach.account(&body.sender);
+        parties.push(sender);
+        for action in &body.actions {
+            parties.push(match action {
+                Action::Transfer { to, .. } => self.reach.account(to),
+                Action::Withdraw { .. } => sender,
+            });
+        }
+        for_each_slot(body, &parties[first..], |id, asset| self.reach.slot(id, asset));
     }
-    let working = Working::read(plane, view, reach)?;
-    let bytes = working.witness_bytes_max();
-    if bytes > WITNESS_BOUND_MAX {
-        return Err(InvalidBatch::Witness { bytes }.into());
+
+    /// Reads what was listed and is not known yet.
+    pub(crate) fn read<V: StateView>(&mut self, view: &'a V) -> Result<(), Halt> {
+        self.working.read(view, &mut self.reach)
     }
-    Ok((working, Fetched { system, accounts }))
+
+    /// Counts what an inbox entry touches as part of the batch.
+    pub(crate) fn count_entry(&mut self, checked: &CheckedEntry, parties: &[AccountId]) {
+        let working = &mut self.working;
+        self.plane.genesis().assets.iter().for_each(|known| working.count_slot(self.system.returns, known.asset));
+        match (&checked.entry().payload, checked.forced()) {
+            (InboxPayload::Deposit { asset, .. }, _) => {
+                working.count_account(parties[0]);
+                working.count_slot(parties[0], *asset);
+            }
+            (InboxPayload::Forced { .. }, Some(Ok(verified))) => self.count_transaction(verified, parties),
+            (InboxPayload::Forced { .. }, _) => parties.iter().for_each(|id| working.count_account(*id)),
+        }
+    }
+
+    /// Counts what a transaction touches as part of the batch.
+    pub(crate) fn count_transaction(&mut self, verified: &Verified, parties: &[AccountId]) {
+        parties.iter().for_each(|id| self.working.count_account(*id));
+        for_each_slot(verified.body(), parties, |id, asset| self.working.count_slot(id, asset));
+    }
+
+    pub(crate) fn check_witness(&self) -> Result<(), InvalidBatch> {
+        let bytes = self.working.witness_bytes_max();
+        if bytes > WITNESS_BOUND_MAX { Err(InvalidBatch::Witness { bytes }) } else { Ok(()) }
+    }
+
+    // What does not fit.
+
+    /// Notes how things stand before a transaction of the log.
+    pub(crate) fn before_transaction(&mut self, verified: &Verified, sender: AccountId) -> Before {
+        let standing = self.working.standing(sender, verified.body().nonce.lane);
+        Before {
+            mark: self.working.mark(),
+            sender: Some((sender, standing)),
+            issued: None,
+            gas: self.gas,
+            withdrawals: self.withdrawals.len(),
+        }
+    }
+
+    /// Notes how things stand before an inbox entry.
+    pub(crate) fn before_entry(&mut self, checked: &CheckedEntry, parties: &[AccountId]) -> Before {
+        let (mark, gas, withdrawals) = (self.working.mark(), self.gas, self.withdrawals.len());
+        match (&checked.entry().payload, checked.forced()) {
+            (InboxPayload::Deposit { asset, amount, .. }, _) => {
+                Before { mark, sender: None, issued: Some((*asset, *amount)), gas, withdrawals }
+            }
+            (InboxPayload::Forced { .. }, Some(Ok(verified))) => self.before_transaction(verified, parties[0]),
+            (InboxPayload::Forced { .. }, _) => Before { mark, sender: None, issued: None, gas, withdrawals },
+        }
+    }
+
+    /// Takes back the one entry or transaction that was executed since.
+    pub(crate) fn undo(&mut self, before: Before) {
+        self.working.rollback(before.mark);
+        self.undo_withdrawals(before.withdrawals);
+        if let Some((asset, amount)) = before.issued {
+            self.flow_of(asset).issued -= u128::from(amount.units());
+        }
+        if let Some((sender, standing)) = before.sender {
+            self.working.restore(sender, standing);
+        }
+        self.gas = before.gas;
+        match self.records.pop() {
+            Some((Source::Inbox(_), ..)) => self.inbox_upto -= 1,
+            Some((Source::Log(_), ..)) => self.log_upto -= 1,
+            None => {}
+        }
+    }
+
+    /// Whether the batch is within its limits so far.
+    pub(crate) fn is_within_limits(&self) -> bool {
+        self.check_limits().is_ok() && self.flows.iter().all(|sum| sum.flow().is_ok())
+    }
+
+    // Inbox and log.
+
+    /// Executes the next transaction of the log. It has been judged just before.
+    pub(crate) fn log_transaction(&mut self, payable: Payable<'_>, parties: &[AccountId]) -> &Outcome {
+        let id = payable.authenticated.verified.id();
+        let outcome = self.transaction(payable, parties);
+        self.records.push((Source::Log(self.log_upto), id, outcome));
+        self.log_upto += 1;
+        &self.records.last().expect("just pushed").2
+    }
+
+    /// Ends the batch: collects what is owed in sum.
+    pub(crate) fn finish(mut self, posted_bytes: u32) -> Result<ExecutedBatch, Halt> {
+        self.check_limits()?;
+        let flows = self.flows()?;
+        self.working.collect(&self.system)?;
+        let (changes, journal) = self.working.finish(&flows)?;
+        Ok(ExecutedBatch {
+            prev: self.prev,
+            generation: self.generation,
+            time: self.time,
+            posted_bytes,
+            inbox_upto: self.inbox_upto,
+            log_upto: self.log_upto,
+            changes,
+            journal,
+            records: self.records,
+            withdrawals: self.withdrawals,
+            flows,
+            gas: self.gas,
+        })
+    }
 }
 
-fn reach_system(plane: &Plane, reach: &mut Reach, with_returns: bool) -> SystemIds {
+fn reach_system(plane: &Plane, reach: &mut Reach) -> SystemIds {
     let fees = reach.account(&plane.fees());
     let storage = reach.account(&plane.storage());
     let returns = reach.account(&plane.returns());
@@ -221,60 +402,41 @@ fn reach_system(plane: &Plane, reach: &mut Reach, with_returns: bool) -> SystemI
     for id in [fees, storage].iter().chain(&shares) {
         reach.slot(*id, AssetId::GCC);
     }
-    if with_returns {
-        plane.genesis().assets.iter().for_each(|known| reach.slot(returns, known.asset));
-    }
     SystemIds { fees, storage, returns, shares }
 }
 
-fn reach_transaction(verified: &Verified, reach: &mut Reach, accounts: &mut Vec<AccountId>) {
-    let body = verified.body();
-    let sender = reach.account(&body.sender);
-    reach.slot(sender, AssetId::GCC);
-    accounts.push(sender);
-    for action in &body.actions {
-        let (to, asset) = match action {
-            Action::Transfer { to, asset, .. } => (reach.account(to), *asset),
-            Action::Withdraw { asset, .. } => (sender, *asset),
-        };
-        if asset != AssetId::GCC {
-            reach.slot(sender, asset);
+/// The slots that a transaction with these parties may touch.
+fn for_each_slot(body: &TransactionBody, parties: &[AccountId], mut slot: impl FnMut(AccountId, AssetId)) {
+    let sender = parties[0];
+    slot(sender, AssetId::GCC);
+    for (action, party) in body.actions.iter().zip(&parties[1..]) {
+        let (Action::Transfer { asset, .. } | Action::Withdraw { asset, .. }) = action;
+        if *asset != AssetId::GCC {
+            slot(sender, *asset);
         }
-        reach.slot(to, asset);
-        accounts.push(to);
+        slot(*party, *asset);
     }
-}
-
-struct Run<'a> {
-    plane: &'a Plane,
-    working: Working<'a>,
-    records: Vec<(Source, Digest, Outcome)>,
-    withdrawals: Vec<Withdrawal>,
-    flows: Vec<FlowSum>,
-    gas: u64,
-    outbox_next: u64,
 }
 
 impl Run<'_> {
     // Inbox.
 
-    fn inbox_entry(
-        &mut self,
-        checked: &CheckedEntry,
-        system: &SystemIds,
-        parties: &[AccountId],
-    ) -> Result<(), ExecuteError> {
+    /// Executes the next inbox entry.
+    pub(crate) fn inbox_entry(&mut self, checked: &CheckedEntry, parties: &[AccountId]) -> Result<(), ExecuteError> {
         let entry = checked.entry();
         let source = Source::Inbox(entry.index);
         let record = match (&entry.payload, checked.forced()) {
             (InboxPayload::Deposit { from, to, asset, amount }, _) => {
-                let outcome = self.deposit(system, parties[0], (*from, *to), *asset, *amount)?;
+                let outcome = self.deposit(parties[0], (*from, *to), *asset, *amount)?;
                 (source, entry.digest(self.plane.chain_id()), outcome)
             }
             (InboxPayload::Forced { .. }, Some(Ok(verified))) => {
                 let terms = Terms { time: entry.l1_time, lane: Nonce::LANE_FORCED, gas_price: 0 };
-                let outcome = self.transaction(verified, parties, &terms);
-                (source, verified.id(), outcome.unwrap_or_else(|reject| self.refused_unpaid(reject.code())))
+                let outcome = match self.judge(verified, parties[0], &terms) {
+                    Ok(payable) => self.transaction(payable, parties),
+                    Err(reject) => self.refused_unpaid(reject.code()),
+                };
+                (source, verified.id(), outcome)
             }
             (InboxPayload::Forced { .. }, refused) => {
                 let code = match refused {
@@ -285,13 +447,13 @@ impl Run<'_> {
             }
         };
         self.records.push(record);
+        self.inbox_upto += 1;
         Ok(())
     }
 
     /// Credits a deposit, or sends it back through the outbox if the plane cannot hold it.
     fn deposit(
         &mut self,
-        system: &SystemIds,
         to: AccountId,
         (from, owner): (L1Address, Address),
         asset: AssetId,
@@ -307,7 +469,7 @@ impl Run<'_> {
         if let Err(reject) = self.working.transfer(Side::Outside, Side::Account(to), asset, amount) {
             self.working.rollback(mark);
             code = reject.code();
-            let returns = Side::Account(system.returns);
+            let returns = Side::Account(self.system.returns);
             let through = self.working.transfer(Side::Outside, returns, asset, amount);
             let back = through.and_then(|()| self.working.transfer(returns, Side::Outside, asset, amount));
             back.map_err(|_| ExecuteError::Inconsistent("the returns account has no empty slot of a genesis asset"))?;
@@ -320,10 +482,19 @@ impl Run<'_> {
 
     // Transactions.
 
-    /// Runs one transaction. `Err` means that it may not be in a batch's log at all.
-    fn transaction(&mut self, verified: &Verified, parties: &[AccountId], terms: &Terms) -> Result<Outcome, Reject> {
-        let authenticated = self.authenticate(verified, parties[0], terms)?;
-        let admitted = self.admit(authenticated, terms)?;
+    /// Whether a transaction may be in the batch. `Err` means that it may not be in its log at all. Changes nothing.
+    pub(crate) fn judge<'t>(
+        &self,
+        verified: &'t Verified,
+        sender: AccountId,
+        terms: &Terms,
+    ) -> Result<Payable<'t>, Reject> {
+        self.afford(self.authenticate(verified, sender, terms)?, terms)
+    }
+
+    /// Runs one transaction that may be in the batch.
+    fn transaction(&mut self, payable: Payable<'_>, parties: &[AccountId]) -> Outcome {
+        let admitted = self.admit(payable);
         let since = self.effects();
         let mark = self.working.mark();
         let (code, action, applied) = match self.apply(&admitted, &parties[1..]) {
@@ -337,7 +508,7 @@ impl Run<'_> {
         };
         let fee = self.settle(&admitted, &applied);
         self.gas += applied.gas;
-        Ok(self.outcome(code, action, applied.gas, fee, since))
+        self.outcome(code, action, applied.gas, fee, since)
     }
 
     fn authenticate<'t>(
@@ -397,9 +568,9 @@ impl Run<'_> {
         Ok(Authenticated { verified, sender, registers })
     }
 
-    fn admit<'t>(&mut self, authenticated: Authenticated<'t>, terms: &Terms) -> Result<Admitted<'t>, Reject> {
-        let Authenticated { verified, sender, registers } = authenticated;
-        let body = verified.body();
+    fn afford<'t>(&self, authenticated: Authenticated<'t>, terms: &Terms) -> Result<Payable<'t>, Reject> {
+        let body = authenticated.verified.body();
+        let sender = authenticated.sender;
         if body.gas_price_max < terms.gas_price {
             return Err(Reject::GasPriceTooLow { found: body.gas_price_max, needed: terms.gas_price });
         }
@@ -412,13 +583,19 @@ impl Run<'_> {
             balance: balance.units(),
             needed: u64::try_from(needed).unwrap_or(u64::MAX),
         })?;
+        Ok(Payable { authenticated, gas_price: terms.gas_price, lane: terms.lane, reserved })
+    }
+
+    fn admit<'t>(&mut self, payable: Payable<'t>) -> Admitted<'t> {
+        let Payable { authenticated: Authenticated { verified, sender, registers }, gas_price, lane, reserved } =
+            payable;
         self.working.reserve(sender, reserved);
         let record = self.working.record_mut(sender);
-        record.advance_lane(terms.lane);
+        record.advance_lane(lane);
         if registers.is_some() {
             record.identity = registers;
         }
-        Ok(Admitted { verified, sender, gas_price: terms.gas_price, reserved })
+        Admitted { verified, sender, gas_price, reserved }
     }
 
     fn apply(&mut self, admitted: &Admitted<'_>, targets: &[AccountId]) -> Result<Applied, Refused> {
@@ -572,26 +749,29 @@ impl Run<'_> {
     }
 
     fn flows(&self) -> Result<Vec<Flow>, InvalidBatch> {
-        let flow = |sum: &FlowSum| {
-            let amount = |units: u128| u64::try_from(units).ok().and_then(Amount::new);
-            let overflow = InvalidBatch::FlowOverflow { asset: sum.asset };
-            match (amount(sum.issued), amount(sum.retired)) {
-                (Some(issued), Some(retired)) => Ok(Flow { asset: sum.asset, issued, retired }),
-                _ => Err(overflow),
-            }
-        };
         let touched = self.flows.iter().filter(|sum| sum.issued != 0 || sum.retired != 0);
-        let mut flows = touched.map(flow).collect::<Result<Vec<Flow>, InvalidBatch>>()?;
+        let mut flows = touched.map(FlowSum::flow).collect::<Result<Vec<Flow>, InvalidBatch>>()?;
         flows.sort_unstable_by_key(|flow| flow.asset);
         Ok(flows)
     }
 }
 
 /// What crossed between the plane and the outside so far.
+#[derive(Clone, Copy)]
 struct FlowSum {
     asset: AssetId,
     issued: u128,
     retired: u128,
+}
+
+impl FlowSum {
+    fn flow(&self) -> Result<Flow, InvalidBatch> {
+        let amount = |units: u128| u64::try_from(units).ok().and_then(Amount::new);
+        match (amount(self.issued), amount(self.retired)) {
+            (Some(issued), Some(retired)) => Ok(Flow { asset: self.asset, issued, retired }),
+            _ => Err(InvalidBatch::FlowOverflow { asset: self.asset }),
+        }
+    }
 }
 
 /// How much had happened at some point of the batch.
@@ -602,17 +782,22 @@ struct Effects {
     outbox_next: u64,
 }
 
-/// How many accounts [`fetch`] listed for an inbox entry.
-fn parties_of_entry(checked: &CheckedEntry) -> usize {
+/// How many accounts [`Run::reach_entry`] lists for an inbox entry.
+pub(crate) fn parties_of_entry(checked: &CheckedEntry) -> usize {
     match (&checked.entry().payload, checked.forced()) {
         (InboxPayload::Deposit { .. }, _) => 1,
-        (InboxPayload::Forced { .. }, Some(Ok(verified))) => 1 + verified.body().actions.len(),
-        (InboxPayload::Forced { .. }, _) => 0,
+        (InboxPayload::Forced { .. }, Some(Ok(verified))) => parties_of(verified),
+        (InboxPayload::Forced { .. }, _) => usize::from(checked.sender().is_some()),
     }
 }
 
+/// How many accounts [`Run::reach_transaction`] lists.
+pub(crate) fn parties_of(verified: &Verified) -> usize {
+    1 + verified.body().actions.len()
+}
+
 /// Splits the next `count` accounts off the front.
-fn take<'s>(rest: &mut &'s [AccountId], count: usize) -> &'s [AccountId] {
+pub(crate) fn take<'s>(rest: &mut &'s [AccountId], count: usize) -> &'s [AccountId] {
     let (front, back) = rest.split_at(count);
     *rest = back;
     front

@@ -4,20 +4,28 @@
 //! Transaction --verify_all--> Verified --ProposedBatch::new--> ProposedBatch --execute--> ExecutedBatch --seal--> SealedBatch
 //! ```
 //!
+//! A node that cannot wait for a batch to be full executes it part by part, and comes to the same:
+//!
+//! ```text
+//! OpenBatch::open --inbox--> --push--> ... --push--> --close--> ExecutedBatch
+//! ```
+//!
 //! The node, the replay on the L1 and the simulator call this same function; only the reader of state differs: the node's
 //! memory, an overlay, or a witness. There is no file, socket, clock, random source, log or thread here.
 
 pub mod batch;
 pub mod execute;
 mod meter;
+pub mod open;
 pub mod plane;
 pub mod posted;
 pub mod replay;
 pub mod verify;
 mod working;
 
-pub use batch::{BatchError, ExecutedBatch, ProposedBatch, SealedBatch};
+pub use batch::{BatchError, ExecutedBatch, ProposedBatch, SealedBatch, SealedParts};
 pub use execute::{ExecuteError, Halt, execute};
+pub use open::{Closed, InboxTaken, OpenBatch, Pushed};
 pub use plane::Plane;
 pub use posted::{PostedBatch, PostedError};
 pub use replay::{Case, Difference, Verdict, replay, witness};

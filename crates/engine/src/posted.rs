@@ -5,7 +5,7 @@
 
 use crate::{FixedState, Plane, hash_seed};
 use ghostplane_keystone::{Missing, StateView};
-use ghostplane_types::codec::{Decode, DecodeError, Encode, Reader, put_varint};
+use ghostplane_types::codec::{Decode, DecodeError, Encode, Reader, put_varint, varint_len};
 use ghostplane_types::limits::{ACTIONS_MAX, BATCH_BYTES_MAX, BATCH_TRANSACTIONS_MAX, MEMO_BYTES_MAX};
 use ghostplane_types::transaction::Action;
 use ghostplane_types::{
@@ -81,64 +81,94 @@ pub fn encode(
 ) -> Result<Vec<u8>, PostedError> {
     let not_postable = |position, what| PostedError::NotPostable { position, what };
     let mut accounts = Accounts::new(view);
-    let mut out = vec![VERSION];
-    put_varint(
-        &mut out,
-        batch.time.checked_sub(prev.time).ok_or(not_postable(0, "the batch is before the one ahead"))?,
-    );
-    put_varint(&mut out, batch.inbox);
-    put_varint(&mut out, batch.transactions.len() as u64);
+    let since = batch.time.checked_sub(prev.time).ok_or(not_postable(0, "the batch is before the one ahead"))?;
+    let mut out = Vec::new();
+    put_header(&mut out, since, batch.inbox, batch.transactions.len() as u64);
     for (position, transaction) in batch.transactions.iter().enumerate() {
         let body = &transaction.body;
-        if body.chain_id != plane.chain_id() || body.plane_id != plane.plane_id() {
-            return Err(not_postable(position, "it is for another plane"));
-        }
-        if body.actions.is_empty() || body.actions.len() > ACTIONS_MAX || body.memo.len() > MEMO_BYTES_MAX {
-            return Err(not_postable(position, "it has no action, too many, or too long a memo"));
-        }
+        check_form(plane, body).map_err(|what| not_postable(position, what))?;
         if accounts.take_seq(body.sender, body.nonce.lane)? != body.nonce.seq {
             return Err(not_postable(position, "its sequence number is not the next of its lane"));
         }
-        let valid_for = body.valid_until.checked_sub(batch.time).ok_or(not_postable(position, "it has expired"))?;
-        let valid_since = if body.valid_after == 0 { Some(0) } else { batch.time.checked_sub(body.valid_after) };
-        let valid_since = valid_since.ok_or(not_postable(position, "it is not valid yet"))?;
-
-        let sender = accounts.number(&body.sender)?;
-        let mut flags = 0;
-        let mut set = |bit, on: bool| flags |= if on { bit } else { 0 };
-        set(flag::SENDER_WHOLE, sender.is_none());
-        set(flag::KEY_CARRIED, matches!(body.key_ref, KeyRef::Carried(_)));
-        set(flag::KEY_POSITION, matches!(body.key_ref, KeyRef::Registered(position) if position != 0));
-        set(flag::LANE, body.nonce.lane != Nonce::LANE_ROOT);
-        set(flag::VALID_AFTER, body.valid_after != 0);
-        set(flag::MEMO, !body.memo.is_empty());
-        out.push(flags);
-        put_account(&mut out, sender, &body.sender);
-        match body.key_ref {
-            KeyRef::Carried(gid) => gid.encode(&mut out),
-            KeyRef::Registered(0) => {}
-            KeyRef::Registered(position) => out.push(position),
+        if body.valid_until < batch.time {
+            return Err(not_postable(position, "it has expired"));
         }
-        if flags & flag::LANE != 0 {
-            out.push(body.nonce.lane);
+        if body.valid_after > batch.time {
+            return Err(not_postable(position, "it is not valid yet"));
         }
-        put_varint(&mut out, valid_for);
-        if flags & flag::VALID_AFTER != 0 {
-            put_varint(&mut out, valid_since);
-        }
-        put_varint(&mut out, body.gas_limit);
-        put_varint(&mut out, body.gas_price_max);
-        put_varint(&mut out, body.actions.len() as u64);
-        for action in &body.actions {
-            put_action(&mut out, &mut accounts, action)?;
-        }
-        if flags & flag::MEMO != 0 {
-            out.push(u8::try_from(body.memo.len()).expect("at most MEMO_BYTES_MAX"));
-            out.extend_from_slice(&body.memo);
-        }
-        transaction.auth.encode(&mut out);
+        put_transaction(&mut out, batch.time, transaction, |_, address| accounts.number(address))?;
     }
     if out.len() > BATCH_BYTES_MAX { Err(PostedError::Oversized(out.len())) } else { Ok(out) }
+}
+
+/// What stands ahead of the transactions.
+pub(crate) fn put_header(out: &mut Vec<u8>, since_prev: u64, inbox: u64, transactions: u64) {
+    out.push(VERSION);
+    put_varint(out, since_prev);
+    put_varint(out, inbox);
+    put_varint(out, transactions);
+}
+
+/// How many bytes [`put_header`] writes.
+pub(crate) fn header_len(since_prev: u64, inbox: u64, transactions: u64) -> usize {
+    1 + varint_len(since_prev) + varint_len(inbox) + varint_len(transactions)
+}
+
+/// Whether a transaction has a posted form, its times and its place in its lane aside; if not, why.
+pub(crate) fn check_form(plane: &Plane, body: &TransactionBody) -> Result<(), &'static str> {
+    if body.chain_id != plane.chain_id() || body.plane_id != plane.plane_id() {
+        return Err("it is for another plane");
+    }
+    if body.actions.is_empty() || body.actions.len() > ACTIONS_MAX || body.memo.len() > MEMO_BYTES_MAX {
+        return Err("it has no action, too many, or too long a memo");
+    }
+    Ok(())
+}
+
+/// Writes a transaction that has a form and is valid at `time`. `number` tells by which number the state knows an account,
+/// given its place: 0 for the sender, then one for each action.
+pub(crate) fn put_transaction<E>(
+    out: &mut Vec<u8>,
+    time: u64,
+    transaction: &Transaction,
+    mut number: impl FnMut(usize, &Address) -> Result<Option<u32>, E>,
+) -> Result<(), E> {
+    let body = &transaction.body;
+    let sender = number(0, &body.sender)?;
+    let mut flags = 0;
+    let mut set = |bit, on: bool| flags |= if on { bit } else { 0 };
+    set(flag::SENDER_WHOLE, sender.is_none());
+    set(flag::KEY_CARRIED, matches!(body.key_ref, KeyRef::Carried(_)));
+    set(flag::KEY_POSITION, matches!(body.key_ref, KeyRef::Registered(position) if position != 0));
+    set(flag::LANE, body.nonce.lane != Nonce::LANE_ROOT);
+    set(flag::VALID_AFTER, body.valid_after != 0);
+    set(flag::MEMO, !body.memo.is_empty());
+    out.push(flags);
+    put_account(out, sender, &body.sender);
+    match body.key_ref {
+        KeyRef::Carried(gid) => gid.encode(out),
+        KeyRef::Registered(0) => {}
+        KeyRef::Registered(position) => out.push(position),
+    }
+    if flags & flag::LANE != 0 {
+        out.push(body.nonce.lane);
+    }
+    put_varint(out, body.valid_until - time);
+    if flags & flag::VALID_AFTER != 0 {
+        put_varint(out, time - body.valid_after);
+    }
+    put_varint(out, body.gas_limit);
+    put_varint(out, body.gas_price_max);
+    put_varint(out, body.actions.len() as u64);
+    for (place, action) in (1..).zip(&body.actions) {
+        put_action(out, action, |to| number(place, to))?;
+    }
+    if flags & flag::MEMO != 0 {
+        out.push(u8::try_from(body.memo.len()).expect("at most MEMO_BYTES_MAX"));
+        out.extend_from_slice(&body.memo);
+    }
+    transaction.auth.encode(out);
+    Ok(())
 }
 
 /// Reads the posted form of a batch that follows `prev`, whose state is `view`.
@@ -223,15 +253,15 @@ fn decode_transaction<V: StateView>(
     Ok(Transaction { body, auth: reader.read()? })
 }
 
-fn put_action<V: StateView>(
+fn put_action<E>(
     out: &mut Vec<u8>,
-    accounts: &mut Accounts<'_, V>,
     action: &Action,
-) -> Result<(), PostedError> {
+    number: impl FnOnce(&Address) -> Result<Option<u32>, E>,
+) -> Result<(), E> {
     let head = |form: u64, asset: &AssetId| u64::from(asset.number()) << form::BITS | form;
     match action {
         Action::Transfer { to, asset, amount } => {
-            let number = accounts.number(to)?;
+            let number = number(to)?;
             let form = if number.is_some() { form::TRANSFER_NUMBER } else { form::TRANSFER_ADDRESS };
             put_varint(out, head(form, asset));
             put_account(out, number, to);

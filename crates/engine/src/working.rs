@@ -24,10 +24,12 @@ struct SlotId(u32);
 struct Account<'a> {
     key: ObjectKey,
     record: AccountRecord,
-    /// The record's bytes before the batch; `None` if the account did not exist.
-    before: Option<&'a [u8]>,
+    /// The record before the batch; `None` if the account did not exist.
+    before: Option<ObjectRef<'a>>,
     exists: bool,
     changed: bool,
+    /// Whether the batch includes something that touches it.
+    counted: bool,
     /// Where this account's slots are in the working set.
     slots: Few<(AssetId, SlotId), 1>,
     /// Taken from the balance already, journalled at the end of the batch.
@@ -39,6 +41,8 @@ struct WorkingSlot {
     index: SlotIndex,
     before: Option<Amount>,
     now: Slot,
+    /// Whether the batch includes something that touches it.
+    counted: bool,
 }
 
 /// How to take back what a refused transaction did.
@@ -55,6 +59,22 @@ pub(crate) struct Mark {
     journal: usize,
 }
 
+/// How a sender stood before a transaction, as far as [`Working::rollback`] does not know.
+pub(crate) struct Standing {
+    lane: u8,
+    next: Option<u64>,
+    was_registered: bool,
+    balance: Amount,
+    fees_due: Amount,
+    storage_due: Amount,
+}
+
+/// Something that was counted, should it have to be taken back.
+enum Counted {
+    Account(AccountId),
+    Slot(SlotId),
+}
+
 /// Where money goes to or comes from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Side {
@@ -68,6 +88,7 @@ pub(crate) struct Reach {
     /// Positions in `addresses`.
     ids: HashTable<AccountId>,
     addresses: Vec<Address>,
+    /// What to read next.
     slots: Vec<(AccountId, AssetId)>,
 }
 
@@ -116,52 +137,128 @@ pub(crate) struct Working<'a> {
     slots: Vec<WorkingSlot>,
     slots_made: u32,
     accounts_made: u32,
-    value_bytes: usize,
+    /// What a witness of the batch has to hold so far.
+    reads: Reads,
+    /// What was counted last.
+    counted: Vec<Counted>,
+    /// How many entries [`Working::collect`] will add for senders.
+    entries_owed: usize,
     journal: Vec<JournalEntry>,
     undo: Vec<Undo>,
 }
 
 impl<'a> Working<'a> {
-    /// Reads everything that applying may touch, so that applying never waits and never misses.
+    /// Nothing read yet.
+    pub(crate) fn new(plane: &'a Plane, roots: Roots) -> Self {
+        Self {
+            plane,
+            roots,
+            accounts: Vec::new(),
+            slots: Vec::new(),
+            slots_made: 0,
+            accounts_made: 0,
+            reads: Reads { slots: 0, objects: 0, value_bytes: 0 },
+            counted: Vec::new(),
+            entries_owed: 0,
+            journal: Vec::new(),
+            undo: Vec::new(),
+        }
+    }
+
+    /// Reads everything that was listed since the last time, so that applying never waits and never misses. What is known
+    /// already is not asked for again.
     ///
     /// It asks one kind of question at a time: the answers lie all over memory, and in short loops the processor waits
     /// for many of them at once.
-    pub(crate) fn read(plane: &'a Plane, view: &'a impl StateView, reach: Reach) -> Result<Self, Halt> {
-        let Reach { addresses, slots: wanted, .. } = reach;
-        let keys: Vec<ObjectKey> = addresses.iter().map(ObjectKey::account).collect();
+    pub(crate) fn read(&mut self, view: &'a impl StateView, reach: &mut Reach) -> Result<(), Halt> {
+        let new = &reach.addresses[self.accounts.len()..];
+        let keys: Vec<ObjectKey> = new.iter().map(ObjectKey::account).collect();
         let found = keys.iter().map(|key| view.object(key));
         let found = found.collect::<Result<Vec<Option<ObjectRef<'a>>>, Missing>>()?;
-        let accounts = addresses.iter().zip(keys).zip(found);
-        let accounts = accounts.map(|((address, key), found)| Account::read(address, key, found));
-        let mut accounts = accounts.collect::<Result<Vec<Account<'a>>, ExecuteError>>()?;
+        self.accounts.reserve(new.len());
+        for ((address, key), found) in new.iter().zip(keys).zip(found) {
+            self.accounts.push(Account::read(address, key, found)?);
+        }
 
-        let mut places: Vec<(SlotIndex, AssetId)> = Vec::with_capacity(accounts.len());
-        for (id, asset) in wanted {
-            let account = &mut accounts[id.0 as usize];
+        let first = self.slots.len();
+        let mut places: Vec<(SlotIndex, AssetId)> = Vec::with_capacity(new.len());
+        for (id, asset) in reach.slots.drain(..) {
+            let account = &mut self.accounts[id.0 as usize];
             if account.slot_id(asset).is_none()
                 && let Some(index) = account.record.slot_of(asset)
             {
-                account.slots.push((asset, slot_id(places.len())));
+                account.slots.push((asset, slot_id(first + places.len())));
                 places.push((index, asset));
             }
         }
         let slots =
             places.iter().map(|(index, _)| view.slot(*index)).collect::<Result<Vec<Option<Slot>>, Missing>>()?;
-        let slots = places.into_iter().zip(slots).map(|((index, asset), slot)| WorkingSlot::read(index, asset, slot));
-        let slots = slots.collect::<Result<Vec<WorkingSlot>, ExecuteError>>()?;
+        self.slots.reserve(slots.len());
+        for ((index, asset), slot) in places.into_iter().zip(slots) {
+            self.slots.push(WorkingSlot::read(index, asset, slot)?);
+        }
+        Ok(())
+    }
 
-        let value_bytes = accounts.iter().map(|account| account.before.map_or(0, <[u8]>::len)).sum();
-        Ok(Self {
-            plane,
-            roots: view.roots(),
-            accounts,
-            slots,
-            slots_made: 0,
-            accounts_made: 0,
-            value_bytes,
-            journal: Vec::new(),
-            undo: Vec::new(),
-        })
+    // Counting.
+
+    /// Counts everything that was read as touched by the batch. Nothing has been applied yet.
+    pub(crate) fn count_all(&mut self) {
+        let sizes = self.accounts.iter().map(Account::reads);
+        let (objects, value_bytes) = sizes.fold((0, 0), |sum, reads| (sum.0 + reads.0, sum.1 + reads.1));
+        self.reads = Reads { slots: self.slots.len(), objects, value_bytes };
+        self.accounts.iter_mut().for_each(|account| account.counted = true);
+        self.slots.iter_mut().for_each(|slot| slot.counted = true);
+    }
+
+    /// Everything counted from here on can be taken back by [`Working::uncount`].
+    pub(crate) fn mark_count(&mut self) {
+        self.counted.clear();
+    }
+
+    /// Counts an account as touched.
+    pub(crate) fn count_account(&mut self, id: AccountId) {
+        let account = &mut self.accounts[id.0 as usize];
+        if !std::mem::replace(&mut account.counted, true) {
+            let (objects, value_bytes) = account.reads();
+            self.reads.objects += objects;
+            self.reads.value_bytes += value_bytes;
+            self.counted.push(Counted::Account(id));
+        }
+    }
+
+    /// Counts the account's slot of `asset` as touched, if it has had one since before the batch.
+    pub(crate) fn count_slot(&mut self, id: AccountId, asset: AssetId) {
+        let Some(id) = self.slot_id(id, asset) else { return };
+        let slot = &mut self.slots[id.0 as usize];
+        if slot.before.is_some() && !std::mem::replace(&mut slot.counted, true) {
+            self.reads.slots += 1;
+            self.counted.push(Counted::Slot(id));
+        }
+    }
+
+    /// Takes back what was counted since [`Working::mark_count`].
+    pub(crate) fn uncount(&mut self) {
+        for counted in std::mem::take(&mut self.counted) {
+            match counted {
+                Counted::Account(id) => {
+                    let account = &mut self.accounts[id.0 as usize];
+                    let (objects, value_bytes) = account.reads();
+                    account.counted = false;
+                    self.reads.objects -= objects;
+                    self.reads.value_bytes -= value_bytes;
+                }
+                Counted::Slot(id) => {
+                    self.slots[id.0 as usize].counted = false;
+                    self.reads.slots -= 1;
+                }
+            }
+        }
+    }
+
+    /// The most bytes a witness of what was counted can take.
+    pub(crate) fn witness_bytes_max(&self) -> usize {
+        self.reads.witness_bytes_max(&self.roots)
     }
 
     // Reading.
@@ -196,9 +293,12 @@ impl<'a> Working<'a> {
 
     /// How many entries [`Working::collect`] will add for senders.
     pub(crate) fn entries_owed(&self) -> usize {
-        let owed =
-            |account: &Account| usize::from(!account.fees_due.is_zero()) + usize::from(!account.storage_due.is_zero());
-        self.accounts.iter().map(owed).sum()
+        self.entries_owed
+    }
+
+    /// The number by which the state before the batch knows the account.
+    pub(crate) fn number(&self, id: AccountId) -> Option<u32> {
+        self.accounts[id.0 as usize].before.map(|before| before.index.index())
     }
 
     fn slot_id(&self, id: AccountId, asset: AssetId) -> Option<SlotId> {
@@ -305,8 +405,48 @@ impl<'a> Working<'a> {
     /// Notes what of a reserved amount the batch's end collects.
     pub(crate) fn owe(&mut self, id: AccountId, fees: Amount, storage: Amount) {
         let account = &mut self.accounts[id.0 as usize];
+        let owed = account.entries_owed();
         account.fees_due = account.fees_due.checked_add(fees).expect("a part of a balance");
         account.storage_due = account.storage_due.checked_add(storage).expect("a part of a balance");
+        self.entries_owed += account.entries_owed() - owed;
+    }
+
+    /// How a sender stands before a transaction in `lane`.
+    pub(crate) fn standing(&self, id: AccountId, lane: u8) -> Standing {
+        let account = &self.accounts[id.0 as usize];
+        Standing {
+            lane,
+            next: account.record.lanes.iter().find(|known| known.lane == lane).map(|known| known.next),
+            was_registered: account.record.identity.is_some(),
+            balance: self.balance(id, AssetId::GCC),
+            fees_due: account.fees_due,
+            storage_due: account.storage_due,
+        }
+    }
+
+    /// Takes back what a transaction did to its sender, after [`Working::rollback`].
+    pub(crate) fn restore(&mut self, id: AccountId, standing: Standing) {
+        if let Some(slot) = self.slot_id(id, AssetId::GCC) {
+            self.slots[slot.0 as usize].now.balance = standing.balance;
+        }
+        let account = &mut self.accounts[id.0 as usize];
+        match standing.next {
+            Some(next) => {
+                account
+                    .record
+                    .lanes
+                    .iter_mut()
+                    .filter(|known| known.lane == standing.lane)
+                    .for_each(|known| known.next = next);
+            }
+            None => account.record.lanes.retain(|known| known.lane != standing.lane),
+        }
+        if !standing.was_registered {
+            account.record.identity = None;
+        }
+        self.entries_owed -= account.entries_owed();
+        (account.fees_due, account.storage_due) = (standing.fees_due, standing.storage_due);
+        self.entries_owed += account.entries_owed();
     }
 
     /// What the batch's end takes from the account: out of reach already, and still in its slot by the journal.
@@ -351,7 +491,7 @@ impl<'a> Working<'a> {
         account.changed = true;
         let owner = account.record.address.owner_digest();
         let now = Slot { kind: SlotKind::Account, owner, asset, balance: Amount::ZERO };
-        self.slots.push(WorkingSlot { index, before: None, now });
+        self.slots.push(WorkingSlot { index, before: None, now, counted: false });
         self.slots_made += 1;
         self.undo.push(Undo::SlotMade { account: id, asset });
         Ok(slot)
@@ -414,13 +554,6 @@ impl<'a> Working<'a> {
         moved.map_err(|_| ExecuteError::Inconsistent("the end of a batch cannot collect what is owed"))
     }
 
-    /// The most bytes a witness of what was read can take.
-    pub(crate) fn witness_bytes_max(&self) -> usize {
-        let absent = self.accounts.iter().filter(|account| account.before.is_none()).count();
-        let objects = self.accounts.len() + absent;
-        Reads { slots: self.slots.len(), objects, value_bytes: self.value_bytes }.witness_bytes_max(&self.roots)
-    }
-
     /// What changed, and the journal. Asserts that per asset the balances moved by what was issued less what was retired.
     pub(crate) fn finish(self, flows: &[Flow]) -> Result<(Changeset, Vec<JournalEntry>), ExecuteError> {
         let changed = self.slots.iter().filter(|slot| slot.before != Some(slot.now.balance));
@@ -433,8 +566,9 @@ impl<'a> Working<'a> {
         for account in self.accounts.iter().filter(|account| account.exists && account.changed) {
             bytes.clear();
             account.record.encode(&mut bytes);
-            if account.before != Some(&bytes) {
-                let (old, new) = (account.before.map(Box::from), Some(Box::from(&*bytes)));
+            let before = account.before.map(|before| before.value);
+            if before != Some(&bytes) {
+                let (old, new) = (before.map(Box::from), Some(Box::from(&*bytes)));
                 objects.push(ObjectChange { key: account.key, old, new });
             }
         }
@@ -445,10 +579,9 @@ impl<'a> Working<'a> {
 }
 
 impl<'a> Account<'a> {
-    fn read(address: &Address, key: ObjectKey, found: Option<ObjectRef<'a>>) -> Result<Self, ExecuteError> {
-        let before = found.map(|object| object.value);
+    fn read(address: &Address, key: ObjectKey, before: Option<ObjectRef<'a>>) -> Result<Self, ExecuteError> {
         let record = match before {
-            Some(bytes) => AccountRecord::from_bytes(bytes)
+            Some(object) => AccountRecord::from_bytes(object.value)
                 .map_err(|_| ExecuteError::Inconsistent("an account record does not decode"))?,
             None => AccountRecord::new(*address),
         };
@@ -461,10 +594,20 @@ impl<'a> Account<'a> {
             exists: before.is_some(),
             before,
             changed: false,
+            counted: false,
             slots: Few::new(),
             fees_due: Amount::ZERO,
             storage_due: Amount::ZERO,
         })
+    }
+
+    /// Objects of a witness that shows it, and the bytes of its value: see [`Reads`].
+    fn reads(&self) -> (usize, usize) {
+        self.before.map_or((2, 0), |before| (1, before.value.len()))
+    }
+
+    fn entries_owed(&self) -> usize {
+        usize::from(!self.fees_due.is_zero()) + usize::from(!self.storage_due.is_zero())
     }
 
     fn slot_id(&self, asset: AssetId) -> Option<SlotId> {
@@ -478,7 +621,7 @@ impl WorkingSlot {
         if now.asset != asset || now.kind != SlotKind::Account {
             return Err(ExecuteError::Inconsistent("a listed slot is of another asset or kind"));
         }
-        Ok(Self { index, before: Some(now.balance), now })
+        Ok(Self { index, before: Some(now.balance), now, counted: false })
     }
 
     fn change(&self) -> SlotChange {
