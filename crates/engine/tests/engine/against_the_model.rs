@@ -77,7 +77,9 @@ fn play(random: &mut Random, story: &mut Story, model: &mut Model, first: bool, 
             }
             Err(code) => {
                 *met.entry(code).or_default() += 1;
-                assert_eq!(story.refusal(&transaction).map(|reject| reject.code()), Some(code));
+                let reject = story.refusal(&transaction).expect("the model refuses it");
+                assert_eq!(reject.code(), code);
+                story.refused.push((story.pool.len(), transaction, reject));
             }
         }
     }

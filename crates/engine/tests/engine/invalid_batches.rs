@@ -256,7 +256,7 @@ fn pay_each(people: &[Address]) -> Vec<Action> {
 }
 
 /// Accounts with an empty slot of GCC each, as if somebody had paid them and they had spent it.
-fn accounts_of(story: &Story, people: &[Address]) -> Changeset {
+pub fn accounts_of(story: &Story, people: &[Address]) -> Changeset {
     let first = story.keystone.roots().slots_used;
     let mut slots = Vec::new();
     let mut objects = Vec::new();

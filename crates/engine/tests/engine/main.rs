@@ -6,6 +6,7 @@ mod forger;
 mod fraud;
 mod invalid_batches;
 mod model;
+mod open_batches;
 mod posted_form;
 mod random;
 mod refusals;

@@ -1,22 +1,26 @@
 //! A plane in a test: names instead of keys, and every batch judged as soon as it is sealed.
 
 use crate::books::Books;
+use crate::open_batches::{Filled, fill};
+use crate::random::Random;
 use ghostplane_engine::execute::InvalidBatch;
 use ghostplane_engine::replay::{ProduceError, Produced, execute_posted, produce};
 use ghostplane_engine::{
-    Case, Halt, Plane, PostedBatch, PostedError, ProposedBatch, SealedBatch, Verdict, Verified, check_inbox, execute,
-    posted, replay, verify_all, witness,
+    Case, Halt, Plane, PostedBatch, PostedError, ProposedBatch, Pushed, SealedBatch, Verdict, Verified, check_inbox,
+    execute, posted, replay, verify_all, witness,
 };
 use ghostplane_ghostcipher::workers::{Serial, Workers};
 use ghostplane_ghostcipher::{Domain, SigningKey, hash};
 use ghostplane_keystone::{Changeset, Keystone, StateView};
 use ghostplane_types::genesis::{CHAIN_DEV, FeeShare};
+use ghostplane_types::limits::BATCH_TRANSACTIONS_MAX;
 use ghostplane_types::{
     AccountRecord, Action, Address, Amount, AssetId, BatchHeader, Decode, Encode, EntityType, Genesis, Gid, InboxEntry,
     InboxPayload, KeyRef, L1Address, Money, Nonce, ObjectKey, Outcome, Pay, PlaneState, PublicKey, Reject, Slot,
     SlotIndex, Transaction, TransactionBody, Withdrawal,
 };
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// When the plane was founded.
@@ -37,6 +41,8 @@ pub struct Story {
     pub inbox: Vec<InboxEntry>,
     /// Signed, in the order in which the next batch takes them.
     pub pool: Vec<Transaction>,
+    /// What may not be in the next batch, in front of which place of the pool, and why.
+    pub refused: Vec<(usize, Transaction, Reject)>,
     /// The time on the L1 and of the next batch.
     pub time: u64,
     /// The next sequence number that each name signs, by lane.
@@ -80,6 +86,7 @@ impl Story {
             keystone,
             inbox: Vec::new(),
             pool: Vec::new(),
+            refused: Vec::new(),
             time: FOUNDED,
             seqs: BTreeMap::new(),
             books: Books::default(),
@@ -210,12 +217,20 @@ impl Story {
             Err(error) => {
                 assert_eq!(keystone.roots(), before.roots(), "a batch that cannot be changes nothing");
                 assert_eq!(made_by_two.expect_err("1 and 2 threads agree").to_string(), error.to_string());
+                // Whatever of it does fit, an open batch takes.
+                if matches!(error, ProduceError::Halt(Halt::Fault(_))) {
+                    return Err(error);
+                }
+                let given: Vec<Arc<Verified>> = batch.transactions.into_iter().map(Arc::new).collect();
+                let inbox = &inbox[..inbox.len().min(BATCH_TRANSACTIONS_MAX + 1)];
+                fill(&self.watcher(), self.time, inbox, &given, &mut self.chance()).judge(&self.watcher());
                 return Err(error);
             }
         };
         let (sealed_by_two, posted_by_two) = made_by_two.expect("1 and 2 threads agree");
         assert_eq!((sealed_by_two.header(), posted_by_two), (sealed.header(), posted.clone()), "1 and 2 threads");
 
+        self.check_open_batch(&inbox, batch.transactions, &posted, &sealed);
         let batch = Batch { before: self.watcher(), posted, sealed };
         assert_eq!(batch.before.judge(&batch.posted, batch.sealed.header()), Verdict::Same);
         batch.check_posted_form(self.time, &self.pool);
@@ -226,8 +241,43 @@ impl Story {
         self.state = batch.sealed.header().state();
         self.last = Some(batch);
         self.pool.clear();
+        self.refused.clear();
         self.time += 50;
         Ok(())
+    }
+
+    /// The same batch, filled bit by bit with what is refused in between, is the same in every byte.
+    fn check_open_batch(&self, inbox: &[InboxEntry], transactions: Vec<Verified>, posted: &[u8], sealed: &SealedBatch) {
+        let mut given: Vec<Arc<Verified>> = transactions.into_iter().map(Arc::new).collect();
+        let mut rejected: Vec<Option<Reject>> = vec![None; given.len()];
+        for (at, transaction, reject) in self.refused.iter().rev() {
+            let ahead = self.pool[..*at].iter().chain([transaction]).cloned().collect();
+            if let Some(Ok(verified)) = self.verify(ahead).pop() {
+                given.insert(*at, Arc::new(verified));
+                rejected.insert(*at, Some(reject.clone()));
+            }
+        }
+        let Filled { taken, pushed, closed } = fill(&self.watcher(), self.time, inbox, &given, &mut self.chance());
+        assert_eq!(taken, inbox.len());
+        for (pushed, rejected) in pushed.into_iter().zip(rejected) {
+            match rejected {
+                Some(reject) => assert_eq!(pushed, Pushed::Rejected(reject)),
+                None => assert!(matches!(pushed, Pushed::Included { .. }), "{pushed:?}"),
+            }
+        }
+        let closed = closed.expect("something is in it");
+        assert!(closed.posted == posted, "the posted form is another one");
+        let executed = closed.executed;
+        assert_eq!((executed.journal(), executed.changes()), (sealed.journal(), sealed.changes()));
+        assert_eq!(executed.records(), sealed.records());
+        assert_eq!((executed.withdrawals(), executed.flows()), (sealed.withdrawals(), sealed.flows()));
+        let header = sealed.header();
+        assert_eq!(executed.seal(&self.plane, header.state().roots).header(), header);
+    }
+
+    /// Chance that differs from batch to batch, and is the same whenever the test runs.
+    fn chance(&self) -> Random {
+        Random(self.state.number << 32 | self.pool.len() as u64)
     }
 
     /// Why `transaction` may not follow the pool in the next batch. Asks without posting, as a sequencer would.
