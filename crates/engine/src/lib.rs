@@ -20,6 +20,7 @@ pub mod open;
 pub mod plane;
 pub mod posted;
 pub mod replay;
+pub mod ring;
 pub mod verify;
 mod working;
 
@@ -29,7 +30,8 @@ pub use open::{Closed, InboxTaken, OpenBatch, Pushed};
 pub use plane::Plane;
 pub use posted::{PostedBatch, PostedError};
 pub use replay::{Case, Difference, Verdict, replay, witness};
-pub use verify::{CheckedEntry, Verified, check_inbox, verify_all};
+pub use ring::{KeyRing, verify_ring};
+pub use verify::{CheckedEntry, Verified, check_inbox, registered_keys, verify_all};
 
 pub(crate) use foldhash::fast::FixedState;
 use ghostplane_keystone::StateView;

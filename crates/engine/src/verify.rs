@@ -10,7 +10,7 @@ use ghostplane_types::{
     Transaction, TransactionBody, gas,
 };
 use hashbrown::HashMap;
-use hashbrown::hash_map::Entry;
+use std::borrow::Cow;
 
 use crate::{FixedState, Plane};
 
@@ -106,18 +106,37 @@ pub(crate) fn verify_with(
 ) -> Result<Vec<Result<Verified, Reject>>, Missing> {
     let mut named = Vec::with_capacity(transactions.len());
     for transaction in &transactions {
-        named.push((transaction, keys.key_of(view, &transaction.body)?));
+        if needs_keys(&transaction.body) {
+            keys.learn_from(view, transaction.body.sender)?;
+        }
+        named.push((transaction, keys.key_of(&transaction.body)));
     }
-    let opened = map_chunks(workers, &named, OPEN_CHUNK, |named| {
+    let Checked { opened, .. } = check(plane, keys.seed(), workers, &named, |_| None);
+    Ok(transactions.into_iter().zip(opened).map(|(transaction, opened)| Ok(opened?.verified(transaction))).collect())
+}
+
+/// What came of checking transactions.
+pub(crate) struct Checked<'r> {
+    /// One for each transaction, in order.
+    pub(crate) opened: Vec<Result<Opened, Reject>>,
+    /// The keys that they named.
+    pub(crate) keys: DistinctKeys<'r>,
+}
+
+/// Checks transactions with the keys that they name. `remembered` may know the key of the transaction at some place.
+pub(crate) fn check<'r>(
+    plane: &Plane,
+    seed: FixedState,
+    workers: &dyn Workers,
+    named: &[(&Transaction, Result<PublicKey, Reject>)],
+    remembered: impl Fn(usize) -> Option<&'r PreparedKey>,
+) -> Checked<'r> {
+    let opened = map_chunks(workers, named, OPEN_CHUNK, |named| {
         named.iter().map(|(transaction, key)| Opened::new(plane, transaction, key)).collect()
     });
-    let mut checked: Vec<Result<Opened, Reject>> = opened.into_iter().flat_map(|opened: Vec<_>| opened).collect();
-    verify_opened(plane, keys, workers, &transactions, &mut checked);
-    let verified = |(transaction, opened): (Transaction, Result<Opened, Reject>)| {
-        let Opened { id, key, gas_intrinsic } = opened?;
-        Ok(Verified { transaction, id, key: PublicKey::Ed25519(key), gas_intrinsic })
-    };
-    Ok(transactions.into_iter().zip(checked).map(verified).collect())
+    let mut opened: Vec<Result<Opened, Reject>> = opened.into_iter().flat_map(|opened: Vec<_>| opened).collect();
+    let keys = verify_opened(plane, seed, workers, named, &mut opened, remembered);
+    Checked { opened, keys }
 }
 
 /// Checks inbox entries; see [`verify_all`] for the transactions among them.
@@ -156,83 +175,143 @@ fn check_forced(
     Ok(checked.expect("one in, one out").map(Box::new))
 }
 
+/// The keys that a state has registered for an account; none if it has no account or no identity there.
+pub fn registered_keys(view: &impl StateView, sender: &Address) -> Result<Few<PublicKey, 1>, Missing> {
+    let object = view.object(&ObjectKey::account(sender))?;
+    // Bytes that are no record cannot come from an honest state; execution reports them as inconsistent.
+    let record = object.and_then(|object| AccountRecord::from_bytes(object.value).ok());
+    Ok(record.and_then(|record| record.identity).map(|identity| identity.keys).unwrap_or_default())
+}
+
+/// Whether it takes the sender's keys to check this. An identity that is not the sender's is refused without.
+fn needs_keys(body: &TransactionBody) -> bool {
+    match &body.key_ref {
+        KeyRef::Carried(gid) => gid.chain_id == body.chain_id && gid.address() == body.sender,
+        KeyRef::Registered(_) => true,
+    }
+}
+
 /// Keys of senders, looked up once each.
 pub(crate) struct KnownKeys {
-    by_sender: HashMap<Address, Few<PublicKey, 1>, FixedState>,
+    by_sender: HashMap<Address, Known, FixedState>,
+}
+
+#[derive(Default)]
+struct Known {
+    keys: Few<PublicKey, 1>,
+    /// Whether the state has them. Otherwise an earlier transaction carried them.
+    are_registered: bool,
 }
 
 impl KnownKeys {
     pub(crate) fn new(view: &impl StateView) -> Self {
-        Self { by_sender: HashMap::with_hasher(crate::hash_seed(view)) }
+        Self::with_seed(crate::hash_seed(view))
     }
 
-    /// The key that has to verify. Missing state is not the sender's fault; everything else that is wrong is.
-    fn key_of(&mut self, view: &impl StateView, body: &TransactionBody) -> Result<Result<PublicKey, Reject>, Missing> {
-        if let KeyRef::Carried(gid) = &body.key_ref {
-            if gid.chain_id != body.chain_id || gid.address() != body.sender {
-                return Ok(Err(Reject::AddressMismatch { found: gid.address() }));
-            }
-            // Remembered for the rest of the list, unless the account has keys of its own already.
-            let keys = self.keys(view, body.sender)?;
-            if keys.is_empty() {
-                keys.push(gid.public_key);
-            }
-            return Ok(Ok(gid.public_key));
+    pub(crate) fn with_seed(seed: FixedState) -> Self {
+        Self { by_sender: HashMap::with_hasher(seed) }
+    }
+
+    fn seed(&self) -> FixedState {
+        self.by_sender.hasher().clone()
+    }
+
+    /// Whether anything is known of the sender.
+    pub(crate) fn has(&self, sender: &Address) -> bool {
+        self.by_sender.contains_key(sender)
+    }
+
+    /// Whether these are keys that the state has.
+    pub(crate) fn are_registered(&self, sender: &Address) -> bool {
+        self.by_sender.get(sender).is_some_and(|known| known.are_registered)
+    }
+
+    /// Notes what the state has registered for a sender.
+    pub(crate) fn learn(&mut self, sender: Address, keys: Few<PublicKey, 1>) {
+        self.by_sender.insert(sender, Known { are_registered: !keys.is_empty(), keys });
+    }
+
+    fn learn_from(&mut self, view: &impl StateView, sender: Address) -> Result<(), Missing> {
+        if !self.has(&sender) {
+            self.learn(sender, registered_keys(view, &sender)?);
         }
-        let KeyRef::Registered(position) = body.key_ref else { unreachable!("the other variant returned above") };
-        let keys = self.keys(view, body.sender)?;
-        Ok(match keys.get(usize::from(position)) {
-            Some(key) => Ok(*key),
-            None if keys.is_empty() => Err(Reject::KeyRequired),
-            None => Err(Reject::UnknownKey { key_ref: position }),
-        })
+        Ok(())
     }
 
-    fn keys(&mut self, view: &impl StateView, sender: Address) -> Result<&mut Few<PublicKey, 1>, Missing> {
-        match self.by_sender.entry(sender) {
-            Entry::Occupied(known) => Ok(known.into_mut()),
-            Entry::Vacant(vacant) => {
-                let object = view.object(&ObjectKey::account(&sender))?;
-                // Bytes that are no record cannot come from an honest state; execution reports them as inconsistent.
-                let record = object.and_then(|object| AccountRecord::from_bytes(object.value).ok());
-                let keys = record.and_then(|record| record.identity).map(|identity| identity.keys);
-                Ok(vacant.insert(keys.unwrap_or_default()))
+    /// The key that has to verify, once the sender's keys are known.
+    pub(crate) fn key_of(&mut self, body: &TransactionBody) -> Result<PublicKey, Reject> {
+        match body.key_ref {
+            KeyRef::Carried(gid) => {
+                if !needs_keys(body) {
+                    return Err(Reject::AddressMismatch { found: gid.address() });
+                }
+                // Remembered for the rest of the list, unless the account has keys of its own already.
+                let keys = &mut self.by_sender.entry(body.sender).or_default().keys;
+                if keys.is_empty() {
+                    keys.push(gid.public_key);
+                }
+                Ok(gid.public_key)
+            }
+            KeyRef::Registered(position) => {
+                let keys = self.by_sender.get(&body.sender).map_or(&[][..], |known| &known.keys);
+                let unknown =
+                    if keys.is_empty() { Reject::KeyRequired } else { Reject::UnknownKey { key_ref: position } };
+                keys.get(usize::from(position)).copied().ok_or(unknown)
             }
         }
     }
 }
 
+/// The keys of many signatures, each once and decompressed, however many it signs.
+pub(crate) struct DistinctKeys<'r> {
+    places: HashMap<VerificationKey, usize, FixedState>,
+    /// `None` where the bytes are no key.
+    prepared: Vec<Option<Cow<'r, PreparedKey>>>,
+}
+
+impl DistinctKeys<'_> {
+    /// The decompressed key.
+    pub(crate) fn prepared(&self, key: &VerificationKey) -> Option<&PreparedKey> {
+        self.prepared[*self.places.get(key)?].as_deref()
+    }
+}
+
 /// Verifies the signatures of what opened, many by one equation where it holds. What fails is refused in its place.
-fn verify_opened(
+fn verify_opened<'r>(
     plane: &Plane,
-    keys: &KnownKeys,
+    seed: FixedState,
     workers: &dyn Workers,
-    transactions: &[Transaction],
+    named: &[(&Transaction, Result<PublicKey, Reject>)],
     checked: &mut [Result<Opened, Reject>],
-) {
-    // Each key is decompressed once, however many transactions it signs.
-    let mut places: HashMap<VerificationKey, usize, FixedState> = HashMap::with_hasher(keys.by_sender.hasher().clone());
-    let mut distinct: Vec<VerificationKey> = Vec::new();
+    remembered: impl Fn(usize) -> Option<&'r PreparedKey>,
+) -> DistinctKeys<'r> {
+    let mut places: HashMap<VerificationKey, usize, FixedState> = HashMap::with_hasher(seed);
+    let mut distinct: Vec<(VerificationKey, Option<&'r PreparedKey>)> = Vec::new();
     let mut signed: Vec<Signed> = Vec::with_capacity(checked.len());
     for (at, opened) in checked.iter().enumerate() {
         let Ok(Opened { id, key, .. }) = opened else { continue };
         let place = *places.entry(*key).or_insert_with(|| {
-            distinct.push(*key);
+            distinct.push((*key, remembered(at).filter(|remembered| remembered.key() == key)));
             distinct.len() - 1
         });
         signed.push(Signed { at, place, message: signing_bytes(Domain::TransactionAuth, plane.chain_id(), id) });
     }
     let prepared = map_chunks(workers, &distinct, OPEN_CHUNK, |keys| {
-        keys.iter().map(|key| PreparedKey::parse(*key.as_bytes()).ok()).collect()
+        let prepare = |(key, remembered): &(VerificationKey, Option<&'r PreparedKey>)| match remembered {
+            Some(remembered) => Some(Cow::Borrowed(*remembered)),
+            None => PreparedKey::parse(*key.as_bytes()).ok().map(Cow::Owned),
+        };
+        keys.iter().map(prepare).collect()
     });
-    let prepared: Vec<Option<PreparedKey>> = prepared.into_iter().flat_map(|prepared: Vec<_>| prepared).collect();
+    let prepared: Vec<Option<Cow<'r, PreparedKey>>> =
+        prepared.into_iter().flat_map(|prepared: Vec<_>| prepared).collect();
 
     let chunk = signed.len().div_ceil(workers.count().max(1)).clamp(VERIFY_CHUNK_MIN, VERIFY_CHUNK_MAX);
     let failing = map_chunks(workers, &signed, chunk, |signed| {
         let usable =
-            signed.iter().filter_map(|signed| Some((signed.at, prepared[signed.place].as_ref()?, signed.message)));
+            signed.iter().filter_map(|signed| Some((signed.at, prepared[signed.place].as_deref()?, signed.message)));
         let (at, items): (Vec<usize>, Vec<Item<'_>>) =
-            usable.map(|(at, key, message)| (at, Item { key, message, signature: &transactions[at].auth })).unzip();
+            usable.map(|(at, key, message)| (at, Item { key, message, signature: &named[at].0.auth })).unzip();
         let failing = verify_batch(&items).err().unwrap_or_default();
         failing.into_iter().map(|failed| at[failed]).collect()
     });
@@ -242,6 +321,7 @@ fn verify_opened(
     for Signed { at, .. } in signed.iter().filter(|signed| prepared[signed.place].is_none()) {
         checked[*at] = Err(Reject::BadKey);
     }
+    DistinctKeys { places, prepared }
 }
 
 /// A signature to verify: of which transaction, by which of the distinct keys, over what.
@@ -252,13 +332,19 @@ struct Signed {
 }
 
 /// A transaction that is for this plane and within its bounds; only the signature is open.
-struct Opened {
+pub(crate) struct Opened {
     id: Digest,
-    key: VerificationKey,
+    pub(crate) key: VerificationKey,
     gas_intrinsic: u64,
 }
 
 impl Opened {
+    /// The transaction, now that its signature holds.
+    pub(crate) fn verified(self, transaction: Transaction) -> Verified {
+        let Self { id, key, gas_intrinsic } = self;
+        Verified { transaction, id, key: PublicKey::Ed25519(key), gas_intrinsic }
+    }
+
     fn new(plane: &Plane, transaction: &Transaction, key: &Result<PublicKey, Reject>) -> Result<Self, Reject> {
         let body = &transaction.body;
         if body.chain_id != plane.chain_id() {

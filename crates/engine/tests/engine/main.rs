@@ -5,6 +5,7 @@ mod books;
 mod forger;
 mod fraud;
 mod invalid_batches;
+mod key_ring;
 mod model;
 mod open_batches;
 mod posted_form;
