@@ -5,13 +5,14 @@ use super::fixture::{Fixture, Traffic};
 use super::measure::{HashRates, HashWork, Samples, seconds};
 use super::state::changed_hashes;
 use crate::screen::Screen;
-use ghostplane_engine::{SealedBatch, Verified, execute, verify_all};
+use ghostplane_engine::{KeyRing, OpenBatch, SealedBatch, Verified, execute, registered_keys, verify_all, verify_ring};
 use ghostplane_ghostcipher::ed25519::{Item, PreparedKey, verify_batch};
 use ghostplane_ghostcipher::workers::Serial;
 use ghostplane_ghostcipher::{Domain, VerificationKey, signing_bytes};
-use ghostplane_types::{PublicKey, Transaction};
+use ghostplane_types::{Address, PublicKey, Reject, Transaction};
 use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::sync::Arc;
 
 /// Transfers of a full batch.
 pub(super) const FULL: usize = 4096;
@@ -19,8 +20,14 @@ pub(super) const FULL: usize = 4096;
 pub(super) const ACTIVE: usize = 1_700;
 /// Batches of one figure; one more comes first and does not count.
 const ROUNDS: usize = 9;
+/// Transactions that an open batch is given at a time.
+const GROUP: usize = 128;
 /// What one job of the signature check takes.
 const VERIFY_CHUNK: usize = 512;
+/// What a key ring is given at a time.
+const RING_CHUNK: usize = 256;
+/// Accounts that can act.
+const ACTORS: usize = 100_000;
 
 pub(super) fn measure(screen: &Screen) -> anyhow::Result<Vec<Row>> {
     let cases = [
@@ -32,7 +39,7 @@ pub(super) fn measure(screen: &Screen) -> anyhow::Result<Vec<Row>> {
         ("engine/bundle-256", Traffic::Bundles { bundles: 64, actors: ACTIVE }),
     ];
     let bar = screen.progress("engine", 2 + cases.len() as u64);
-    let mut fixture = Fixture::new(100_000)?;
+    let mut fixture = Fixture::new(ACTORS)?;
     let mut rates = HashRates::new();
     bar.inc(1);
     let mut rows = Vec::new();
@@ -42,6 +49,10 @@ pub(super) fn measure(screen: &Screen) -> anyhow::Result<Vec<Row>> {
         rows.push(figures.row(name, unit, &rates));
         if name == "engine/transfer" {
             rows.extend(figures.stage_rows(&rates));
+            rows.push(figures.open_row("engine/open-batch"));
+        }
+        if name == "engine/transfer-100k" {
+            rows.push(figures.open_row("engine/open-batch-100k"));
         }
         bar.inc(1);
     }
@@ -57,6 +68,8 @@ struct Live {
     encode: Samples,
     decode: Samples,
     execute: Samples,
+    execute_rate: Samples,
+    open_rate: Samples,
     apply: Samples,
     seal: Samples,
     works: Vec<HashWork>,
@@ -112,9 +125,11 @@ fn live(fixture: &mut Fixture, traffic: Traffic, rates: &mut HashRates) -> anyho
         let (decode, read) =
             seconds(|| ghostplane_engine::posted::decode(&fixture.plane, &fixture.keystone, &fixture.state, &posted));
         black_box(read?);
+        let open = open_batch_seconds(fixture, &verified, posted.len())?;
         let (stages, sealed) = run_live(fixture, verified, posted.len())?;
         if round > 0 {
             figures.add(&stages);
+            figures.open_rate.push(figures.count as f64 / open);
             figures.encode.push(figures.count as f64 / encode);
             figures.decode.push(figures.count as f64 / decode);
             figures.works.push(batch_hashes(fixture, &sealed)?);
@@ -123,10 +138,28 @@ fn live(fixture: &mut Fixture, traffic: Traffic, rates: &mut HashRates) -> anyho
     Ok(figures)
 }
 
+/// Fills an open batch in groups and closes it; the fixture stays as it is.
+fn open_batch_seconds(fixture: &Fixture, verified: &[Verified], posted_bytes: usize) -> anyhow::Result<f64> {
+    let given: Vec<Arc<Verified>> = verified.iter().cloned().map(Arc::new).collect();
+    let (spent, closed) = seconds(|| {
+        let (plane, view) = (&fixture.plane, &fixture.keystone);
+        let mut open = OpenBatch::open(plane, view, fixture.state, 0, fixture.next_time())?;
+        for group in given.chunks(GROUP) {
+            black_box(open.push(group)?);
+        }
+        open.close()
+    });
+    let closed = closed?;
+    let all = closed.posted.len() == posted_bytes && closed.executed.records().len() == verified.len();
+    anyhow::ensure!(all, "an open batch of the benchmark left something out");
+    Ok(spent)
+}
+
 impl Live {
     fn add(&mut self, stages: &Stages) {
         self.rate.push(self.count as f64 / stages.sum());
         self.execute.push(1e6 * stages.execute);
+        self.execute_rate.push(self.count as f64 / stages.execute);
         self.apply.push(1e6 * stages.apply);
         self.seal.push(1e6 * stages.seal);
     }
@@ -135,6 +168,12 @@ impl Live {
         let hashing: f64 = self.works.iter().map(|work| rates.seconds(work)).sum();
         let limit = (self.count * self.works.len()) as f64 / hashing;
         Row::rate(name, self.rate.median(), unit, limit, "hashes alone: both trees, journal, log")
+    }
+
+    /// The same batch through an open batch, its posted form included.
+    fn open_row(&self, name: &'static str) -> Row {
+        const WHOLE: &str = "execution of the same batches whole, without posted form";
+        Row::rate(name, self.open_rate.median(), "transfers/s", self.execute_rate.median(), WHOLE)
     }
 
     /// Where the time of a full batch goes.
@@ -181,14 +220,54 @@ fn verify_rows(fixture: &mut Fixture) -> anyhow::Result<Vec<Row>> {
                     })
                 })
                 .collect::<Result<_, _>>()?;
-            bare.push(FULL as f64 / bare_seconds(&keys, &transactions)?);
+            bare.push(FULL as f64 / bare_seconds(&keys, &transactions, VERIFY_CHUNK)?);
         }
         rows.push(Row::rate(name, whole.median(), "signatures/s", bare.median(), BARE));
     }
+    rows.push(ring_row(fixture)?);
     Ok(rows)
 }
 
-fn bare_seconds(keys: &[VerificationKey], transactions: &[Transaction]) -> anyhow::Result<f64> {
+/// The check by a ring that knows every sender, beside the bare equation over the same signatures.
+fn ring_row(fixture: &mut Fixture) -> anyhow::Result<Row> {
+    let mut ring = KeyRing::new(ACTORS, 11);
+    let everybody = fixture.transactions(Traffic::Everybody { actors: ACTORS });
+    by_ring(fixture, &mut ring, everybody)?;
+    anyhow::ensure!(ring.len() == ACTORS, "the ring does not hold everybody");
+    let (mut whole, mut bare) = (Samples::default(), Samples::default());
+    for _ in 0..ROUNDS {
+        let transactions = fixture.transactions(Traffic::Among { transfers: FULL, actors: ACTORS });
+        let chunks: Vec<Vec<Transaction>> = transactions.chunks(RING_CHUNK).map(<[Transaction]>::to_vec).collect();
+        let mut keys = Vec::with_capacity(FULL);
+        let mut sum = 0.0;
+        for chunk in chunks {
+            let (spent, found) = seconds(|| by_ring(fixture, &mut ring, chunk));
+            sum += spent;
+            keys.extend(found?);
+        }
+        whole.push(FULL as f64 / sum);
+        bare.push(FULL as f64 / bare_seconds(&keys, &transactions, RING_CHUNK)?);
+    }
+    const BARE: &str = "the batch equation of 256 alone, keys decompressed";
+    Ok(Row::rate("engine/verify-ring", whole.median(), "signatures/s", bare.median(), BARE))
+}
+
+/// Checks transactions, all of which are good, and returns the keys that signed.
+fn by_ring(
+    fixture: &Fixture,
+    ring: &mut KeyRing,
+    transactions: Vec<Transaction>,
+) -> anyhow::Result<Vec<VerificationKey>> {
+    let look_up = |senders: &[Address]| senders.iter().map(|of| registered_keys(&fixture.keystone, of)).collect();
+    let checked = verify_ring(&fixture.plane, ring, look_up, transactions)?;
+    let key = |verified: Result<Verified, Reject>| {
+        let PublicKey::Ed25519(key) = verified?.key();
+        Ok(key)
+    };
+    checked.into_iter().map(key).collect()
+}
+
+fn bare_seconds(keys: &[VerificationKey], transactions: &[Transaction], chunk: usize) -> anyhow::Result<f64> {
     let mut prepared = BTreeMap::new();
     for key in keys {
         prepared.insert(*key, PreparedKey::new(key)?);
@@ -198,7 +277,7 @@ fn bare_seconds(keys: &[VerificationKey], transactions: &[Transaction]) -> anyho
         let message = signing_bytes(Domain::TransactionAuth, transaction.body.chain_id, &transaction.body.id());
         items.push(Item { key: &prepared[key], message, signature: &transaction.auth });
     }
-    let (spent, good) = seconds(|| items.chunks(VERIFY_CHUNK).all(|chunk| verify_batch(chunk).is_ok()));
+    let (spent, good) = seconds(|| items.chunks(chunk).all(|chunk| verify_batch(chunk).is_ok()));
     anyhow::ensure!(good, "a signature of the benchmark does not verify");
     Ok(spent)
 }

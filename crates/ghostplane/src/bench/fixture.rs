@@ -33,6 +33,8 @@ pub(super) enum Traffic {
     HotPayee { transfers: usize, actors: usize },
     /// So many transactions of 256 transfers each; no payer has two, payees are drawn from the first so many actors.
     Bundles { bundles: usize, actors: usize },
+    /// One transfer from each of the first so many actors.
+    Everybody { actors: usize },
 }
 
 /// A plane of 2^20 slots. Its actors are spread over all of it, as accounts are that were opened over years.
@@ -104,6 +106,9 @@ impl Fixture {
             Traffic::HotPayee { transfers, actors } => {
                 let payers: Vec<usize> = (0..transfers).map(|_| 1 + self.random.below(actors - 1)).collect();
                 payers.into_iter().map(|payer| self.transaction(payer, &[0])).collect()
+            }
+            Traffic::Everybody { actors } => {
+                (0..actors).map(|payer| self.transaction(payer, &[(payer + 1) % actors])).collect()
             }
             Traffic::Bundles { bundles, actors } => {
                 let payers = self.random.distinct(bundles, 0..actors as u32);
