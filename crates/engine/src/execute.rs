@@ -281,6 +281,11 @@ impl<'a> Run<'a> {
         for_each_slot(body, &parties[first..], |id, asset| self.reach.slot(id, asset));
     }
 
+    /// Forgets what was read in vain, if it is much. Parties that were listed before have no meaning afterwards.
+    pub(crate) fn forget_uncounted(&mut self) {
+        self.working.forget_uncounted(&mut self.reach, &mut self.system);
+    }
+
     /// Reads what was listed and is not known yet.
     pub(crate) fn read<V: StateView>(&mut self, view: &'a V) -> Result<(), Halt> {
         self.working.read(view, &mut self.reach)

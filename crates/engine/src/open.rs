@@ -182,6 +182,7 @@ impl<'a, V: StateView> OpenBatch<'a, V> {
         if rest.is_empty() || !self.has_place() {
             return Ok(None);
         }
+        self.run.forget_uncounted();
         self.run.reach_returns();
         let run = &mut self.run;
         let group = next_group(rest, |checked, parties| run.reach_entry(checked, parties));
@@ -198,6 +199,7 @@ impl<'a, V: StateView> OpenBatch<'a, V> {
         if rest.is_empty() || self.is_full {
             return Ok(None);
         }
+        self.run.forget_uncounted();
         let run = &mut self.run;
         let group = next_group(rest, |verified, parties| run.reach_transaction(verified, parties));
         self.run.read(self.view)?;

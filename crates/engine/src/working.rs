@@ -13,6 +13,9 @@ use ghostplane_types::{
 use hashbrown::HashTable;
 use std::hash::{BuildHasher, Hasher};
 
+/// How many accounts are kept that nothing in the batch touches, besides twice those that something does.
+const UNCOUNTED_MAX: usize = 16 * 1024;
+
 /// An account of the working set, by position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct AccountId(u32);
@@ -115,6 +118,16 @@ impl Reach {
         addresses.push(*address);
         ids.insert_unique(hash(address), id, |id| hash(&addresses[id.0 as usize]));
         id
+    }
+
+    /// Starts over with these accounts.
+    fn keep(&mut self, addresses: impl Iterator<Item = Address>) {
+        self.ids.clear();
+        self.addresses.clear();
+        self.slots.clear();
+        addresses.for_each(|address| {
+            self.account(&address);
+        });
     }
 
     /// Adds the account's slot of `asset`, should it have one.
@@ -254,6 +267,41 @@ impl<'a> Working<'a> {
                 }
             }
         }
+    }
+
+    /// Forgets what was read for things that are not in the batch, once that is most of what was read. Ids change:
+    /// those of `system` are brought up to date, and nobody may keep others.
+    pub(crate) fn forget_uncounted(&mut self, reach: &mut Reach, system: &mut SystemIds) {
+        if self.accounts.len() <= 2 * self.reads.objects + UNCOUNTED_MAX {
+            return;
+        }
+        let mut slot_at = Vec::with_capacity(self.slots.len());
+        let mut kept = 0;
+        for slot in &self.slots {
+            let keep = slot.counted || slot.before.is_none();
+            slot_at.push(keep.then(|| slot_id(kept)));
+            kept += usize::from(keep);
+        }
+        self.slots.retain(|slot| slot.counted || slot.before.is_none());
+
+        let mut account_at = Vec::with_capacity(self.accounts.len());
+        let mut kept = 0;
+        for account in &self.accounts {
+            account_at.push(AccountId(kept));
+            kept += u32::from(account.counted);
+        }
+        self.accounts.retain(|account| account.counted);
+        for account in &mut self.accounts {
+            let slots = account.slots.iter();
+            account.slots = slots.filter_map(|(asset, slot)| Some((*asset, slot_at[slot.0 as usize]?))).collect();
+        }
+        let SystemIds { fees, storage, returns, shares } = system;
+        for id in [fees, storage, returns].into_iter().chain(shares) {
+            *id = account_at[id.0 as usize];
+        }
+        reach.keep(self.accounts.iter().map(|account| account.record.address));
+        self.counted.clear();
+        self.undo.clear();
     }
 
     /// The most bytes a witness of what was counted can take.

@@ -207,14 +207,21 @@ fn a_flood_of_rejected_transactions_does_not_fill_a_batch() {
         .collect();
     let flood: Vec<Arc<Verified>> =
         story.verify(flood).into_iter().map(|verified| Arc::new(verified.expect("good"))).collect();
-    story.transfer("alice", "bob", gcc(1));
+    story.deposit("carol", mana(3)).deposit("dave", gcc(3));
+    for at in 0..40 {
+        story.act("alice", &[pay("bob", gcc(1)), pay_to(stranger(at * 3_000), units(5)), leave("alice", units(1))]);
+    }
     let (watcher, pool) = (story.watcher(), story.checked_pool());
-    let alone = fill(&watcher, story.time, &[], &pool, &mut Random(1)).closed.expect("one transfer");
-    let all: Vec<Arc<Verified>> = flood.into_iter().chain(pool).collect();
-    let among = fill(&watcher, story.time, &[], &all, &mut Random(1));
+    let inbox = story.inbox_open();
+    let alone = fill(&watcher, story.time, inbox, &pool, &mut Random(1)).closed.expect("transfers");
+    let all: Vec<Arc<Verified>> =
+        flood.chunks(25).zip(&pool).flat_map(|(flood, one)| flood.iter().chain([one])).cloned().collect();
+    let among = fill(&watcher, story.time, inbox, &all, &mut Random(1));
     let gap = Pushed::Rejected(Reject::NonceGap { found: 7, next: 0 });
-    assert!(among.pushed[..1_000].iter().all(|pushed| *pushed == gap));
-    assert!(among.closed.expect("one transfer").executed == alone.executed);
+    assert_eq!(among.pushed.iter().filter(|pushed| **pushed == gap).count(), 1_000);
+    assert_eq!(among.included(), 40);
+    let among = among.closed.expect("transfers");
+    assert!(among.executed == alone.executed && among.posted == alone.posted);
 }
 
 #[test]
