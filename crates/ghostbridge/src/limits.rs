@@ -33,7 +33,7 @@ const _: () = {
     assert!(SignedL1Message::BYTES_MAX <= BLOCK_BYTES_MAX);
     assert!(BATCH_BYTES_MAX as u64 <= BLOCK_DATA_BYTES_MAX);
     // A block full of the plane's data has room for the commitment and the heads and signatures of its chunks.
-    assert!(BLOCK_DATA_BYTES_MAX as usize + 2 * SignedL1Message::BYTES_MAX + 1025 * 256 <= BLOCK_BYTES_MAX);
-    assert!(INBOX_BLOCK_BYTES_MAX as usize + 16 * INBOX_BLOCK_ENTRIES_MAX as usize <= 1024 * 1024);
+    assert!(BLOCK_DATA_BYTES_MAX + (2 * SignedL1Message::BYTES_MAX + 2049 * 256) as u64 <= BLOCK_BYTES_MAX as u64);
+    assert!(INBOX_BLOCK_BYTES_MAX + 16 * INBOX_BLOCK_ENTRIES_MAX as u64 <= 1024 * 1024);
     assert!(FRAME_BYTES_MAX < u32::MAX as usize && BLOCK_BYTES_MAX <= QUEUE_BYTES_MAX);
 };

@@ -102,7 +102,7 @@ pub(super) struct World {
     genesis_state: PlaneState,
     state: PlaneState,
     generation: u32,
-    now: u64,
+    pub(super) now: u64,
     lanes: BTreeMap<String, u64>,
 }
 
