@@ -402,6 +402,7 @@ fn the_tables_of_limits_and_gas_are_those_of_the_code() {
             COMMITMENT_BATCHES_MAX,
             ATTESTATIONS_MAX,
             CHUNK_BYTES_MAX,
+            L1_MESSAGE_BYTES_MAX,
             GENESIS_ASSETS_MAX,
             FEE_SHARES_MAX,
             SYMBOL_BYTES_MAX,
