@@ -261,7 +261,7 @@ impl State {
         if self.block.height.checked_add(1) != Some(record.block.height) {
             return Err("it does not follow the block before");
         }
-        if record.block.time <= self.block.time {
+        if record.block.time < self.block.time.saturating_add(1) {
             return Err("its time is not after the block before");
         }
         let mut step = Step::begin(self, judge, record.block.time);

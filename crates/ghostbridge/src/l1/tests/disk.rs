@@ -256,3 +256,23 @@ fn what_no_l1_can_start_from_is_refused() {
     let l1 = open(&good, dir.path(), None).unwrap();
     assert_eq!(l1.with_settlement(Settlement::block).height, 0);
 }
+
+#[test]
+fn history_that_was_damaged_later_is_not_shown() {
+    let mut world = World::new("history");
+    world.bond().deposit("alice", gcc(50));
+    world.mine();
+    world.mine();
+    world.seal(Vec::new()).seal_something();
+    world.commit();
+    world.l1.stop().unwrap();
+    let posted = world.kept[1].posted.clone();
+    let (path, mut bytes) = newest(&world.dir);
+    let at = bytes.windows(posted.len()).position(|window| window == posted).unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    world.l1 = open(&world.config, world.dir.path(), None).unwrap();
+    assert!(world.l1.published(1).is_ok(), "what is whole is shown");
+    let error = world.l1.published(2).unwrap_err();
+    assert_eq!((&error.path, error.offset), (&path, at as u64));
+}

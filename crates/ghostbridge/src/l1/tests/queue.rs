@@ -96,11 +96,18 @@ fn over_bytes(refusal: &L1Refusal) -> usize {
 
 #[test]
 fn time_never_goes_back_and_jumps_are_followed() {
-    let world = World::new("clock");
+    let mut world = World::new("clock");
     let times = [GENESIS_MS - 5, GENESIS_MS + 10, 0, GENESIS_MS + 5_000_000, GENESIS_MS + 20, GENESIS_MS + 6_000_000];
     let made: Vec<u64> = times.iter().map(|now| world.l1.produce_block(*now).unwrap().time - GENESIS_MS).collect();
     assert_eq!(made, [1, 10, 11, 5_000_000, 5_000_001, 6_000_000]);
     assert_eq!(world.l1.block().height, 6);
+    world.crash();
+    assert_eq!(world.l1.produce_block(GENESIS_MS).unwrap().time, GENESIS_MS + 6_000_001, "time goes on after a start");
+    for _ in 0..3 {
+        assert_eq!(world.l1.produce_block(u64::MAX).unwrap().time, u64::MAX, "the end of all clocks");
+    }
+    world.crash();
+    assert_eq!(world.l1.block().height, 10);
 }
 
 #[test]
