@@ -114,6 +114,8 @@ domains! {
     KeyFile = 35,
     /// The coefficients of a batched signature check (see [`crate::ed25519`]). They never leave the check.
     SignatureBatch = 36,
+    /// A message to the L1, signed by its sender.
+    L1Message = 37,
     /// Tests and examples; nothing on a chain carries it.
     Test = 65535,
 }

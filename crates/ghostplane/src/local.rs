@@ -4,7 +4,8 @@ mod l1;
 mod operator;
 mod watcher;
 
-pub use l1::{EngineJudge, LocalL1, Published};
+pub use ghostplane_ghostbridge::{EngineJudge, Published};
+pub use l1::LocalL1;
 pub use operator::{Kept, Operator};
 pub use watcher::{Caught, Watcher, case_messages, claim_message};
 

@@ -6,6 +6,7 @@
 
 use ghostplane::local::{LocalL1, Operator, Watcher, case_messages, claim_message};
 use ghostplane_engine::{Plane, posted};
+use ghostplane_ghostbridge::L1_REFUSAL_CODES;
 use ghostplane_ghostcipher::node::{self, TreeKey};
 use ghostplane_ghostcipher::poseidon2::{self, FieldTag};
 use ghostplane_ghostcipher::workers::Serial;
@@ -21,7 +22,7 @@ use ghostplane_types::transaction::ACTION_KINDS;
 use ghostplane_types::{
     Action, Address, Amount, AssetId, Decode, Encode, EntityType, Flow, Flush, Genesis, Gid, InboxEntry, InboxPayload,
     JournalEntry, KeyRef, L1Address, Money, Nonce, ObjectClass, ObjectKey, Outcome, Pay, PublicKey, SignedFlush,
-    SlotIndex, Source, Transaction, TransactionBody, Withdrawal, gas, limits,
+    SignedL1Message, SlotIndex, Source, Transaction, TransactionBody, Withdrawal, gas, limits,
 };
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -244,6 +245,10 @@ fn encodings() {
     let records =
         [(Source::Log(8), transaction.body.id(), outcome), (Source::Inbox(5), deposit.digest(CHAIN), outcome)];
     let leaves = log_leaves(&records);
+    let inner = Message::Deposit { asset: AssetId::GCC, l1_amount: 10, to: gid("alice").address() };
+    let l1_chain_id = plane.genesis().l1_chain_id;
+    let l1_message = SignedL1Message::sign(&key("alice"), l1_chain_id, 2, inner.to_bytes()).expect("it is short");
+    assert!(l1_message.verify().is_ok());
     frozen(
         "encodings.json",
         &json!({
@@ -257,6 +262,7 @@ fn encodings() {
             "outcome": { "bytes": encoding(&outcome), "block": hex::encode(&outcome.block()) },
             "log_leaves": leaves.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "log_root": merkle::root(&leaves).to_string(),
+            "signed_l1_message": { "bytes": encoding(&l1_message), "digest": l1_message.digest().to_string() },
             "signed_flush": { "bytes": encoding(&signed), "digest": flush.digest(CHAIN).to_string() },
             "deposit": {
                 "bytes": encoding(&deposit), "digest": deposit.digest(CHAIN).to_string(),
@@ -280,6 +286,7 @@ fn codes() {
         &json!({
             "reject": list(REJECT_CODES),
             "refusal": list(REFUSAL_CODES),
+            "l1_refusal": list(L1_REFUSAL_CODES),
             "difference": list(ghostplane_engine::replay::DIFFERENCE_CODES),
             "action_kinds": kinds.collect::<Vec<_>>(),
         }),

@@ -1,6 +1,7 @@
 //! The workspace itself: which crate may import which, what core sources may not mention, and that the tables of
 //! `docs/formats.md` say what the code says.
 
+use ghostplane_ghostbridge::L1_REFUSAL_CODES;
 use ghostplane_ghostcipher::domain::Domain;
 use ghostplane_ghostcipher::poseidon2::FieldTag;
 use ghostplane_settlement::{FinalRecord, REFUSAL_CODES};
@@ -330,6 +331,7 @@ fn listed<T: Into<u32> + Copy>(codes: &[(T, &str)]) -> Vec<(u32, String)> {
 fn the_tables_of_numbers_are_those_of_the_code() {
     assert_eq!(numbered("Reject codes"), listed(REJECT_CODES));
     assert_eq!(numbered("Refusal codes"), listed(REFUSAL_CODES));
+    assert_eq!(numbered("L1 refusal codes"), listed(L1_REFUSAL_CODES));
     assert_eq!(numbered("Actions"), listed(ACTION_KINDS));
     let domains: Vec<(u16, &str)> = Domain::ALL.iter().map(|domain| (domain.tag(), domain.name())).collect();
     assert_eq!(numbered("Domains"), listed(&domains));
@@ -400,6 +402,7 @@ fn the_tables_of_limits_and_gas_are_those_of_the_code() {
             COMMITMENT_BATCHES_MAX,
             ATTESTATIONS_MAX,
             CHUNK_BYTES_MAX,
+            L1_MESSAGE_BYTES_MAX,
             GENESIS_ASSETS_MAX,
             FEE_SHARES_MAX,
             SYMBOL_BYTES_MAX,

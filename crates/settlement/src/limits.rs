@@ -5,7 +5,7 @@ use ghostplane_types::BatchHeader;
 use ghostplane_types::Decode;
 use ghostplane_types::limits::{
     ATTESTATIONS_MAX, BATCH_BYTES_MAX, BATCH_TRANSACTIONS_MAX, CHUNK_BYTES_MAX, COMMITMENT_BATCHES_MAX,
-    TRANSACTION_BYTES_MAX, WITNESS_BYTES_MAX,
+    L1_MESSAGE_BYTES_MAX, TRANSACTION_BYTES_MAX, WITNESS_BYTES_MAX,
 };
 
 /// Inbox entries kept: all that no archived commitment has consumed.
@@ -42,7 +42,7 @@ pub const CASE_BYTES_MAX: usize = BATCH_BYTES_MAX + WITNESS_BYTES_MAX;
 pub const CLAIM_RUNS_MAX: usize = 1 << 22;
 
 /// Bytes of one encoded message.
-pub const MESSAGE_BYTES_MAX: usize = CHUNK_BYTES_MAX + 1024;
+pub const MESSAGE_BYTES_MAX: usize = L1_MESSAGE_BYTES_MAX;
 
 const _: () = {
     // One commitment has room for the whole inbox, so that a late operator can catch up.

@@ -201,6 +201,22 @@ impl Settlement {
         }
     }
 
+    /// The money that a message takes from its sender if it is accepted: what a host checks before it applies one. Nothing
+    /// for a message that takes none, or that is refused because of its amount.
+    pub fn takes(&self, message: &Message) -> Option<Money> {
+        match message {
+            Message::Deposit { asset, l1_amount, .. } => {
+                let known = &self.genesis.assets[self.asset_position(*asset)?];
+                let exact = l1_amount.is_multiple_of(u128::from(convert::l1_unit(known)));
+                let amount = convert::to_plane(known, *l1_amount).filter(|_| exact)?;
+                Some(Money { asset: *asset, amount, l1_amount: *l1_amount })
+            }
+            Message::Bond { amount, .. } => convert::to_l1(self.gcc(), *amount),
+            Message::OpenCase(_) => convert::to_l1(self.gcc(), self.genesis.settlement.challenge_bond),
+            _ => None,
+        }
+    }
+
     fn check_block(&self, block: L1Block) -> Result<(), Refusal> {
         let current = self.block;
         if block.height < current.height {

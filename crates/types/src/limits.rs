@@ -53,6 +53,8 @@ pub const COMMITMENT_BATCHES_MAX: usize = 1024;
 pub const ATTESTATIONS_MAX: usize = 32;
 /// Bytes of one chunk of posted data or of a witness: what fits one L1 message.
 pub const CHUNK_BYTES_MAX: usize = 512 * 1024;
+/// Bytes of one L1 message before it is signed.
+pub const L1_MESSAGE_BYTES_MAX: usize = CHUNK_BYTES_MAX + 1024;
 
 /// Assets that genesis registers.
 pub const GENESIS_ASSETS_MAX: usize = 64;

@@ -1,54 +1,10 @@
 //! An L1 of one node that lives in memory: blocks, accounts, the settlement, and the history that makes data available.
 
-use ghostplane_engine::{Plane, replay};
-use ghostplane_ghostcipher::workers::Serial;
-use ghostplane_settlement::{Case, Event, Judge, L1Block, Message, Refusal, Settlement, Verdict};
-use ghostplane_types::{AssetId, BatchHeader, InboxEntry, L1Address, PlaneState};
+use ghostplane_engine::Plane;
+use ghostplane_ghostbridge::{EngineJudge, Published};
+use ghostplane_settlement::{Event, L1Block, Message, Refusal, Settlement};
+use ghostplane_types::{AssetId, InboxEntry, L1Address, PlaneState};
 use std::collections::BTreeMap;
-
-/// The judge an L1 uses: the engine itself, on one thread.
-#[derive(Clone, Debug)]
-pub struct EngineJudge {
-    plane: Plane,
-}
-
-impl EngineJudge {
-    /// A judge by the rules of `plane`.
-    pub fn new(plane: Plane) -> Self {
-        Self { plane }
-    }
-}
-
-impl Judge for EngineJudge {
-    fn replay(&self, case: &Case<'_>) -> Verdict {
-        debug_assert_eq!(case.plane_id, self.plane.plane_id(), "the settlement is of this plane");
-        let case = replay::Case {
-            plane: &self.plane,
-            generation: case.generation,
-            prev: case.prev,
-            inbox: case.inbox,
-            posted: case.posted,
-            witness: case.witness,
-            claimed: case.claimed,
-        };
-        match replay(&case, &Serial) {
-            replay::Verdict::Same => Verdict::Same,
-            replay::Verdict::Differs(difference) => Verdict::Differs { reason: difference.code() },
-            replay::Verdict::Insufficient(_) => Verdict::Insufficient,
-        }
-    }
-}
-
-/// A batch as the L1's history shows it to everybody.
-#[derive(Clone, Debug)]
-pub struct Published {
-    /// What was claimed.
-    pub header: BatchHeader,
-    /// Its data.
-    pub posted: Vec<u8>,
-    /// The first batch of the commitment it came with.
-    pub first_batch: u64,
-}
 
 /// The L1.
 #[derive(Debug)]

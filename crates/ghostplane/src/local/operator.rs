@@ -4,16 +4,14 @@ use crate::local::LocalL1;
 use anyhow::{Context as _, ensure};
 use ghostplane_engine::replay::{Produced, produce};
 use ghostplane_engine::{Plane, Verified, verify_all};
+use ghostplane_ghostbridge::run;
 use ghostplane_ghostcipher::workers::Workers;
-use ghostplane_ghostcipher::{Digest, Domain, SigningKey, merkle};
+use ghostplane_ghostcipher::{Digest, SigningKey};
 use ghostplane_keystone::{Changeset, Keystone, SlotChange, StateView, journal};
-use ghostplane_settlement::{Event, Message, bond_digest};
-use ghostplane_types::batch::posted_digest;
-use ghostplane_types::commitment::COMMITMENT_VERSION;
-use ghostplane_types::limits::{CHUNK_BYTES_MAX, COMMITMENT_BATCHES_MAX};
+use ghostplane_settlement::Event;
 use ghostplane_types::{
-    AccountRecord, Address, Amount, AssetId, Attestation, BatchHeader, Commitment, Decode, InboxEntry, JournalEntry,
-    L1Address, Nonce, ObjectKey, Outcome, PlaneState, Reject, Slot, SlotIndex, Source, Transaction, Withdrawal,
+    AccountRecord, Address, Amount, AssetId, BatchHeader, Decode, InboxEntry, JournalEntry, L1Address, Nonce,
+    ObjectKey, Outcome, PlaneState, Reject, Slot, SlotIndex, Source, Transaction, Withdrawal,
 };
 use std::time::{Duration, Instant};
 
@@ -63,7 +61,7 @@ impl Operator {
         let mut keystone = Keystone::new(index_seed);
         let roots = keystone.apply(&plane.founding_changes()?, workers)?;
         let state = plane.genesis_state(roots);
-        let l1_address = L1Address(*key.verification_key().as_bytes());
+        let l1_address = run::l1_address(&key);
         let (kept, spent) = (Vec::new(), Spent::default());
         Ok(Self { plane, keystone, state, generation: 0, key, l1_address, kept, committed: 0, spent })
     }
@@ -110,12 +108,9 @@ impl Operator {
 
     /// Puts the bond down that lets the operator commit.
     pub fn bond(&self, l1: &mut LocalL1) -> anyhow::Result<Vec<Event>> {
-        let chain_id = self.plane.chain_id();
         let term = l1.settlement().term_for(self.l1_address);
-        let digest = bond_digest(chain_id, &self.plane.plane_id(), &self.l1_address, term);
-        let signature = self.key.sign(Domain::SettlementConfig, chain_id, &digest);
         let amount = self.plane.genesis().settlement.sequencer_bond;
-        Ok(l1.send(self.l1_address, Message::Bond { amount, signature })?)
+        Ok(l1.send(self.l1_address, run::bond(&self.plane, &self.key, &self.l1_address, term, amount))?)
     }
 
     /// Checks transactions against the newest state, as the next batch would find it.
@@ -201,28 +196,19 @@ impl Operator {
 
     /// Posts the data of all batches not yet committed and commits them, as many as one L1 block takes.
     pub fn commit(&mut self, l1: &mut LocalL1) -> anyhow::Result<Vec<Event>> {
-        let room = self.plane.genesis().settlement.data_per_block_max;
         let waiting = &self.kept[usize::try_from(self.committed)?..];
-        let mut bytes = 0;
-        let fits = waiting.iter().take(COMMITMENT_BATCHES_MAX).take_while(|kept| {
-            bytes += kept.posted.len() as u64;
-            bytes <= room
-        });
-        let batches: Vec<&Kept> = fits.collect();
-        let Some(last) = batches.last() else { return Ok(Vec::new()) };
-        for kept in &batches {
-            let chunks = kept.posted.chunks(CHUNK_BYTES_MAX);
-            let count = chunks.len();
-            for (at, bytes) in chunks.enumerate() {
-                let (number, chunk) = (kept.header.number, u32::try_from(at)?);
-                let data = Message::PostData { number, chunk, last: at + 1 == count, bytes: bytes.to_vec() };
-                l1.send(self.l1_address, data)?;
-            }
-        }
+        let fits = run::fitting(&self.plane, waiting.iter().map(|kept| kept.posted.len()));
+        let (Some(first), Some(last)) = (waiting.first(), waiting[..fits].last()) else { return Ok(Vec::new()) };
+        let prev = match usize::try_from(self.committed)?.checked_sub(1) {
+            Some(at) => self.kept[at].header,
+            None => BatchHeader::genesis(&first.before),
+        };
+        let batches: Vec<_> = waiting[..fits].iter().map(|kept| (&kept.header, &kept.posted[..])).collect();
         let committed = last.header.number;
-        let commitment = Box::new(self.commitment(&batches));
-        let headers = batches.iter().map(|kept| kept.header).collect();
-        let events = l1.send(self.l1_address, Message::Commit { commitment, headers })?;
+        let mut events = Vec::new();
+        for message in run::commitment_run(&self.plane, &self.key, self.generation, &prev, &batches)? {
+            events = l1.send(self.l1_address, message)?;
+        }
         self.committed = committed;
         Ok(events)
     }
@@ -253,32 +239,6 @@ impl Operator {
     fn record_of(&self, address: &Address) -> Option<AccountRecord> {
         let object = self.keystone.object(&ObjectKey::account(address)).ok()??;
         AccountRecord::from_bytes(object.value).ok()
-    }
-
-    fn commitment(&self, batches: &[&Kept]) -> Commitment {
-        let chain_id = self.plane.chain_id();
-        let (first, last) = (batches[0], batches[batches.len() - 1]);
-        let prev = match usize::try_from(first.header.number - 1).ok().and_then(|at| at.checked_sub(1)) {
-            Some(at) => self.kept[at].header,
-            None => BatchHeader::genesis(&first.before),
-        };
-        let headers: Vec<Digest> = batches.iter().map(|kept| kept.header.digest(chain_id)).collect();
-        let data: Vec<Digest> = batches.iter().map(|kept| posted_digest(chain_id, &kept.posted)).collect();
-        let mut commitment = Commitment {
-            version: COMMITMENT_VERSION,
-            plane_id: self.plane.plane_id(),
-            generation: self.generation,
-            first_batch: first.header.number,
-            headers_root: merkle::root(&headers),
-            prev_header_digest: prev.digest(chain_id),
-            last_header: last.header,
-            data_digest: merkle::root(&data),
-            data_len: batches.iter().map(|kept| kept.posted.len() as u64).sum(),
-            attestations: Vec::new(),
-        };
-        let signature = self.key.sign(Domain::Attestation, chain_id, &commitment.digest(chain_id));
-        commitment.attestations.push(Attestation { key: self.key.verification_key(), signature });
-        commitment
     }
 }
 

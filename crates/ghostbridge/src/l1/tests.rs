@@ -1,0 +1,4 @@
+mod disk;
+mod queue;
+mod stories;
+mod world;
