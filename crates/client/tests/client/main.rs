@@ -1,0 +1,6 @@
+//! What the client believes, and what it does not.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+mod checks;
+mod plane;
