@@ -4,3 +4,4 @@
 
 mod checks;
 mod plane;
+mod server;
