@@ -3,7 +3,7 @@
 use crate::check::Receipt;
 use crate::client::Client;
 use crate::draft::{Draft, DraftError};
-use crate::error::ClientError;
+use crate::error::{ClientError, Refused};
 use ghostplane_ghostcipher::SigningKey;
 use ghostplane_types::{AccountRecord, Gid, Transaction};
 use thiserror::Error;
@@ -69,18 +69,26 @@ impl Sender {
         Ok(transaction)
     }
 
-    /// Signs a draft, submits it and checks the receipt. If the number turns out wrong, asks for the right one and tries
-    /// once more with it: a refused number was not used by this transaction.
+    /// Signs a draft, submits it and checks the receipt. If the very first answer is that the number is wrong, asks for the
+    /// right one and signs once more with it. After any doubt whether the node has the transaction, only that same
+    /// transaction is sent again, never a second one for the same draft: nothing is paid twice.
     ///
     /// # Errors
-    /// [`SendError`]. After a refusal the number is free again.
+    /// [`SendError`]. If the first answer is a refusal the number is free again; otherwise call
+    /// [`Sender::resynchronise`] once it is known what became of it.
     pub async fn send(&mut self, draft: &Draft) -> Result<Receipt, SendError> {
         let transaction = self.sign(draft)?;
-        let error = match self.client.submit(&transaction).await {
+        let error = match self.client.submit_once(&transaction).await {
             Ok(receipt) => return Ok(receipt),
             Err(error) => error,
         };
-        let ClientError::Refused(refused) = &error else { return Err(error.into()) };
+        let refused = match &error {
+            ClientError::Refused(refused) if !refused.passes() && refused.code != Refused::KNOWN => refused,
+            ClientError::Refused(_) | ClientError::Unreachable { .. } => {
+                return Ok(self.client.submit(&transaction).await?);
+            }
+            _ => return Err(error.into()),
+        };
         if !matches!(refused.name.as_str(), "NonceUsed" | "NonceGap") {
             self.next -= 1;
             return Err(error.into());
