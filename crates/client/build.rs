@@ -1,5 +1,7 @@
 //! Compiles the API's definition with a compiler that is itself Rust, so that nothing needs to be installed.
 
+#![allow(clippy::disallowed_methods, reason = "cargo tells a build script where it is by its environment")]
+
 use prost::Message as _;
 use std::error::Error;
 use std::path::PathBuf;

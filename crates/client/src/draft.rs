@@ -1,0 +1,171 @@
+//! Making and signing transactions.
+
+use crate::check::Plane;
+use ghostplane_ghostcipher::{Digest, Domain, SigningKey};
+use ghostplane_types::limits::{ACTIONS_MAX, MEMO_BYTES_MAX, TRANSACTION_BYTES_MAX};
+use ghostplane_types::{
+    AccountRecord, Action, Address, Amount, AssetId, Encode, Gid, KeyRef, L1Address, Nonce, Pay, PublicKey,
+    Transaction, TransactionBody, gas,
+};
+use thiserror::Error;
+
+/// Why a draft is no transaction. The caller is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum DraftError {
+    /// It does nothing, or too much.
+    #[error("{found} actions, a transaction has 1 to {ACTIONS_MAX}")]
+    Actions {
+        /// How many.
+        found: usize,
+    },
+    /// The memo is too long.
+    #[error("a memo of {found} bytes, at most {MEMO_BYTES_MAX} fit")]
+    Memo {
+        /// Its length.
+        found: usize,
+    },
+    /// It has no end of validity.
+    #[error("a transaction must say until when it is valid")]
+    Validity,
+    /// Too many bytes.
+    #[error("{found} bytes, a transaction has at most {TRANSACTION_BYTES_MAX}")]
+    Bytes {
+        /// How many.
+        found: usize,
+    },
+    /// Another key than the identity's.
+    #[error("the key is not that of the identity, which is needed until the account is registered")]
+    Key,
+}
+
+/// A transaction before it is signed.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    chain_id: u64,
+    plane_id: Digest,
+    gas_price_max: u64,
+    gas_limit: Option<u64>,
+    valid_after: u64,
+    valid_until: u64,
+    registered: bool,
+    actions: Vec<Action>,
+    memo: Vec<u8>,
+}
+
+impl Draft {
+    /// An empty draft for a plane, paying at most `gas_price_max` base units of GCC for a unit of gas.
+    #[must_use]
+    pub fn new(plane: &Plane, gas_price_max: u64) -> Self {
+        Self {
+            chain_id: plane.chain_id(),
+            plane_id: plane.id(),
+            gas_price_max,
+            gas_limit: None,
+            valid_after: 0,
+            valid_until: 0,
+            registered: false,
+            actions: Vec::new(),
+            memo: Vec::new(),
+        }
+    }
+
+    /// Adds a transfer.
+    #[must_use]
+    pub fn transfer(self, to: Address, asset: AssetId, amount: Amount) -> Self {
+        self.action(Action::Transfer { to, asset, amount })
+    }
+
+    /// Adds a withdrawal to the L1.
+    #[must_use]
+    pub fn withdraw(self, to: L1Address, asset: AssetId, amount: Amount) -> Self {
+        self.action(Action::Withdraw { to, asset, amount })
+    }
+
+    /// Adds an action.
+    #[must_use]
+    pub fn action(mut self, action: Action) -> Self {
+        self.actions.push(action);
+        self
+    }
+
+    /// Bytes for the reader's own use, at most 64.
+    #[must_use]
+    pub fn memo(mut self, memo: impl Into<Vec<u8>>) -> Self {
+        self.memo = memo.into();
+        self
+    }
+
+    /// The batch times between which it is valid, in milliseconds. `until` must be given: a client has no clock of the
+    /// plane's, but the newest batch's time is in the node's status.
+    #[must_use]
+    pub const fn valid(mut self, after: u64, until: u64) -> Self {
+        self.valid_after = after;
+        self.valid_until = until;
+        self
+    }
+
+    /// Another limit of gas than the most that the actions can need.
+    #[must_use]
+    pub const fn gas_limit(mut self, limit: u64) -> Self {
+        self.gas_limit = Some(limit);
+        self
+    }
+
+    /// Takes from the sender's record whether its keys are registered; until they are, a transaction carries the identity.
+    #[must_use]
+    pub fn sender(mut self, record: Option<&AccountRecord>) -> Self {
+        self.registered = record.is_some_and(|record| record.identity.is_some());
+        self
+    }
+
+    /// Signs it as the sequence number `sequence` of the root keys' lane.
+    ///
+    /// # Errors
+    /// [`DraftError`], if it can be no transaction.
+    pub fn sign(&self, key: &SigningKey, identity: Gid, sequence: u64) -> Result<Transaction, DraftError> {
+        if self.actions.is_empty() || self.actions.len() > ACTIONS_MAX {
+            return Err(DraftError::Actions { found: self.actions.len() });
+        }
+        if self.memo.len() > MEMO_BYTES_MAX {
+            return Err(DraftError::Memo { found: self.memo.len() });
+        }
+        if self.valid_until == 0 {
+            return Err(DraftError::Validity);
+        }
+        if !self.registered && identity.public_key != PublicKey::Ed25519(key.verification_key()) {
+            return Err(DraftError::Key);
+        }
+        let mut body = TransactionBody {
+            chain_id: self.chain_id,
+            plane_id: self.plane_id,
+            sender: identity.address(),
+            nonce: Nonce { lane: Nonce::LANE_ROOT, seq: sequence },
+            valid_after: self.valid_after,
+            valid_until: self.valid_until,
+            // Stands in until the length is known; no limit takes more bytes.
+            gas_limit: u64::MAX,
+            gas_price_max: self.gas_price_max,
+            pay: Pay::Gcc,
+            key_ref: if self.registered { KeyRef::Registered(0) } else { KeyRef::Carried(identity) },
+            actions: self.actions.clone(),
+            memo: self.memo.clone(),
+        };
+        let bytes = body.to_bytes().len() + Transaction::CONSENT_BYTES;
+        if bytes > TRANSACTION_BYTES_MAX {
+            return Err(DraftError::Bytes { found: bytes });
+        }
+        body.gas_limit = self.gas_limit.unwrap_or_else(|| gas_at_most(bytes, &body.actions));
+        let auth = key.sign(Domain::TransactionAuth, body.chain_id, &body.id());
+        Ok(Transaction { body, auth })
+    }
+}
+
+/// The most gas that a transaction of `bytes` canonical bytes with these actions can use: every recipient new.
+#[must_use]
+pub fn gas_at_most(bytes: usize, actions: &[Action]) -> u64 {
+    let made = |action: &Action| match action {
+        Action::Transfer { .. } => gas::GAS_NEW_SLOT + gas::GAS_NEW_OBJECT,
+        Action::Withdraw { .. } => 0,
+    };
+    gas::intrinsic(bytes, actions.len()) + actions.iter().map(made).sum::<u64>()
+}
