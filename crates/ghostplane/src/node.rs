@@ -3,6 +3,7 @@
 //! [`Node`] is what the interfaces hold: a handle that can be cloned and asked from any thread.
 
 pub mod api;
+pub mod grpc;
 
 use api::{
     AccountView, Answers, BatchView, BridgeView, CommitmentView, NodeEvent, QueryError, ReceiptView, Refusal,

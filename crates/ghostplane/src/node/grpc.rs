@@ -1,0 +1,89 @@
+//! The node over gRPC.
+
+mod convert;
+mod service;
+mod stream;
+
+use crate::node::Node;
+use ghostplane_client::wire;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+
+/// Bytes of one message, either way.
+pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Calls of one connection that run at a time.
+pub const CALLS_MAX: u32 = 256;
+/// How long [`wire::Wait::Committed`] and [`wire::Wait::Final`] wait at most.
+pub const WAIT_MAX: Duration = Duration::from_secs(600);
+
+const STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(20);
+const KEEPALIVE_WITHIN: Duration = Duration::from_secs(10);
+/// How long calls may run on once the server shall stop.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+
+const NO_PROOFS: &str = "proofs: no prover runs yet";
+const NO_STORAGE: &str = "contract storage: no contracts run yet";
+const NO_L1: &str = "sending to the L1 through the node: the node hands no messages of others on yet";
+
+/// Why the server ended.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// The transport failed.
+    #[error("gRPC cannot be served: {0}")]
+    Transport(#[from] tonic::transport::Error),
+    /// Reflection cannot read the API's definition.
+    #[error("the API's definition cannot be served: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+/// Serves until `shutdown` is ready, and then as long as running calls need, at most ten seconds.
+pub async fn serve(node: Node, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<wire::transactions_server::TransactionsServer<service::Service>>().await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(wire::FILE_DESCRIPTOR_SET)
+        .build_v1()?;
+    let service = service::Service { node };
+    macro_rules! bounded {
+        ($module:ident, $server:ident) => {
+            wire::$module::$server::new(service.clone())
+                .max_decoding_message_size(MESSAGE_BYTES_MAX)
+                .max_encoding_message_size(MESSAGE_BYTES_MAX)
+        };
+    }
+    let (stop, stopping) = oneshot::channel::<()>();
+    let server = Server::builder()
+        .max_concurrent_streams(CALLS_MAX)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
+        .http2_keepalive_timeout(Some(KEEPALIVE_WITHIN))
+        .add_service(health_service)
+        .add_service(reflection)
+        .add_service(bounded!(transactions_server, TransactionsServer))
+        .add_service(bounded!(state_server, StateServer))
+        .add_service(bounded!(batches_server, BatchesServer))
+        .add_service(bounded!(events_server, EventsServer))
+        .add_service(bounded!(bridge_server, BridgeServer))
+        .add_service(bounded!(proofs_server, ProofsServer))
+        .add_service(bounded!(node_server, NodeServer))
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), async {
+            let _ = stopping.await;
+        });
+    // Subscriptions never end by themselves, so that waiting for every call would be waiting for ever.
+    let deadline = async {
+        shutdown.await;
+        let _ = stop.send(());
+        tokio::time::sleep(STOP_WITHIN).await;
+    };
+    tokio::select! {
+        ended = server => Ok(ended?),
+        () = deadline => Ok(()),
+    }
+}

@@ -1,0 +1,205 @@
+//! The calls, service by service.
+
+use super::{NO_L1, NO_PROOFS, NO_STORAGE, WAIT_MAX, convert, stream};
+use crate::node::Node;
+use crate::node::api::{QueryError, Rung};
+use ghostplane_client::wire;
+use ghostplane_ghostcipher::Digest;
+use ghostplane_types::{Address, L1Address};
+use std::pin::Pin;
+use tokio_stream::wrappers::BroadcastStream;
+use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
+use tokio_stream::{Stream, StreamExt as _};
+use tonic::{Code, Request, Response, Status, Streaming};
+
+const BATCHES_MAX: u32 = 256;
+const BATCHES_DEFAULT: u32 = 20;
+const KINDS_MAX: usize = 16;
+
+/// All services at once.
+#[derive(Clone)]
+pub(super) struct Service {
+    pub(super) node: Node,
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+impl Service {
+    /// Asks what reads the disk where that may be waited for.
+    async fn ask<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Node) -> Result<T, QueryError> + Send + 'static,
+    ) -> Result<T, Status> {
+        let node = self.node.clone();
+        let answer = tokio::task::spawn_blocking(move || query(&node)).await;
+        let answer = answer.map_err(|_| convert::status(Code::Internal, 712, "the query failed inside the node"))?;
+        answer.map_err(|error| convert::query_error(&error))
+    }
+}
+
+fn unimplemented<T>(reason: &'static str) -> Answer<T> {
+    Err(convert::query_error(&QueryError::Unimplemented(reason)))
+}
+
+#[tonic::async_trait]
+impl wire::transactions_server::Transactions for Service {
+    type SubmitStreamStream = stream::AnswerStream;
+
+    async fn submit(&self, request: Request<wire::SubmitRequest>) -> Answer<wire::SubmitResponse> {
+        use wire::submit_response::Answer;
+        let request = request.into_inner();
+        let wait = wire::Wait::try_from(request.wait)
+            .map_err(|_| convert::bad_request(format!("there is no way to wait of number {}", request.wait)))?;
+        let view = match self.node.submit(request.transaction).await {
+            Ok(view) => view,
+            Err(refusal) => {
+                let answer = Some(Answer::Refusal(convert::refusal(&refusal)));
+                return Ok(Response::new(wire::SubmitResponse { answer, rung: 0 }));
+            }
+        };
+        let wanted = match wait {
+            wire::Wait::Unspecified | wire::Wait::Executed => None,
+            wire::Wait::Committed => Some(Rung::Challengeable),
+            wire::Wait::Final => Some(Rung::Final),
+        };
+        let mut rung = Rung::Attested;
+        if let Some(wanted) = wanted {
+            // The transport drops this future at the call's own deadline.
+            let reached = tokio::time::timeout(WAIT_MAX, self.node.reached(view.record.batch, wanted)).await;
+            let late = |_| convert::status(Code::DeadlineExceeded, 713, "executed, but not as far as asked in time");
+            rung = reached.map_err(late)?.map_err(|error| convert::query_error(&error))?;
+        }
+        let answer = Some(Answer::Receipt(convert::receipt(&view)));
+        Ok(Response::new(wire::SubmitResponse { answer, rung: convert::rung(rung) }))
+    }
+
+    async fn submit_stream(
+        &self,
+        request: Request<Streaming<wire::SubmitStreamRequest>>,
+    ) -> Answer<Self::SubmitStreamStream> {
+        Ok(Response::new(stream::open(&self.node, request.into_inner())))
+    }
+
+    async fn get(&self, request: Request<wire::GetTransactionRequest>) -> Answer<wire::TransactionStatus> {
+        let id = Digest(convert::parse_32("id", &request.into_inner().id)?);
+        let view = self.ask(move |node| node.transaction(&id)).await?;
+        Ok(Response::new(convert::transaction(&view)))
+    }
+
+    async fn get_receipt(&self, request: Request<wire::GetReceiptRequest>) -> Answer<wire::Receipt> {
+        let id = Digest(convert::parse_32("id", &request.into_inner().id)?);
+        let view = self.ask(move |node| node.receipt(&id)).await?;
+        Ok(Response::new(convert::receipt(&view)))
+    }
+}
+
+#[tonic::async_trait]
+impl wire::state_server::State for Service {
+    async fn get_account(&self, request: Request<wire::GetAccountRequest>) -> Answer<wire::Account> {
+        let request = request.into_inner();
+        let address = Address::from_bytes(convert::parse_32("address", &request.address)?);
+        let view = self.ask(move |node| node.account(&address, request.proof)).await?;
+        Ok(Response::new(convert::account(self.node.plane(), &view, request.proof)))
+    }
+
+    async fn get_roots(&self, _: Request<wire::GetRootsRequest>) -> Answer<wire::StateRoots> {
+        Ok(Response::new(convert::roots(&self.node.roots())))
+    }
+
+    async fn get_storage(&self, _: Request<wire::GetStorageRequest>) -> Answer<wire::GetStorageResponse> {
+        unimplemented(NO_STORAGE)
+    }
+}
+
+#[tonic::async_trait]
+impl wire::batches_server::Batches for Service {
+    async fn get(&self, request: Request<wire::GetBatchRequest>) -> Answer<wire::Batch> {
+        let request = request.into_inner();
+        let view = self.ask(move |node| node.batch(request.number, request.records, request.posted)).await?;
+        let plane = self.node.plane();
+        Ok(Response::new(convert::batch(plane.chain_id(), &plane.plane_id(), &view)))
+    }
+
+    async fn list(&self, request: Request<wire::ListBatchesRequest>) -> Answer<wire::ListBatchesResponse> {
+        let request = request.into_inner();
+        let count = if request.count == 0 { BATCHES_DEFAULT } else { request.count };
+        if count > BATCHES_MAX {
+            return Err(convert::bad_request(format!("{count} batches asked for, at most {BATCHES_MAX} at a time")));
+        }
+        let count = usize::try_from(count).expect("at most 256");
+        let upto = (request.upto != 0).then_some(request.upto);
+        let views = self.ask(move |node| node.batches(upto, count)).await?;
+        let (chain_id, plane_id) = (self.node.plane().chain_id(), self.node.plane().plane_id());
+        let batches = views.iter().map(|view| convert::batch(chain_id, &plane_id, view)).collect();
+        Ok(Response::new(wire::ListBatchesResponse { batches }))
+    }
+}
+
+#[tonic::async_trait]
+impl wire::events_server::Events for Service {
+    type SubscribeStream = Pin<Box<dyn Stream<Item = Result<wire::Event, Status>> + Send>>;
+
+    async fn subscribe(&self, request: Request<wire::SubscribeRequest>) -> Answer<Self::SubscribeStream> {
+        let kinds = request.into_inner().kinds;
+        if kinds.len() > KINDS_MAX {
+            return Err(convert::bad_request(format!("{} kinds of events, at most {KINDS_MAX}", kinds.len())));
+        }
+        let (chain_id, plane_id) = (self.node.plane().chain_id(), self.node.plane().plane_id());
+        let events = BroadcastStream::new(self.node.events()).filter_map(move |event| match event {
+            Ok(event) => convert::event(chain_id, &plane_id, event, &kinds).map(Ok),
+            Err(BroadcastStreamRecvError::Lagged(events)) => Some(Ok(convert::missed(events))),
+        });
+        Ok(Response::new(Box::pin(events)))
+    }
+}
+
+#[tonic::async_trait]
+impl wire::bridge_server::Bridge for Service {
+    async fn get_status(&self, _: Request<wire::GetBridgeStatusRequest>) -> Answer<wire::BridgeStatus> {
+        Ok(Response::new(convert::bridge(self.node.plane(), &self.node.bridge())))
+    }
+
+    async fn send_to_l1(&self, _: Request<wire::SendToL1Request>) -> Answer<wire::SendToL1Response> {
+        unimplemented(NO_L1)
+    }
+
+    async fn get_l1_account(&self, request: Request<wire::GetL1AccountRequest>) -> Answer<wire::L1Account> {
+        let address = L1Address(convert::parse_32("address", &request.into_inner().address)?);
+        let (next, balances) = self.ask(move |node| node.l1_account(&address)).await?;
+        Ok(Response::new(convert::l1_account(self.node.plane(), &address, next, &balances)))
+    }
+
+    async fn get_withdrawal(&self, request: Request<wire::GetWithdrawalRequest>) -> Answer<wire::Withdrawal> {
+        let index = request.into_inner().index;
+        let view = self.ask(move |node| node.withdrawal(index)).await?;
+        Ok(Response::new(convert::withdrawal(&view)))
+    }
+
+    async fn get_commitment(&self, request: Request<wire::GetCommitmentRequest>) -> Answer<wire::CommitmentOf> {
+        let batch = request.into_inner().batch;
+        let view = self.ask(move |node| node.commitment(batch)).await?;
+        Ok(Response::new(convert::commitment(&view)))
+    }
+}
+
+#[tonic::async_trait]
+impl wire::proofs_server::Proofs for Service {
+    async fn generate(&self, _: Request<wire::GenerateProofRequest>) -> Answer<wire::Proof> {
+        unimplemented(NO_PROOFS)
+    }
+
+    async fn verify(&self, _: Request<wire::VerifyProofRequest>) -> Answer<wire::VerifyProofResponse> {
+        unimplemented(NO_PROOFS)
+    }
+}
+
+#[tonic::async_trait]
+impl wire::node_server::Node for Service {
+    async fn get_info(&self, _: Request<wire::GetInfoRequest>) -> Answer<wire::Info> {
+        Ok(Response::new(convert::info(self.node.plane())))
+    }
+
+    async fn get_status(&self, _: Request<wire::GetStatusRequest>) -> Answer<wire::Status> {
+        Ok(Response::new(convert::node_status(&self.node.status())))
+    }
+}
