@@ -1,6 +1,8 @@
 //! The command line: what can be asked, and who answers.
 
 mod key;
+mod node;
+mod traffic;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -8,6 +10,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 use serde_json::json;
+
+pub use node::{GRPC, HTTP};
 
 use crate::screen::{Screen, clean};
 use crate::{bench, demo, inspect};
@@ -38,6 +42,14 @@ pub struct Cli {
 pub enum Command {
     /// Run a whole plane in this process: deposits, payments, a theft that gets caught, withdrawals
     Demo(DemoArgs),
+    /// Run a development plane: embedded L1, ten funded accounts alice … judy
+    Dev(node::DevArgs),
+    /// Run a plane as its configuration says
+    Node(node::NodeArgs),
+    /// Execute the log of a directory again and compare every root
+    Verify(node::VerifyArgs),
+    /// Check a node's configuration
+    Config(crate::config::ConfigArgs),
     /// Measure this build on this machine, each figure beside its limit
     Bench {
         /// What to measure
@@ -84,6 +96,10 @@ pub fn run(command: Command, screen: &Screen) -> anyhow::Result<()> {
         Command::Demo(DemoArgs { payments, strict, seed, threads }) => {
             demo::run(&demo::Options { payments, strict, seed, threads }, screen)
         }
+        Command::Dev(args) => node::dev(args, screen),
+        Command::Node(args) => node::node(&args, screen),
+        Command::Verify(args) => node::verify(&args, screen),
+        Command::Config(args) => crate::config::run(&args, screen),
         Command::Bench { suite } => bench::run(suite, screen),
         Command::Key(args) => key::run(args, screen),
         Command::Inspect(args) => inspect::run(&args, screen),

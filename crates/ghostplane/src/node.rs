@@ -1,20 +1,51 @@
 //! The node: a sequencer with its log, its state, its L1 and its interfaces, in one process.
 //!
-//! [`Node`] is what the interfaces hold: a handle that can be cloned and asked from any thread.
+//! ```text
+//!  gRPC, HTTP -> Submitter -> [verify] -> [core: order, execute, hash] -> [writer: sign, log, fsync]
+//!                   ^                       |         ^                        |
+//!                   +------- [answer] <-----+---------+------- durable --------+
+//!                                           +-> [archive: history, checkpoints]
+//!                                           +-> [settle: L1 blocks in, commitments out]
+//! ```
+//!
+//! What stands in brackets is a thread. Every way between them is bounded: by the permits that checking signatures takes,
+//! by the sequencer's limits, or by its own capacity. [`Node`] is what the interfaces hold: a handle that can be cloned
+//! and asked from any thread.
 
+mod answer;
 pub mod api;
+mod archive;
+mod core;
+pub mod dev;
 pub mod grpc;
+// pub mod http;
+pub mod options;
+mod query;
+mod settle;
+mod start;
+mod verify;
+mod writer;
 
-use api::{
-    AccountView, Answers, BatchView, BridgeView, CommitmentView, NodeEvent, QueryError, ReceiptView, Refusal,
-    RootsView, Rung, StatusView, TransactionView, WithdrawalView,
-};
+pub use options::{L1Options, Options};
+pub use start::{Recovered, Running, StartError, start, verify_directory};
+
+use answer::Recent;
+use api::{Answers, Condition, NodeEvent, ReceiptView, Refusal};
+use crossbeam_channel::Sender;
 use ghostplane_engine::Plane;
-use ghostplane_ghostcipher::Digest;
-use ghostplane_types::{Address, L1Address};
+use ghostplane_ghostbridge::L1;
+use ghostplane_keystone::Keystone;
+use ghostplane_sequencer::{Limits, sequencer};
+use ghostplane_store::{HistoryBatch, HistoryReader, LogEnd};
+use ghostplane_types::BatchHeader;
+use parking_lot::{Mutex, RwLock};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use tokio::sync::{broadcast, mpsc};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::{Semaphore, broadcast, mpsc, watch};
 use tonic::codegen::Bytes;
+use verify::{Raw, Sink};
 
 /// Transactions of one stream that may be unanswered, or answered and unread.
 pub const STREAM_OUTSTANDING_MAX: usize = 16_384;
@@ -24,6 +55,8 @@ pub const STREAM_MESSAGE_TRANSACTIONS_MAX: usize = 512;
 pub const STREAM_MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 /// Events that a subscriber may lag behind before it misses some.
 pub const EVENTS_BEHIND_MAX: usize = 4_096;
+/// When a busy node is to be asked again.
+const RETRY_MS: u64 = 50;
 
 /// A running node. Cheap to clone.
 #[derive(Clone)]
@@ -31,23 +64,169 @@ pub struct Node {
     inner: Arc<Inner>,
 }
 
+/// What the threads share.
 struct Inner {
     plane: Arc<Plane>,
+    limits: Limits,
+    /// The newest sealed state. Only the core writes it; it holds it for reading while a batch is open.
+    live: RwLock<Live>,
+    /// Receipts that the history may not have yet.
+    recent: RwLock<Recent>,
+    /// Batches that history or L1 may not have yet.
+    batches: RwLock<BTreeMap<u64, Arc<HistoryBatch>>>,
+    history: HistoryReader,
+    l1: L1,
+    log_end: Mutex<LogEnd>,
+    pulse: Mutex<Pulse>,
+    counters: Counters,
+    /// Gone once the node stops, so that the threads behind it end.
+    to_verify: RwLock<Option<Sender<Raw>>>,
+    permits: Arc<Semaphore>,
+    events: broadcast::Sender<NodeEvent>,
+    progress: watch::Sender<Progress>,
+    sinks: AtomicU64,
+    /// The first inbox entry that the core does not hold.
+    inbox_wanted: AtomicU64,
+    archived: AtomicU64,
+    checkpoint: AtomicU64,
+    disk_full: AtomicBool,
+    /// Set once: the node stops, on request or because of a fault.
+    ending: watch::Sender<Option<Ending>>,
+    notes: Mutex<Option<String>>,
+    started: Instant,
+}
+
+/// A state and the header it belongs to.
+struct Live {
+    keystone: Keystone,
+    header: BatchHeader,
+}
+
+/// Why a node ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It was asked to.
+    Asked,
+    /// Something of its own is wrong: the disk, the L1, a bug.
+    Fault(String),
+}
+
+/// How far batches have come.
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    /// The newest batch with its roots.
+    sealed: u64,
+    /// The newest batch that a receipt was given for.
+    answered: u64,
+    /// The newest batch with a commitment.
+    committed: u64,
+    /// The newest final batch.
+    final_batch: u64,
+}
+
+struct Pulse {
+    sequencer: sequencer::Status,
+    pending: u64,
+}
+
+#[derive(Default)]
+struct Counters {
+    accepted: AtomicU64,
+    refused: AtomicU64,
+    flushes: AtomicU64,
+}
+
+/// Milliseconds since the Unix epoch, by this machine's clock.
+#[must_use]
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Inner {
+    fn condition(&self) -> Condition {
+        if self.ending.borrow().is_some() {
+            Condition::Stopping
+        } else if self.disk_full.load(Ordering::Relaxed) {
+            Condition::DiskFull
+        } else {
+            Condition::Ready
+        }
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.ending.borrow().is_some()
+    }
+
+    /// Ends the node because something of its own is wrong. The first reason counts.
+    fn fail(&self, why: String) {
+        self.end(Ending::Fault(why));
+    }
+
+    fn end(&self, ending: Ending) {
+        self.ending.send_if_modified(|known| {
+            let is_first = known.is_none();
+            if is_first {
+                *known = Some(ending);
+            }
+            is_first
+        });
+        self.permits.close();
+        *self.to_verify.write() = None;
+    }
+
+    /// Hands transactions to the threads that check signatures; gives them back if the node stops.
+    fn hand_in(&self, raw: Raw) -> Result<(), Raw> {
+        match self.to_verify.read().as_ref() {
+            Some(to) => to.send(raw).map_err(crossbeam_channel::SendError::into_inner),
+            None => Err(raw),
+        }
+    }
+
+    fn set_disk_full(&self, is_full: bool) {
+        self.disk_full.store(is_full, Ordering::Relaxed);
+    }
+
+    /// Something that an operator should see, and that passes.
+    fn note(&self, what: String) {
+        *self.notes.lock() = Some(what);
+    }
 }
 
 /// One submitter's way in. Dropping it loses no transaction, only the answers.
 pub struct Submitter {
-    _node: Node,
+    node: Node,
+    sink: Sink,
 }
 
 impl Submitter {
     /// Hands transactions in, in order; the first has reference `first`, the others follow by one each.
     ///
-    /// Waits while this stream has [`STREAM_OUTSTANDING_MAX`] transactions unanswered or unread, and while everything that
-    /// checks signatures is taken: that is the back-pressure. At most [`STREAM_MESSAGE_TRANSACTIONS_MAX`] at a time.
+    /// Waits while everything that checks signatures is taken: that is the back-pressure, and submitters wait in turn. At
+    /// most [`STREAM_MESSAGE_TRANSACTIONS_MAX`] at a time.
     pub async fn submit(&mut self, first: u64, transactions: Vec<Bytes>) {
-        let _ = (first, transactions);
+        let Ok(count) = u32::try_from(transactions.len()) else { return };
+        let permit = Arc::clone(&self.node.inner.permits).acquire_many_owned(count).await;
+        let sink = self.sink.clone();
+        match permit {
+            Ok(permit) => {
+                let raw = Raw { sink, first, transactions, permit };
+                if let Err(raw) = self.node.inner.hand_in(raw) {
+                    refuse_stopping(&raw);
+                }
+            }
+            Err(_) => stopping(&sink, first, transactions.len()),
+        }
     }
+}
+
+fn refuse_stopping(raw: &Raw) {
+    stopping(&raw.sink, raw.first, raw.transactions.len());
+}
+
+fn stopping(sink: &Sink, first: u64, count: usize) {
+    let refusal = Refusal::Stopping { retry_after_ms: 1_000 };
+    sink.send(Answers::Refused((first..).zip(std::iter::repeat_n(refusal, count)).collect()));
 }
 
 impl Node {
@@ -59,98 +238,64 @@ impl Node {
 
     /// A way in for many transactions, and the answers to them: each exactly once, in the order in which they are known.
     /// The channel ends when the submitter is gone and everything is answered.
+    #[must_use]
     pub fn submitter(&self) -> (Submitter, mpsc::UnboundedReceiver<Answers>) {
-        unimplemented!()
+        let (to, answers) = mpsc::unbounded_channel();
+        let sink = Sink { id: self.inner.sinks.fetch_add(1, Ordering::Relaxed), to };
+        (Submitter { node: self.clone(), sink }, answers)
     }
 
     /// Submits one transaction and waits until it is executed and durable. Never waits for room: answers
     /// [`Refusal::Busy`] instead.
     pub async fn submit(&self, transaction: Bytes) -> Result<ReceiptView, Refusal> {
-        let _ = transaction;
-        unimplemented!()
-    }
-
-    /// Waits until a batch has come as far as `rung`. Give up by dropping the future.
-    pub async fn reached(&self, batch: u64, rung: Rung) -> Result<Rung, QueryError> {
-        let _ = (batch, rung);
-        unimplemented!()
+        let inner = &self.inner;
+        if inner.is_stopping() {
+            return Err(Refusal::Stopping { retry_after_ms: 1_000 });
+        }
+        let permit = Arc::clone(&inner.permits).try_acquire_owned();
+        let permit = permit.map_err(|_| Refusal::Busy { retry_after_ms: RETRY_MS })?;
+        let (to, mut answers) = mpsc::unbounded_channel();
+        let sink = Sink { id: inner.sinks.fetch_add(1, Ordering::Relaxed), to };
+        let raw = Raw { sink, first: 0, transactions: vec![transaction], permit };
+        if inner.hand_in(raw).is_err() {
+            return Err(Refusal::Stopping { retry_after_ms: 1_000 });
+        }
+        match answers.recv().await {
+            Some(Answers::Executed { flushed, records }) => match records.first() {
+                Some((_, record)) => Ok(ReceiptView { flushed, record: *record }),
+                None => Err(Refusal::Stopping { retry_after_ms: 1_000 }),
+            },
+            Some(Answers::Refused(mut refused)) => match refused.pop() {
+                Some((_, refusal)) => Err(refusal),
+                None => Err(Refusal::Stopping { retry_after_ms: 1_000 }),
+            },
+            None => Err(Refusal::Stopping { retry_after_ms: 1_000 }),
+        }
     }
 
     /// What happens from now on.
     #[must_use]
     pub fn events(&self) -> broadcast::Receiver<NodeEvent> {
-        unimplemented!()
+        self.inner.events.subscribe()
     }
 
-    /// How the node does.
+    /// Asks the node to stop. It finishes what it has taken, within seconds.
+    pub fn stop(&self) {
+        self.inner.end(Ending::Asked);
+    }
+
+    /// Waits until the node is about to end, and says why.
+    pub async fn ended(&self) -> Ending {
+        let mut ending = self.inner.ending.subscribe();
+        match ending.wait_for(Option::is_some).await {
+            Ok(ending) => ending.clone().unwrap_or(Ending::Asked),
+            Err(_) => Ending::Asked,
+        }
+    }
+
+    /// What passed and an operator should have seen, the newest of it.
     #[must_use]
-    pub fn status(&self) -> StatusView {
-        unimplemented!()
-    }
-
-    /// An account as of the newest sealed batch. An address that nobody paid yet is a view without account.
-    pub fn account(&self, address: &Address, proof: bool) -> Result<AccountView, QueryError> {
-        let _ = (address, proof);
-        unimplemented!()
-    }
-
-    /// The newest roots.
-    #[must_use]
-    pub fn roots(&self) -> RootsView {
-        unimplemented!()
-    }
-
-    /// What became of a transaction. Reads the disk: call it where that may be waited for.
-    pub fn transaction(&self, id: &Digest) -> Result<TransactionView, QueryError> {
-        let _ = id;
-        unimplemented!()
-    }
-
-    /// The receipt of a transaction. Reads the disk.
-    pub fn receipt(&self, id: &Digest) -> Result<ReceiptView, QueryError> {
-        let _ = id;
-        unimplemented!()
-    }
-
-    /// A sealed batch. Reads the disk.
-    pub fn batch(&self, number: u64, records: bool, posted: bool) -> Result<BatchView, QueryError> {
-        let _ = (number, records, posted);
-        unimplemented!()
-    }
-
-    /// Sealed batches from `upto` (`None` for the newest) down, at most `count`. Reads the disk.
-    pub fn batches(&self, upto: Option<u64>, count: usize) -> Result<Vec<BatchView>, QueryError> {
-        let _ = (upto, count);
-        unimplemented!()
-    }
-
-    /// How plane and L1 stand to each other.
-    #[must_use]
-    pub fn bridge(&self) -> BridgeView {
-        unimplemented!()
-    }
-
-    /// A withdrawal by its index. Reads the disk.
-    pub fn withdrawal(&self, index: u64) -> Result<WithdrawalView, QueryError> {
-        let _ = index;
-        unimplemented!()
-    }
-
-    /// The commitment that a batch is under. Reads the disk.
-    pub fn commitment(&self, batch: u64) -> Result<CommitmentView, QueryError> {
-        let _ = batch;
-        unimplemented!()
-    }
-
-    /// An account on the L1: the next number of its messages, and its balances in the L1's base units.
-    pub fn l1_account(&self, address: &L1Address) -> Result<(u64, Vec<(ghostplane_types::AssetId, u128)>), QueryError> {
-        let _ = address;
-        unimplemented!()
-    }
-
-    /// Whether the node still takes transactions.
-    #[must_use]
-    pub fn is_stopping(&self) -> bool {
-        unimplemented!()
+    pub fn note(&self) -> Option<String> {
+        self.inner.notes.lock().clone()
     }
 }

@@ -99,6 +99,11 @@ impl Pool {
         self.count
     }
 
+    /// How many lanes have a transaction that could go now.
+    pub fn ready(&self) -> usize {
+        self.index.ready()
+    }
+
     /// Their bytes.
     pub fn bytes(&self) -> usize {
         self.bytes

@@ -12,7 +12,7 @@ mod open;
 use crate::effect::{Cut, Effect, LogEntry, Opening, Record};
 use crate::event::{Event, Execution, Submission};
 use crate::fault::Fault;
-use crate::limits::{BATCH_MARKS_MAX, Config, LimitsError, Start};
+use crate::limits::{BATCH_MARKS_MAX, Config, Limits, LimitsError, Start};
 use crate::pool::{Pool, Refused, Slot};
 use crate::refusal::Refusal;
 use admission::Drain;
@@ -55,6 +55,8 @@ pub struct Status {
     pub pool_transactions: usize,
     /// Their bytes.
     pub pool_bytes: usize,
+    /// Lanes whose next transaction could go now.
+    pub ready: usize,
     /// Senders that the pool remembers.
     pub senders: usize,
     /// Transactions handed out for execution and not answered.
@@ -127,6 +129,11 @@ impl Sequencer {
         self.pool.is_full_for(gas_price_max).then_some(Refusal::Busy { retry_after_ms })
     }
 
+    /// How much there can be of everything.
+    pub fn limits(&self) -> &Limits {
+        &self.config.limits
+    }
+
     /// The index of the first inbox entry that is not held here.
     pub fn inbox_wanted(&self) -> u64 {
         let given = self.open.as_ref().map_or(0, |open| open.inbox_given().len());
@@ -138,6 +145,7 @@ impl Sequencer {
         Status {
             pool_transactions: self.pool.count(),
             pool_bytes: self.pool.bytes(),
+            ready: self.pool.ready(),
             senders: self.pool.senders(),
             executing: self.executing.len(),
             filling: self.log.filling_transactions(),

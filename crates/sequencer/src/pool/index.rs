@@ -19,6 +19,11 @@ impl Index {
         self.ready.first_key_value().map(|(_, slot)| *slot)
     }
 
+    /// How many heads could go.
+    pub(crate) fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
     /// The head that wakes first and when.
     pub(crate) fn first_asleep(&self) -> Option<(u64, Slot)> {
         self.asleep.first_key_value().map(|(&(after, _), slot)| (after, *slot))

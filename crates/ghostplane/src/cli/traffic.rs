@@ -1,0 +1,74 @@
+//! Small payments between the ten accounts of a development plane, all the time.
+
+use crate::keys;
+use crate::node::{Node, dev, now_ms};
+use ghostplane_ghostcipher::{Domain, Signature, SigningKey};
+use ghostplane_types::gas::{GAS_NEW_OBJECT, GAS_NEW_SLOT, intrinsic};
+use ghostplane_types::{
+    Action, Address, Amount, AssetId, Encode, KeyRef, Nonce, Pay, Transaction, TransactionBody,
+};
+use std::path::PathBuf;
+use std::time::Duration;
+use tonic::codegen::Bytes;
+
+/// Between two payments.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How long a payment is good for.
+const VALID_MS: u64 = 60_000;
+/// What is paid, in base units, grows from here and starts over.
+const AMOUNTS: std::ops::Range<u64> = 1_000_000..2_000_000;
+
+struct Payer {
+    key: SigningKey,
+    gid: ghostplane_types::Gid,
+    address: Address,
+}
+
+/// Runs until it is dropped. Keys that need a passphrase are left out.
+pub async fn run(node: Node, keys_dir: PathBuf) {
+    let payers: Vec<Payer> = dev::NAMES
+        .iter()
+        .filter_map(|name| {
+            let info = keys::describe(&keys_dir, name).ok()?;
+            let key = keys::load(&keys_dir, name, None).ok()?;
+            Some(Payer { key, gid: info.gid, address: info.address })
+        })
+        .collect();
+    if payers.len() < 2 {
+        return;
+    }
+    let mut every = tokio::time::interval(PAUSE);
+    for (turn, amount) in (0..).zip(AMOUNTS.cycle()) {
+        every.tick().await;
+        let (from, to) = (&payers[turn % payers.len()], &payers[(turn * 7 + 1) % payers.len()]);
+        if from.address == to.address {
+            continue;
+        }
+        node.caught_up().await;
+        let Ok(view) = node.account(&from.address, false) else { continue };
+        let seq = view.account.map_or(0, |(_, record)| record.next_in_lane(Nonce::LANE_ROOT));
+        // A refusal shows in the metrics; the next payment starts from the state again.
+        let _ = node.submit(payment(&node, from, to.address, seq, amount)).await;
+    }
+}
+
+fn payment(node: &Node, from: &Payer, to: Address, seq: u64, amount: u64) -> Bytes {
+    let plane = node.plane();
+    let amount = Amount::new(amount).expect("a small amount");
+    let body = TransactionBody {
+        chain_id: plane.chain_id(),
+        plane_id: plane.plane_id(),
+        sender: from.address,
+        nonce: Nonce { lane: Nonce::LANE_ROOT, seq },
+        valid_after: 0,
+        valid_until: now_ms() + VALID_MS,
+        gas_limit: intrinsic(512, 1) + GAS_NEW_SLOT + GAS_NEW_OBJECT,
+        gas_price_max: plane.genesis().gas_price,
+        pay: Pay::Gcc,
+        key_ref: KeyRef::Carried(from.gid),
+        actions: vec![Action::Transfer { to, asset: AssetId::GCC, amount }],
+        memo: Vec::new(),
+    };
+    let auth: Signature = from.key.sign(Domain::TransactionAuth, plane.chain_id(), &body.id());
+    Transaction { body, auth }.to_bytes().into()
+}

@@ -1,0 +1,384 @@
+//! What can be asked of a node.
+
+use super::api::{
+    AccountView, BalanceView, BatchView, Bounded, BridgeView, CommitmentView, Condition, ExecutedRecord, Flushed,
+    L1Refused, QueryError, ReceiptView, RootsView, Rung, SentToL1, StatusView, TransactionView, WithdrawalView,
+};
+use super::verify::VERIFYING_MAX;
+use super::{Inner, Node};
+use ghostplane_ghostcipher::{Digest, merkle};
+use ghostplane_keystone::StateView;
+use ghostplane_settlement::Event;
+use ghostplane_store::{HistoryBatch, HistoryError};
+use ghostplane_types::{
+    AccountRecord, Address, AssetId, BatchHeader, Decode, L1Address, ObjectKey, SignedL1Message, Source,
+};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use tonic::codegen::Bytes;
+
+/// Words about events that one answer carries at most.
+const EVENTS_MAX: usize = 64;
+/// Batches of one list.
+const BATCHES_MAX: usize = 256;
+
+impl From<HistoryError> for QueryError {
+    fn from(error: HistoryError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+impl From<ghostplane_ghostbridge::ReadError> for QueryError {
+    fn from(error: ghostplane_ghostbridge::ReadError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+impl Inner {
+    /// A batch from memory or disk.
+    pub(super) fn history_batch(&self, number: u64) -> Result<Option<Arc<HistoryBatch>>, HistoryError> {
+        if let Some(batch) = self.batches.read().get(&number) {
+            return Ok(Some(Arc::clone(batch)));
+        }
+        Ok(self.history.batch(number)?.map(Arc::new))
+    }
+
+    fn header(&self, number: u64) -> Result<Option<BatchHeader>, HistoryError> {
+        if let Some(batch) = self.batches.read().get(&number) {
+            return Ok(Some(batch.header));
+        }
+        self.history.header(number)
+    }
+
+    fn rung_of(&self, batch: u64) -> Rung {
+        let progress = *self.progress.borrow();
+        if batch <= progress.final_batch {
+            Rung::Final
+        } else if batch <= progress.committed {
+            Rung::Challengeable
+        } else {
+            Rung::Attested
+        }
+    }
+}
+
+impl Node {
+    /// Waits until the state shows what receipts have been given for so far, so that people read what they wrote.
+    pub async fn caught_up(&self) {
+        let mut progress = self.inner.progress.subscribe();
+        let wanted = progress.borrow().answered;
+        // It ends only with the node.
+        let _ = progress.wait_for(|progress| progress.sealed >= wanted).await;
+    }
+
+    /// Waits until a batch has come as far as `rung`. Give up by dropping the future.
+    pub async fn reached(&self, batch: u64, rung: Rung) -> Result<Rung, QueryError> {
+        if rung == Rung::Proven {
+            return Err(QueryError::Unimplemented("conservation proofs: no batch is called proven"));
+        }
+        let mut progress = self.inner.progress.subscribe();
+        let reached = progress.wait_for(|progress| match rung {
+            Rung::Attested => progress.answered >= batch,
+            Rung::Challengeable | Rung::Proven => progress.committed >= batch,
+            Rung::Final => progress.final_batch >= batch,
+        });
+        let reached = reached.await.map(drop);
+        reached.map_err(|_| QueryError::Unavailable("the node is stopping".into()))?;
+        Ok(self.inner.rung_of(batch))
+    }
+
+    /// How the node does.
+    #[must_use]
+    pub fn status(&self) -> StatusView {
+        let inner = &self.inner;
+        let (sequencer, pending) = {
+            let pulse = inner.pulse.lock();
+            (pulse.sequencer, pulse.pending)
+        };
+        let limits = &inner.limits;
+        let (header, roots) = {
+            let live = inner.live.read();
+            (live.header, live.keystone.roots())
+        };
+        let progress = *inner.progress.borrow();
+        let bounded = |now: usize, max: usize| Bounded { now: now as u64, max: max as u64 };
+        let verifying = VERIFYING_MAX.saturating_sub(inner.permits.available_permits());
+        let verifying = Bounded { now: verifying as u64 + pending, max: VERIFYING_MAX as u64 };
+        StatusView {
+            condition: inner.condition(),
+            batch: header.number,
+            batch_time: header.time,
+            log_position: inner.log_end.lock().position,
+            committed: progress.committed,
+            final_batch: progress.final_batch,
+            l1_height: inner.l1.block().height,
+            generation: header.generation,
+            uptime_ms: u64::try_from(inner.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            objects_used: roots.objects_used,
+            slots_used: roots.slots_used,
+            pool: bounded(sequencer.pool_transactions, limits.pool_transactions_max),
+            pool_bytes: bounded(sequencer.pool_bytes, limits.pool_bytes_max),
+            verifying,
+            unsealed: bounded(sequencer.unsealed_batches, limits.unsealed_batches_max),
+            uncommitted: bounded(sequencer.uncommitted_batches, limits.uncommitted_batches_max),
+            uncommitted_bytes: Bounded { now: sequencer.uncommitted_bytes, max: limits.uncommitted_bytes_max },
+            accepted: inner.counters.accepted.load(Ordering::Relaxed),
+            refused: inner.counters.refused.load(Ordering::Relaxed),
+            flushes: inner.counters.flushes.load(Ordering::Relaxed),
+            memory_bytes: resident_bytes(),
+            rate_per_second: sequencer.drain_per_second,
+            checkpoint: inner.checkpoint.load(Ordering::Relaxed),
+            subscribers: inner.events.receiver_count() as u64,
+        }
+    }
+
+    /// An account as of the newest sealed batch. An address that nobody paid yet is a view without account.
+    pub fn account(&self, address: &Address, proof: bool) -> Result<AccountView, QueryError> {
+        let live = self.inner.live.read();
+        let own = |_| QueryError::Unavailable("the node's own state says too little".into());
+        let key = ObjectKey::account(address);
+        let object = live.keystone.object(&key).map_err(own)?;
+        let account = match object {
+            Some(object) => {
+                let record = AccountRecord::from_bytes(object.value);
+                let record = record.map_err(|error| QueryError::Unavailable(format!("an account record: {error}")))?;
+                Some((object.index.index(), record))
+            }
+            None => None,
+        };
+        let mut balances = Vec::new();
+        for of in account.iter().flat_map(|(_, record)| &record.slots) {
+            let slot = live.keystone.slot(of.slot).map_err(own)?;
+            let amount = slot.map_or(ghostplane_types::Amount::ZERO, |slot| slot.balance);
+            let proof = proof.then(|| live.keystone.prove_slot(of.slot));
+            balances.push(BalanceView { asset: of.asset, amount, slot: of.slot.index(), proof });
+        }
+        Ok(AccountView {
+            address: *address,
+            account,
+            balances,
+            header: live.header,
+            proof: proof.then(|| live.keystone.prove_object(&key)),
+            rung: self.inner.rung_of(live.header.number),
+        })
+    }
+
+    /// The newest roots.
+    #[must_use]
+    pub fn roots(&self) -> RootsView {
+        let header = self.inner.live.read().header;
+        let plane = &self.inner.plane;
+        RootsView {
+            batch: header.number,
+            time: header.time,
+            state_root: header.state().digest(plane.chain_id(), &plane.plane_id()),
+            ledger_root: header.ledger_root,
+            object_root: header.object_root,
+            slots_used: header.slots_used,
+            objects_used: header.objects_used,
+        }
+    }
+
+    /// What became of a transaction. Reads the disk: call it where that may be waited for.
+    pub fn transaction(&self, id: &Digest) -> Result<TransactionView, QueryError> {
+        let recent = self.inner.recent.read().find(id).map(|(record, _)| record);
+        let record = match recent {
+            Some(record) => record,
+            None => self.kept_record(id)?,
+        };
+        let time = self.inner.header(record.batch)?.map(|header| header.time);
+        Ok(TransactionView { record, rung: self.inner.rung_of(record.batch), transaction: None, time })
+    }
+
+    /// The receipt of a transaction. Reads the disk.
+    pub fn receipt(&self, id: &Digest) -> Result<ReceiptView, QueryError> {
+        let recent = self.inner.recent.read().find(id);
+        if let Some((record, flushed)) = recent {
+            return Ok(ReceiptView { flushed, record });
+        }
+        let record = self.kept_record(id)?;
+        let history = &self.inner.history;
+        let flush = history.flush_at(record.position)?;
+        let (signed, count) = flush.ok_or(QueryError::NotFound { what: "the receipt of this transaction" })?;
+        let ids = history.ids_between(signed.flush.first_position, count)?;
+        let tree = merkle::Tree::new(ids);
+        if tree.root() != signed.flush.root {
+            return Err(QueryError::Unavailable("the history does not open this flush".into()));
+        }
+        Ok(ReceiptView { flushed: Arc::new(Flushed { signed, tree, count }), record })
+    }
+
+    fn kept_record(&self, id: &Digest) -> Result<ExecutedRecord, QueryError> {
+        let not_found = QueryError::NotFound { what: "a transaction of this id" };
+        let Some((batch, index)) = self.inner.history.find(id)? else { return Err(not_found) };
+        let kept = self.inner.history_batch(batch)?;
+        let records = kept.as_ref().map_or(&[][..], |kept| &kept.records);
+        match usize::try_from(index).ok().and_then(|index| records.get(index)) {
+            Some((Source::Log(position), tx_id, outcome)) if tx_id == id => {
+                Ok(ExecutedRecord { tx_id: *tx_id, position: *position, batch, outcome: *outcome })
+            }
+            _ => Err(not_found),
+        }
+    }
+
+    /// A sealed batch. Reads the disk.
+    pub fn batch(&self, number: u64, records: bool, posted: bool) -> Result<BatchView, QueryError> {
+        let batch = self.inner.history_batch(number)?.ok_or(QueryError::NotFound { what: "a batch of this number" })?;
+        Ok(self.batch_view(&batch, records, posted))
+    }
+
+    fn batch_view(&self, batch: &HistoryBatch, records: bool, posted: bool) -> BatchView {
+        let of_log = batch.records.iter().filter(|(source, ..)| matches!(source, Source::Log(_))).count();
+        let count = |count: usize| u32::try_from(count).expect("a batch is bounded");
+        BatchView {
+            header: batch.header,
+            rung: self.inner.rung_of(batch.header.number),
+            transactions: count(of_log),
+            inbox_entries: count(batch.records.len() - of_log),
+            records: if records { batch.records.clone() } else { Vec::new() },
+            posted: (posted && !batch.posted.is_empty()).then(|| batch.posted.clone()),
+        }
+    }
+
+    /// Sealed batches from `upto` (`None` for the newest) down, at most `count`. Reads the disk.
+    pub fn batches(&self, upto: Option<u64>, count: usize) -> Result<Vec<BatchView>, QueryError> {
+        let newest = {
+            let held = self.inner.batches.read().last_key_value().map(|(number, _)| *number);
+            match held {
+                Some(number) => number,
+                None => self.inner.history.upto()?.map_or(0, |header| header.number),
+            }
+        };
+        let upto = upto.unwrap_or(newest).min(newest);
+        let mut views = Vec::new();
+        for number in (1..=upto).rev().take(count.min(BATCHES_MAX)) {
+            let Some(batch) = self.inner.history_batch(number)? else { break };
+            views.push(self.batch_view(&batch, false, false));
+        }
+        Ok(views)
+    }
+
+    /// How plane and L1 stand to each other.
+    #[must_use]
+    pub fn bridge(&self) -> BridgeView {
+        let inbox_consumed = self.inner.live.read().header.inbox_upto;
+        let assets: Vec<AssetId> = self.inner.plane.genesis().assets.iter().map(|known| known.asset).collect();
+        self.inner.l1.with_settlement(|l1| BridgeView {
+            l1_height: l1.block().height,
+            l1_time: l1.block().time,
+            committed: l1.tip().number,
+            final_batch: l1.final_number(),
+            inbox_end: l1.inbox_end(),
+            inbox_consumed,
+            generation: l1.generation(),
+            bond: l1.bond(),
+            escrow: assets.iter().filter_map(|asset| Some((*asset, l1.escrow(*asset)?))).collect(),
+            cases: u32::try_from(l1.cases().len()).unwrap_or(u32::MAX),
+            pending: l1.pending().len() as u64,
+            digest: l1.digest(),
+        })
+    }
+
+    /// A withdrawal by its index. Reads the disk.
+    pub fn withdrawal(&self, index: u64) -> Result<WithdrawalView, QueryError> {
+        let not_found = QueryError::NotFound { what: "a withdrawal of this index" };
+        let held = self.inner.batches.read().values().find_map(|batch| {
+            let withdrawal = batch.withdrawals.iter().find(|withdrawal| withdrawal.index == index)?;
+            Some((batch.header.number, *withdrawal))
+        });
+        let found = match held {
+            Some(found) => Some(found),
+            None => self.inner.history.withdrawal(index)?,
+        };
+        let (batch, withdrawal) = found.ok_or(not_found)?;
+        let rung = self.inner.rung_of(batch);
+        let claim = match rung {
+            Rung::Final => {
+                let kept = self.inner.history_batch(batch)?;
+                let withdrawals = kept.as_ref().map_or(&[][..], |kept| &kept.withdrawals);
+                let at = withdrawals.iter().position(|withdrawal| withdrawal.index == index);
+                at.and_then(|at| self.inner.l1.claim(batch, withdrawals, at).ok())
+            }
+            _ => None,
+        };
+        let claimed = self.inner.l1.with_settlement(|l1| l1.is_claimed(index));
+        Ok(WithdrawalView { withdrawal, batch, rung, claimed, claim })
+    }
+
+    /// The commitment that a batch is under. Reads the disk.
+    pub fn commitment(&self, batch: u64) -> Result<CommitmentView, QueryError> {
+        let not_found = || QueryError::NotFound { what: "a commitment to this batch" };
+        let under = self.inner.l1.commitment_of(batch)?.ok_or_else(not_found)?;
+        let chain_id = self.inner.plane.chain_id();
+        let at = batch.checked_sub(under.commitment.first_batch).ok_or_else(not_found)?;
+        let header = usize::try_from(at).ok().and_then(|at| under.headers.get(at)).copied().ok_or_else(not_found)?;
+        let tree = merkle::Tree::new(under.headers.iter().map(|header| header.digest(chain_id)).collect());
+        Ok(CommitmentView {
+            commitment: under.commitment,
+            header,
+            path: tree.path(at).ok_or_else(not_found)?,
+            l1_height: under.l1_height,
+            rung: self.inner.rung_of(batch),
+        })
+    }
+
+    /// An account on the L1: the next number of its messages, and its balances in the L1's base units.
+    pub fn l1_account(&self, address: &L1Address) -> Result<(u64, Vec<(AssetId, u128)>), QueryError> {
+        let account = self.inner.l1.account(address);
+        let assets = self.inner.plane.genesis().assets.iter().map(|known| known.asset);
+        Ok((account.next_sequence, assets.map(|asset| (asset, account.balance(asset))).collect()))
+    }
+
+    /// Hands a signed message to the L1 and waits until a block holds it.
+    pub async fn send_to_l1(&self, message: Bytes) -> Result<SentToL1, L1Refused> {
+        let refused =
+            |code, message: String, retryable| L1Refused { code, message, retryable };
+        let signed = SignedL1Message::from_bytes(&message)
+            .map_err(|error| refused(600, format!("not a signed message to the L1: {error}"), false))?;
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        self.inner.l1.submit(signed, move |included| drop(answer.send(included)));
+        let included = answered.await.map_err(|_| refused(610, "the L1 has stopped".into(), true))?;
+        let included =
+            included.map_err(|refusal| refused(refusal.code(), refusal.to_string(), refusal.is_retryable()))?;
+        let inbox_index = included.events.iter().find_map(|event| match event {
+            Event::InboxAppended { index, .. } => Some(*index),
+            _ => None,
+        });
+        let events = included.events.iter().take(EVENTS_MAX).map(event_words).collect();
+        Ok(SentToL1 { l1_height: included.height, events, inbox_index })
+    }
+
+    /// Whether the node is about to stop, and takes no more.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.inner.condition() == Condition::Stopping
+    }
+}
+
+/// What came about on the L1, in words.
+fn event_words(event: &Event) -> String {
+    match event {
+        Event::Take { money, .. } => format!("took {} of asset {}", money.amount.units(), money.asset),
+        Event::Pay { money, .. } => format!("paid {} of asset {}", money.amount.units(), money.asset),
+        Event::Burn { money } => format!("burned {} of asset {}", money.amount.units(), money.asset),
+        Event::InboxAppended { index, .. } => format!("inbox entry {index}"),
+        Event::Bonded { bond, .. } => format!("bond is now {}", bond.units()),
+        Event::DataPosted { batch, .. } => format!("data of batch {batch} is complete"),
+        Event::DataDropped { batches } => format!("data of {batches} batches was dropped"),
+        Event::Committed { first_batch, last_batch } => format!("batches {first_batch} to {last_batch} are committed"),
+        Event::CaseOpened { case, batch, .. } => format!("case {case} about batch {batch} is open"),
+        Event::CaseClosed { case, batch, .. } => format!("case {case} about batch {batch} is closed"),
+        Event::Reverted { first_batch, .. } => format!("batches from {first_batch} on are reverted"),
+        Event::Replayed { batch } => format!("batch {batch} was replayed and is true"),
+        Event::Final { batch } => format!("batches up to {batch} are final"),
+        Event::Archived { index, .. } => format!("commitment {index} is archived"),
+        Event::Claimed { index } => format!("withdrawal {index} is claimed"),
+    }
+}
+
+/// Bytes of this process in memory, where the system tells.
+fn resident_bytes() -> Option<u64> {
+    const PAGE_BYTES: u64 = 4_096;
+    let stat = std::fs::read_to_string("/proc/self/statm").ok()?;
+    Some(stat.split(' ').nth(1)?.parse::<u64>().ok()? * PAGE_BYTES)
+}

@@ -1,0 +1,586 @@
+//! Starting: open what is on disk, execute what the log has beyond the checkpoint, and set the threads to work.
+//!
+//! The log is the truth. A batch is rebuilt from it exactly as it was executed, sealed or not: it names the time that each
+//! batch was opened with. What comes out is compared with the header that was logged, and with what the L1 has.
+
+use super::answer::{self, ToAnswer};
+use super::archive::{self, Archive, ToArchive};
+use super::core::{Core, ToCore, Ways};
+use super::settle::{Settle, ToSettle};
+use super::verify::{self, Raw, VERIFYING_MAX};
+use super::writer::{ToWriter, Writer};
+use super::{
+    Counters, EVENTS_BEHIND_MAX, Ending, Inner, Live, Node, Options, Progress, Pulse, now_ms,
+};
+use crate::local::Threads;
+use ghostplane_engine::{Halt, OpenBatch, Plane, Pushed, check_inbox, verify_all};
+use ghostplane_ghostbridge::{L1, L1Config, L1Genesis, run};
+use ghostplane_keystone::{ApplyError, Changeset, Keystone, Missing};
+use ghostplane_sequencer::{Config, Sequencer, Start};
+use ghostplane_settlement::Message;
+use ghostplane_store::{
+    Changed, CheckpointError, Checkpoints, Cut, Frame, History, HistoryBatch, HistoryError, Log, Opened, Revert,
+};
+use ghostplane_types::{BatchHeader, GenesisError, InboxEntry, Transaction};
+use parking_lot::{Mutex, RwLock};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::thread::JoinHandle;
+use std::time::Instant;
+use thiserror::Error;
+use tokio::sync::{Semaphore, broadcast, watch};
+
+/// Batches that recovery hands to the history at a time.
+const HISTORY_TOGETHER: usize = 32;
+
+/// Why a node does not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The genesis contradicts itself.
+    #[error("genesis: {0}")]
+    Genesis(#[from] GenesisError),
+    /// The key is not the one that genesis names.
+    #[error("the sequencer's key is not the one that genesis names: use the key file that the plane was founded with")]
+    Key,
+    /// The log does not open.
+    #[error(transparent)]
+    Log(#[from] ghostplane_store::OpenError),
+    /// The log cannot be read or written.
+    #[error("the log: {0}")]
+    LogAccess(String),
+    /// The embedded L1 does not open.
+    #[error("the L1: {0}")]
+    L1(String),
+    /// The history does not open.
+    #[error("the history: {0}")]
+    History(#[from] HistoryError),
+    /// The checkpoint does not open.
+    #[error("the checkpoint: {0}")]
+    Checkpoint(#[from] CheckpointError),
+    /// The log has what cannot be executed, or comes out differently.
+    #[error(
+        "batch {batch} of the log does not come out as it was: {what}. The log was altered, or this program is not the one \
+         that wrote it: restore the directory from a copy"
+    )]
+    Batch {
+        /// Which batch.
+        batch: u64,
+        /// How.
+        what: String,
+    },
+    /// The L1 and the log tell different stories.
+    #[error("the L1 has committed batch {committed}, and the log {what}: this is not the directory that made it")]
+    OtherStory {
+        /// The last batch that the L1 has.
+        committed: u64,
+        /// What the log says instead.
+        what: String,
+    },
+    /// A thread or a limit.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// What a start found on disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// The batch of the checkpoint that it began with; 0 for none.
+    pub checkpoint: u64,
+    /// Batches executed again.
+    pub batches: u64,
+    /// Their transactions.
+    pub transactions: u64,
+    /// Microseconds that executing them took.
+    pub replay_us: u64,
+    /// Microseconds until the state of the checkpoint stood.
+    pub checkpoint_us: u64,
+    /// Bytes of a torn tail that were cut off the log.
+    pub cut_off_bytes: u64,
+    /// The newest batch.
+    pub batch: u64,
+}
+
+/// A node and its threads.
+pub struct Running {
+    node: Node,
+    recovered: Recovered,
+    core: crossbeam_channel::Sender<ToCore>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    /// The handle.
+    #[must_use]
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// What the start found.
+    #[must_use]
+    pub fn recovered(&self) -> Recovered {
+        self.recovered
+    }
+
+    /// Stops the node and waits until everything is on disk. Says why it ended.
+    pub fn stop(self) -> Ending {
+        self.node.stop();
+        // If the core has ended already, so be it.
+        let _ = self.core.send(ToCore::Stop);
+        let Self { node, threads, core, .. } = self;
+        drop(core);
+        for thread in threads {
+            if thread.join().is_err() {
+                node.inner.fail("a thread of the node panicked".into());
+            }
+        }
+        if let Err(error) = node.inner.l1.stop() {
+            node.inner.fail(format!("the L1 did not close cleanly: {error}"));
+        }
+        node.inner.ending.borrow().clone().unwrap_or(Ending::Asked)
+    }
+}
+
+/// Starts a node on a directory.
+///
+/// # Errors
+/// [`StartError`], in words that say what to do.
+pub fn start(options: Options) -> Result<Running, StartError> {
+    let plane = Arc::new(Plane::new(options.genesis.clone())?);
+    if options.sequencer.verification_key() != options.genesis.sequencer {
+        return Err(StartError::Key);
+    }
+    let seed = random_seed()?;
+    let workers = Threads::new(options.verify_threads);
+    let (log, recovery) = Log::open(&options.dir, plane.plane_id(), plane.chain_id())?;
+    let (genesis_keystone, genesis_header) = found(&plane, seed)?;
+    let l1 = open_l1(&options, &plane, &genesis_header)?;
+
+    let mut recoverer = Recoverer {
+        rebuilder: Rebuilder { plane: Arc::clone(&plane), workers },
+        log,
+        history: History::open(&options.dir, plane.plane_id())?,
+        checkpoints: Checkpoints::open(&options.dir, plane.plane_id())?,
+        seed,
+        recovered: Recovered {
+            cut_off_bytes: recovery.cut_off.map_or(0, |cut_off| cut_off.bytes),
+            ..Recovered::default()
+        },
+    };
+    recoverer.follow_conviction(&l1)?;
+    let (live, changed) = recoverer.recover(genesis_keystone, genesis_header)?;
+    let uncommitted = recoverer.compare_with(&l1, &live.header)?;
+    let Recoverer { log, history, checkpoints, recovered, .. } = recoverer;
+    set_up(options, plane, log, history, checkpoints, live, changed, uncommitted, l1, recovered, seed)
+}
+
+fn random_seed() -> Result<u64, StartError> {
+    let mut seed = [0; 8];
+    getrandom::fill(&mut seed).map_err(|error| StartError::Other(format!("no random bytes: {error}")))?;
+    Ok(u64::from_le_bytes(seed))
+}
+
+/// The state of genesis and its header.
+fn found(plane: &Plane, seed: u64) -> Result<(Keystone, BatchHeader), StartError> {
+    let other = |error: &dyn std::fmt::Display| StartError::Other(format!("genesis gives no state: {error}"));
+    let mut keystone = Keystone::new(seed);
+    let changes = plane.founding_changes().map_err(|error| other(&error))?;
+    let roots = keystone.apply(&changes, &ghostplane_ghostcipher::workers::Serial).map_err(|error| other(&error))?;
+    Ok((keystone, BatchHeader::genesis(&plane.genesis_state(roots))))
+}
+
+/// Opens the embedded L1. A new one gets the bond and some blocks at once, so that deposits made at genesis are ripe.
+fn open_l1(options: &Options, plane: &Plane, genesis: &BatchHeader) -> Result<L1, StartError> {
+    let failed = |error: &dyn std::fmt::Display| StartError::L1(error.to_string());
+    let operator = run::l1_address(&options.sequencer);
+    let l1_genesis =
+        L1Genesis { plane: plane.clone(), plane_state: genesis.state(), balances: options.l1.balances.clone() };
+    let l1 = L1::open(L1Config::new(options.dir.clone(), l1_genesis)).map_err(|error| failed(&error))?;
+    let needed = plane.genesis().settlement.sequencer_bond;
+    let is_new = l1.block().height == 0;
+    let (bond, term) = l1.with_settlement(|settlement| (settlement.bond(), settlement.term_for(operator)));
+    if bond < needed {
+        let missing = needed.checked_sub(bond).expect("less than that");
+        let message = run::bond(plane, &options.sequencer, &operator, term, missing);
+        send_at_once(&l1, plane, &options.sequencer, &[message])?;
+    }
+    if is_new && !options.l1.founding.is_empty() {
+        send_at_once(&l1, plane, &options.sequencer, &options.l1.founding)?;
+        for _ in 0..plane.genesis().settlement.reorg_depth {
+            l1.produce_block(l1.block().time + 1).map_err(|error| failed(&error))?;
+        }
+    }
+    Ok(l1)
+}
+
+/// Sends messages to an L1 that stands still, and makes the block that holds them.
+fn send_at_once(
+    l1: &L1,
+    plane: &Plane,
+    key: &ghostplane_ghostcipher::SigningKey,
+    messages: &[Message],
+) -> Result<(), StartError> {
+    let failed = |error: &dyn std::fmt::Display| StartError::L1(error.to_string());
+    let sequence = l1.account(&run::l1_address(key)).next_sequence;
+    let signed = run::sign_run(plane, key, sequence, messages).map_err(|error| failed(&error))?;
+    let (answer, answered) = crossbeam_channel::bounded(1);
+    l1.submit_all(signed, move |included| drop(answer.send(included)));
+    l1.produce_block(l1.block().time + 1).map_err(|error| failed(&error))?;
+    match answered.recv() {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(refused)) => Err(failed(&refused.refusal)),
+        Err(_) => Err(StartError::L1("it gave no answer".into())),
+    }
+}
+
+/// Rebuilds the newest state from disk.
+struct Recoverer {
+    rebuilder: Rebuilder,
+    log: Log,
+    history: History,
+    checkpoints: Checkpoints,
+    seed: u64,
+    recovered: Recovered,
+}
+
+/// Executes batches as the log has them.
+struct Rebuilder {
+    plane: Arc<Plane>,
+    workers: Threads,
+}
+
+impl Recoverer {
+    /// If the L1 has convicted a batch, the log goes back to the state before it.
+    fn follow_conviction(&mut self, l1: &L1) -> Result<(), StartError> {
+        let (generation, tip) = l1.with_settlement(|settlement| (settlement.generation(), *settlement.tip()));
+        while self.log.end().generation < generation {
+            let next = self.log.end().generation + 1;
+            let revert = Frame::Revert(Revert { to: tip, generation: next });
+            self.log.append(&[revert]).map_err(|error| StartError::LogAccess(error.to_string()))?;
+            self.history.revert_to(tip.number)?;
+        }
+        Ok(())
+    }
+
+    /// The newest state, with every batch of the log closed, and what differs from the checkpoint.
+    fn recover(&mut self, genesis: Keystone, genesis_header: BatchHeader) -> Result<(Live, Changed), StartError> {
+        let started = Instant::now();
+        let (mut live, mut changed) = self.base(genesis, genesis_header)?;
+        self.recovered.checkpoint = live.header.number;
+        self.recovered.checkpoint_us = micros(started);
+        let started = Instant::now();
+        let mut kept = Vec::new();
+        let mut replay = self
+            .log
+            .replay(&live.header)
+            .map_err(|error| StartError::LogAccess(error.to_string()))?;
+        let mut headers = Vec::new();
+        while let Some(batch) = replay.next() {
+            let batch = batch.map_err(|error| StartError::LogAccess(error.to_string()))?;
+            let rebuilt = self.redo(&mut live, &mut changed, &batch.opened, &batch.inbox, &batch.transactions)?;
+            check_header(&rebuilt.header, batch.header.as_ref())?;
+            if batch.header.is_none() {
+                headers.push(Frame::Sealed(rebuilt.header));
+            }
+            kept.push(Arc::new(rebuilt));
+            if kept.len() >= HISTORY_TOGETHER {
+                self.history.put(&kept, &[])?;
+                kept.clear();
+            }
+        }
+        let rest = replay.rest();
+        if let Some(opened) = rest.open {
+            let rebuilt = self.redo(&mut live, &mut changed, &opened, &rest.inbox, &rest.transactions)?;
+            let header = rebuilt.header;
+            headers.push(Frame::Cut(Cut { number: header.number, position: header.log_upto, inbox: header.inbox_upto }));
+            headers.push(Frame::Sealed(header));
+            kept.push(Arc::new(rebuilt));
+        } else if !rest.transactions.is_empty() {
+            let what = "transactions stand behind it that are in no batch".into();
+            return Err(StartError::Batch { batch: live.header.number, what });
+        }
+        self.history.put(&kept, &self.flushes()?)?;
+        if !headers.is_empty() {
+            self.log.append(&headers).map_err(|error| StartError::LogAccess(error.to_string()))?;
+        }
+        self.recovered.replay_us = micros(started);
+        self.recovered.batch = live.header.number;
+        Ok((live, changed))
+    }
+
+    /// The state to start from: the checkpoint if log and history have it, else genesis.
+    fn base(&mut self, genesis: Keystone, genesis_header: BatchHeader) -> Result<(Live, Changed), StartError> {
+        let kept = self.history.reader().upto()?.map_or(0, |header| header.number);
+        let loaded = match self.checkpoints.load(self.log.end()) {
+            Ok(Some(checkpoint)) if checkpoint.header().number <= kept => Some(checkpoint),
+            // Without its history, or of a batch that was reverted: the log makes all of it again.
+            Ok(_) | Err(CheckpointError::NotInLog(_)) => None,
+            Err(error) => return Err(error.into()),
+        };
+        if let Some(checkpoint) = loaded {
+            let header = *checkpoint.header();
+            let keystone = checkpoint.build(self.seed, &self.rebuilder.workers)?;
+            return Ok((Live { keystone, header }, Changed::since(Some(&header))));
+        }
+        let changed = Changed::all(&genesis);
+        Ok((Live { keystone: genesis, header: genesis_header }, changed))
+    }
+
+    /// Executes one batch and notes what it changed.
+    fn redo(
+        &mut self,
+        live: &mut Live,
+        changed: &mut Changed,
+        opened: &Opened,
+        inbox: &[InboxEntry],
+        transactions: &[Vec<u8>],
+    ) -> Result<HistoryBatch, StartError> {
+        let (batch, changes) = self.rebuilder.rebuild(live, opened, inbox, transactions)?;
+        let noted = changed.apply(&changes, &live.keystone);
+        noted.map_err(|missing| StartError::Batch { batch: opened.number, what: missing.to_string() })?;
+        self.recovered.batches += 1;
+        self.recovered.transactions += transactions.len() as u64;
+        Ok(batch)
+    }
+
+    /// The flushes of the log from the history's newest on: what a crash may have kept from it.
+    fn flushes(&self) -> Result<Vec<(ghostplane_types::SignedFlush, u32)>, StartError> {
+        let upto = self.history.reader().upto()?.map_or(0, |header| header.log_upto);
+        let mut flushes = Vec::new();
+        for logged in self.log.reader(upto) {
+            let logged = logged.map_err(|error| StartError::LogAccess(error.to_string()))?;
+            if let Frame::Flush(flush) = logged.frame {
+                let count = u32::try_from(flush.transactions.len()).unwrap_or(u32::MAX);
+                flushes.push((flush.signed, count));
+            }
+        }
+        Ok(flushes)
+    }
+
+    /// Compares log and L1. Returns the batches that the L1 has not taken, with their posted bytes.
+    fn compare_with(&self, l1: &L1, newest: &BatchHeader) -> Result<Vec<(u64, u32)>, StartError> {
+        let tip = l1.with_settlement(|settlement| *settlement.tip());
+        let committed = tip.number;
+        let other = |what: String| StartError::OtherStory { committed, what };
+        if committed > newest.number {
+            return Err(other(format!("ends with batch {}", newest.number)));
+        }
+        let history = self.history.reader();
+        if committed > 0 && history.header(committed)?.is_none_or(|header| header != tip) {
+            return Err(other("has another batch of that number".into()));
+        }
+        let mut uncommitted = Vec::new();
+        for number in committed + 1..=newest.number {
+            let posted = history.posted(number)?.ok_or_else(|| other(format!("has no data of batch {number}")))?;
+            uncommitted.push((number, u32::try_from(posted.len()).unwrap_or(u32::MAX)));
+        }
+        Ok(uncommitted)
+    }
+}
+
+impl Rebuilder {
+    /// Executes one batch as the log has it, and moves the state on.
+    fn rebuild(
+        &self,
+        live: &mut Live,
+        opened: &Opened,
+        inbox: &[InboxEntry],
+        transactions: &[Vec<u8>],
+    ) -> Result<(HistoryBatch, Changeset), StartError> {
+        let number = opened.number;
+        let wrong = |what: String| StartError::Batch { batch: number, what };
+        let decoded = transactions.iter().map(|bytes| Transaction::decode_bounded(bytes));
+        let decoded = decoded.collect::<Result<Vec<Transaction>, _>>().map_err(|reject| wrong(reject.to_string()))?;
+        let missing = |missing: Missing| wrong(missing.to_string());
+        let verified = verify_all(&self.plane, &live.keystone, &self.workers, decoded).map_err(missing)?;
+        let verified = verified.into_iter().map(|verified| verified.map(Arc::new));
+        let verified = verified.collect::<Result<Vec<_>, _>>().map_err(|reject| wrong(reject.to_string()))?;
+        let halted = |halt: Halt| wrong(halt.to_string());
+        let closed = {
+            let prev = live.header.state();
+            if number != prev.number + 1 {
+                return Err(wrong(format!("it follows batch {}", prev.number)));
+            }
+            let open = OpenBatch::open(&self.plane, &live.keystone, prev, opened.generation, opened.time);
+            let mut open = open.map_err(halted)?;
+            let checked = check_inbox(&self.plane, &live.keystone, inbox).map_err(missing)?;
+            if !inbox.is_empty() && open.inbox(checked).map_err(halted)?.taken != inbox.len() {
+                return Err(wrong("it does not take its inbox entries".into()));
+            }
+            let pushed = open.push(&verified).map_err(halted)?;
+            if let Some(at) = pushed.iter().position(|pushed| !matches!(pushed, Pushed::Included { .. })) {
+                return Err(wrong(format!("its transaction {at} is not included: {:?}", pushed[at])));
+            }
+            open.close().map_err(halted)?
+        };
+        let applied = |error: ApplyError| wrong(error.to_string());
+        let roots = live.keystone.apply(closed.executed.changes(), &self.workers).map_err(applied)?;
+        let parts = closed.executed.seal(&self.plane, roots).into_parts();
+        live.header = parts.header;
+        let (header, records, withdrawals) = (parts.header, parts.records, parts.withdrawals);
+        Ok((HistoryBatch { header, records, withdrawals, posted: closed.posted }, parts.changes))
+    }
+}
+
+/// Whether a batch came out as the log has it, if the log says how.
+fn check_header(rebuilt: &BatchHeader, logged: Option<&BatchHeader>) -> Result<(), StartError> {
+    match logged {
+        Some(logged) if logged != rebuilt => {
+            let what = "its header is another than the one in the log".into();
+            Err(StartError::Batch { batch: rebuilt.number, what })
+        }
+        _ => Ok(()),
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "called once; a struct would only rename the parameters")]
+fn set_up(
+    options: Options,
+    plane: Arc<Plane>,
+    log: Log,
+    history: History,
+    checkpoints: Checkpoints,
+    live: Live,
+    changed: Changed,
+    uncommitted: Vec<(u64, u32)>,
+    l1: L1,
+    recovered: Recovered,
+    seed: u64,
+) -> Result<Running, StartError> {
+    let other = |error: &dyn std::fmt::Display| StartError::Other(error.to_string());
+    let end = log.end().clone();
+    let header = live.header;
+    let config = Config {
+        chain_id: plane.chain_id(),
+        plane_id: plane.plane_id(),
+        gas_price: plane.genesis().gas_price,
+        l1_ahead_ms: options.l1.block_ms,
+        hash_seed: seed,
+        limits: options.limits,
+    };
+    let state = header.state();
+    let start = Start {
+        state,
+        generation: end.generation,
+        flushes: end.flushes,
+        prev_flush_digest: end.prev_flush_digest,
+        uncommitted,
+    };
+    let sequencer = Sequencer::new(config, &start).map_err(|error| other(&error))?;
+    let final_batch = l1.with_settlement(ghostplane_settlement::Settlement::final_number);
+    let committed = l1.with_settlement(|settlement| settlement.tip().number);
+    let progress = Progress { sealed: header.number, answered: header.number, committed, final_batch };
+    let (to_verify, raw) = crossbeam_channel::unbounded::<Raw>();
+    let (to_core, core_from) = crossbeam_channel::unbounded::<ToCore>();
+    let (to_writer, writer_from) = crossbeam_channel::unbounded::<ToWriter>();
+    let (to_answer, answer_from) = crossbeam_channel::unbounded::<ToAnswer>();
+    let (to_archive, archive_from) = crossbeam_channel::bounded::<ToArchive>(archive::WAITING_MAX);
+    let (to_settle, settle_from) = crossbeam_channel::unbounded::<ToSettle>();
+    let shared = Arc::new(Inner {
+        plane,
+        limits: options.limits,
+        live: RwLock::new(live),
+        recent: RwLock::default(),
+        batches: RwLock::default(),
+        history: history.reader(),
+        l1,
+        log_end: Mutex::new(end.clone()),
+        pulse: Mutex::new(Pulse { sequencer: sequencer.status(), pending: 0 }),
+        counters: Counters::default(),
+        to_verify: RwLock::new(Some(to_verify)),
+        permits: Arc::new(Semaphore::new(VERIFYING_MAX)),
+        events: broadcast::Sender::new(EVENTS_BEHIND_MAX),
+        progress: watch::Sender::new(progress),
+        sinks: AtomicU64::new(0),
+        inbox_wanted: AtomicU64::new(sequencer.inbox_wanted()),
+        archived: AtomicU64::new(header.number),
+        checkpoint: AtomicU64::new(recovered.checkpoint),
+        disk_full: AtomicBool::new(false),
+        ending: watch::Sender::new(None),
+        notes: Mutex::new(None),
+        started: Instant::now(),
+    });
+
+    let mut threads = Vec::new();
+    let mut spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
+        let thread = std::thread::Builder::new().name(name.into()).spawn(work).map_err(|error| other(&error))?;
+        threads.push(thread);
+        Ok::<(), StartError>(())
+    };
+    let writer = Writer {
+        shared: Arc::clone(&shared),
+        log: Some(log),
+        dir: options.dir.clone(),
+        key: Arc::clone(&options.sequencer),
+        position: end.position,
+        inbox: end.inbox,
+    };
+    let core_way = to_core.clone();
+    spawn("writer", Box::new(move || writer.run(&writer_from, &core_way)))?;
+    let archive = Archive {
+        shared: Arc::clone(&shared),
+        history,
+        checkpoints,
+        changed,
+        checkpoint: recovered.checkpoint,
+        checkpoint_batches: options.checkpoint_batches,
+    };
+    spawn("archive", Box::new(move || archive.run(&archive_from)))?;
+    let (answer_shared, archive_way) = (Arc::clone(&shared), to_archive.clone());
+    spawn("answer", Box::new(move || answer::run(&answer_shared, &answer_from, &archive_way)))?;
+    let settle = Settle { shared: Arc::clone(&shared), key: options.sequencer, core: to_core.clone() };
+    spawn("settle", Box::new(move || settle.run(&settle_from)))?;
+    for _ in 0..Threads::new(options.verify_threads).0.get() {
+        let (shared, raw, core) = (Arc::clone(&shared), raw.clone(), to_core.clone());
+        spawn("verify", Box::new(move || verify::run(&shared, &raw, &core, seed)))?;
+    }
+    let ways = Ways { writer: to_writer, answer: to_answer, archive: to_archive, settle: to_settle };
+    let core = Core::new(Arc::clone(&shared), sequencer, core_from, ways);
+    let core_shared = Arc::clone(&shared);
+    let run = move || {
+        if let Err(error) = core.run() {
+            core_shared.fail(error.to_string());
+        }
+    };
+    spawn("core", Box::new(run))?;
+    shared.l1.run(options.l1.block_ms, now_ms).map_err(|error| other(&error))?;
+    Ok(Running { node: Node { inner: shared }, recovered, core: to_core, threads })
+}
+
+fn micros(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Reads the log of a directory that no node runs on, executes every batch from genesis, and compares every header. `seen`
+/// is told of each batch and its transactions. Writes nothing but what opening a log cuts off.
+///
+/// # Errors
+/// [`StartError`] for the first thing that is wrong.
+pub fn verify_directory(
+    dir: &Path,
+    plane: Plane,
+    threads: usize,
+    mut seen: impl FnMut(&BatchHeader, u64),
+) -> Result<Recovered, StartError> {
+    let access = |error: &dyn std::fmt::Display| StartError::LogAccess(error.to_string());
+    let started = Instant::now();
+    let (log, recovery) = Log::open(dir, plane.plane_id(), plane.chain_id())?;
+    let (keystone, header) = found(&plane, random_seed()?)?;
+    let mut replay = log.replay(&header).map_err(|error| access(&error))?;
+    let rebuilder = Rebuilder { plane: Arc::new(plane), workers: Threads::new(threads) };
+    let mut live = Live { keystone, header };
+    let cut_off_bytes = recovery.cut_off.map_or(0, |cut_off| cut_off.bytes);
+    let mut recovered = Recovered { cut_off_bytes, ..Recovered::default() };
+    while let Some(batch) = replay.next() {
+        let batch = batch.map_err(|error| access(&error))?;
+        let count = batch.transactions.len() as u64;
+        let (rebuilt, _) = rebuilder.rebuild(&mut live, &batch.opened, &batch.inbox, &batch.transactions)?;
+        check_header(&rebuilt.header, batch.header.as_ref())?;
+        recovered.batches += 1;
+        recovered.transactions += count;
+        seen(&rebuilt.header, count);
+    }
+    recovered.batch = live.header.number;
+    recovered.replay_us = micros(started);
+    Ok(recovered)
+}
