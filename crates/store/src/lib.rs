@@ -15,4 +15,7 @@ pub mod log;
 mod scratch;
 
 pub use checkpoint::{Changed, Checkpoint, CheckpointError, Checkpoints};
-pub use log::{AppendError, Appended, Frame, Log, LogEnd, LoggedFlush, NotInLog, OpenError, Recovery, Revert, repair};
+pub use log::{
+    AppendError, Appended, Cut, CutBatch, Frame, Log, LogEnd, LoggedBatch, LoggedFlush, NotInLog, OpenError, Opened,
+    Recovery, Replay, ReplayError, Rest, Revert, free_bytes, repair,
+};

@@ -6,11 +6,18 @@
 //! [`segment`]; behind a segment's header follow [`frame`]s until the end of the file, with nothing between. A new segment
 //! begins when the last one is full, between two groups, never inside one. Segments are never changed, only added to.
 //!
+//! # What the node writes
+//!
+//! One group for each append of the sequencer: the inbox entries and transactions that were taken, then the marks that say
+//! where batches open and end in them. Marks follow what they mark, so that reading from a position on meets them all. What
+//! came of a batch is written when it is sealed, which may be many groups later. A batch that was cut and not sealed, and the
+//! one that is open, are in the log with all that executing them again needs, so that a start makes the same batches of them.
+//!
 //! # What is durable
 //!
 //! [`Log::append`] writes all frames of a group with one write and syncs once. When it answers, the group survives a power
-//! cut. A group of which it did not answer is either not there, or its first frames are there whole: never half a frame.
-//! The first failed write or sync ends the handle: what the disk holds is unknown then. The log tries to take the group
+//! cut. A group of which it did not answer is there whole or not at all: its last frame says that it is the last, and a group
+//! without it is cut off. The first failed write or sync ends the handle: what the disk holds is unknown then. The log tries to take the group
 //! back, and answers [`AppendError::Poisoned`] from then on. Open it again, which reads what is there.
 //!
 //! On a full disk that is [`AppendError::NoSpace`]. Opening needs no room, so that the node can start, serve what it has and
@@ -21,9 +28,9 @@
 //! Every segment is read from the first to the last. For each: name, header, chain, checksums, decoding, and that each frame
 //! may follow the one before ([`OrderError`]).
 //!
-//! **A tail that was never acknowledged is cut off**, in the newest segment only: bytes that start a frame and end with the
-//! file before the frame does, or that are zero from some byte inside the frame to the end of the file. That is what a write
-//! leaves behind that was cut short. A newest segment whose header is cut short in this way is removed. What was cut off is
+//! **A tail that was never acknowledged is cut off**, in the newest segment only, back to the end of the last group: frames of
+//! a group whose last one is not there, and bytes that start a frame and end with the file before the frame does, or that are
+//! zero from some byte inside the frame to the end of the file. That is what a write leaves behind that was cut short. A newest segment whose header is cut short in this way is removed. What was cut off is
 //! told in [`Recovery::cut_off`].
 //!
 //! **Anything else stops the node** with [`Corrupt`], which names file, offset and reason: a whole frame without its checksum,
@@ -45,8 +52,8 @@ pub mod segment;
 #[cfg(test)]
 mod tests;
 
-pub use frame::{Damage, FRAME_BYTES_MAX, Frame, FrameError, LoggedFlush, Revert};
-pub use order::{LogEnd, NotInLog, OrderError};
+pub use frame::{Cut, Damage, FRAME_BYTES_MAX, Frame, FrameError, LoggedFlush, Opened, Revert, UNSEALED_MAX};
+pub use order::{CutBatch, LogEnd, NotInLog, OrderError};
 pub use read::{LoggedFrame, ReadError, Reader};
 pub use recover::{Corrupt, Corruption, CutOff, Recovery};
 pub use repair::{RepairError, Repaired, repair};
@@ -57,6 +64,7 @@ use crate::disk::{Directory, Disk, is_full, sync_directory};
 use crate::lock::DirectoryLock;
 use ghostplane_ghostcipher::Digest;
 use ghostplane_types::BatchHeader;
+use order::Plane;
 use recover::scan;
 use segment::{Chain, Header};
 use std::io;
@@ -77,7 +85,7 @@ const _: () = {
 /// The open log: the one handle in the world that writes to its directory.
 pub struct Log {
     disk: Arc<dyn Disk>,
-    plane_id: Digest,
+    plane: Plane,
     segment_bytes: u64,
     /// Every segment, the one that grows last.
     segments: Vec<Segment>,
@@ -87,7 +95,8 @@ pub struct Log {
     end: LogEnd,
     poisoned: bool,
     group: Vec<u8>,
-    _lock: Option<DirectoryLock>,
+    /// Held until the handle is gone.
+    lock: Option<DirectoryLock>,
 }
 
 /// A segment as it was found or made.
@@ -174,10 +183,10 @@ pub enum AppendError {
         /// How many bytes.
         found: usize,
     },
-    /// The disk is full. The handle is poisoned: open the log again when there is room.
+    /// The disk is full. The handle is poisoned: [`Log::reopen`] when there is room.
     #[error("no space left for {}: make room, then start again", .0.display())]
     NoSpace(PathBuf),
-    /// The disk failed. The handle is poisoned: open the log again to see what is there.
+    /// The disk failed. The handle is poisoned: [`Log::reopen`] to see what is there.
     #[error("writing {}: {source}", path.display())]
     Disk {
         /// Where.
@@ -185,25 +194,38 @@ pub enum AppendError {
         /// What it says.
         source: io::Error,
     },
-    /// An earlier call failed. Open the log again.
+    /// An earlier call failed: [`Log::reopen`].
     #[error("an earlier write to the log failed: open it again")]
     Poisoned,
 }
 
 impl Log {
     /// Opens the log of a plane in `dir`, or starts it. Cuts off what was never acknowledged, and touches nothing else.
-    pub fn open(dir: &Path, plane_id: Digest) -> Result<(Self, Recovery), OpenError> {
+    ///
+    /// The chain is what the digests are bound to by which one flush names another.
+    pub fn open(dir: &Path, plane_id: Digest, chain_id: u64) -> Result<(Self, Recovery), OpenError> {
         let (path, lock) = enter(dir)?;
-        Self::open_on(Arc::new(Directory::new(&path)), plane_id, SEGMENT_BYTES, Some(lock))
+        Self::open_on(Arc::new(Directory::new(&path)), Plane { plane_id, chain_id }, SEGMENT_BYTES, Some(lock))
+    }
+
+    /// Opens the log again after a failed [`Self::append`], without letting go of the directory. All of it is read.
+    ///
+    /// What the failed call may have left behind is taken back first: a disk that failed to make it durable once may claim the
+    /// next time that it is.
+    pub fn reopen(self) -> Result<(Self, Recovery), OpenError> {
+        let name = self.newest();
+        let taken_back = self.disk.truncate(&name, self.len).and_then(|()| self.disk.sync(&name));
+        taken_back.map_err(|error| open_failed(&*self.disk, &name, error))?;
+        Self::open_on(self.disk, self.plane, self.segment_bytes, self.lock)
     }
 
     pub(crate) fn open_on(
         disk: Arc<dyn Disk>,
-        plane_id: Digest,
+        plane: Plane,
         segment_bytes: u64,
         lock: Option<DirectoryLock>,
     ) -> Result<(Self, Recovery), OpenError> {
-        let scan = scan(&*disk, &plane_id)?;
+        let scan = scan(&*disk, &plane)?;
         let group = Vec::new();
         let mut log = Self {
             segments: scan.segments,
@@ -212,10 +234,10 @@ impl Log {
             end: scan.end,
             poisoned: false,
             disk,
-            plane_id,
+            plane,
             segment_bytes,
             group,
-            _lock: lock,
+            lock,
         };
         let cut_off = log.settle(scan.torn)?;
         let recovery = Recovery { end: log.end.clone(), segments: log.segments.len(), bytes: scan.bytes, cut_off };
@@ -248,7 +270,7 @@ impl Log {
         &self.end
     }
 
-    /// Adds a group of frames and makes it durable. No frames are no group: nothing happens.
+    /// Adds a group of frames and makes it durable, all of it or nothing. No frames are no group: nothing happens.
     pub fn append(&mut self, frames: &[Frame]) -> Result<Appended, AppendError> {
         if self.poisoned {
             return Err(AppendError::Poisoned);
@@ -256,8 +278,9 @@ impl Log {
         let mut end = self.end.clone();
         self.group.clear();
         for (at, frame) in frames.iter().enumerate() {
-            end.advance(&self.plane_id, frame).map_err(|source| AppendError::Order { at, source })?;
-            frame.write(&mut self.group).map_err(|source| AppendError::Frame { at, source })?;
+            end.advance(&self.plane, frame).map_err(|source| AppendError::Order { at, source })?;
+            let last = at + 1 == frames.len();
+            frame.write(&mut self.group, last).map_err(|source| AppendError::Frame { at, source })?;
             if self.group.len() > GROUP_BYTES_MAX {
                 return Err(AppendError::TooLarge { found: self.group.len() });
             }
@@ -292,7 +315,7 @@ impl Log {
     fn begin_segment(&mut self) -> io::Result<()> {
         let chain = if self.segments.is_empty() { Digest::ZERO } else { self.chain.digest() };
         let (first_frame, position) = (self.end.frames, self.end.position);
-        let header = Header { plane_id: self.plane_id, first_frame, position, chain };
+        let header = Header { plane_id: self.plane.plane_id, first_frame, position, chain };
         let name = segment::name(first_frame);
         let bytes = header.to_bytes();
         let begun = self
@@ -332,7 +355,7 @@ impl Log {
         Reader::new(self.source(position, u64::MAX)).skip_to(position)
     }
 
-    /// Reads the batches that follow `after` and stand, for executing them again. [`BatchHeader::genesis`] for all.
+    /// Reads the batches that follow `after`, were cut and stand, for executing them again. [`BatchHeader::genesis`] for all.
     ///
     /// [`ReplayError::NotInLog`] if that header is not one of the log's, from here or from the first call of `next`.
     pub fn replay(&self, after: &BatchHeader) -> Result<Replay, NotInLog> {
@@ -344,7 +367,8 @@ impl Log {
     /// The segments from the last one that begins before both.
     ///
     /// At the start of such a segment the position before `position` was not in the log, or has been voided since. So the
-    /// flush that holds it now, and whatever came after that, is in this segment or a later one.
+    /// flush that holds it now, and whatever came after that, is in this segment or a later one: the marks of the batch that
+    /// ends there, its header, and the batches that follow it.
     fn source(&self, position: u64, inbox: u64) -> read::Source {
         let before = |segment: &Segment| segment.header.position < position && segment.inbox <= inbox;
         let from = self.segments.iter().rposition(before).unwrap_or(0);
@@ -356,6 +380,12 @@ impl std::fmt::Debug for Log {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Log").field("end", &self.end).field("poisoned", &self.poisoned).finish_non_exhaustive()
     }
+}
+
+/// How many bytes still fit on the disk that holds `dir`, for a user without privileges.
+pub fn free_bytes(dir: &Path) -> io::Result<u64> {
+    let disk = rustix::fs::statvfs(dir)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 /// Makes `dir` and its log directory, and locks it. Returns where the segments are.

@@ -3,14 +3,15 @@
 //! | offset | size | content |
 //! |---|---|---|
 //! | 0 | 4 | `len`, bytes of the payload, `u32` |
-//! | 4 | 1 | kind |
+//! | 4 | 1 | kind; its highest bit is set in the last frame of a group |
 //! | 5 | 4 | CRC-32C of the five bytes before |
 //! | 9 | `len` | payload |
 //! | 9 + `len` | 4 | CRC-32C of all bytes before |
 //! | 13 + `len` | 1 | `0xe5`, the end |
 //!
 //! The length has a checksum of its own, so that a damaged length is not taken for a frame cut short, and the end is not
-//! zero, so that damage inside a frame is not taken for a tail of zeros.
+//! zero, so that damage inside a frame is not taken for a tail of zeros. A group whose last frame is missing was never
+//! acknowledged, so that what is written together is there together or not at all.
 
 use ghostplane_types::codec::{put_byte_string, put_list, put_varint};
 use ghostplane_types::limits::{BATCH_TRANSACTIONS_MAX, TRANSACTION_BYTES_MAX};
@@ -21,12 +22,16 @@ use thiserror::Error;
 pub const FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Transactions in one flush.
 pub const FLUSH_TRANSACTIONS_MAX: usize = 65_536;
+/// Batches that are cut and not sealed.
+pub const UNSEALED_MAX: usize = 64;
 /// Inbox entries in one frame.
 pub const INBOX_ENTRIES_MAX: usize = BATCH_TRANSACTIONS_MAX;
 
 pub(crate) const HEAD_BYTES: usize = 9;
 pub(crate) const TRAILER_BYTES: usize = 5;
 const END: u8 = 0xe5;
+/// Set in the kind of the last frame of a group.
+const GROUP_END: u8 = 0x80;
 
 const _: () = {
     assert!(TRANSACTION_BYTES_MAX + 512 <= FRAME_BYTES_MAX, "a flush of one transaction of any size fits");
@@ -39,17 +44,23 @@ const _: () = {
 pub enum Frame {
     /// Transactions that were taken, and the promise that was signed for them. Kind 1.
     Flush(LoggedFlush),
-    /// Inbox entries that batches are about to consume, in order. Kind 2.
+    /// Inbox entries that batches consume, in order. Kind 2.
     ///
     /// An entry is logged once: it comes from below the L1's reorganisation depth, so a later revert may consume it again.
     Inbox(Vec<InboxEntry>),
-    /// A batch was sealed: the transactions and inbox entries up to the header's counters belong to it. Kind 3.
+    /// What came of a batch that was cut. Kind 3.
     ///
-    /// Logged before anything of the batch is shown to anybody. Until then the node may cut the same transactions
-    /// differently when it starts again, within what it promised in the flush.
-    Cut(BatchHeader),
+    /// Sealing takes a while, so it comes after the batch's [`Frame::Cut`] with any frames between, in the order of the
+    /// batches, at most [`UNSEALED_MAX`] batches late. Executing the batch again gives the same header.
+    Sealed(BatchHeader),
     /// A conviction: the plane goes on from an earlier batch in a new generation. Kind 4.
     Revert(Revert),
+    /// A batch started. Kind 5.
+    ///
+    /// In the same group as the first thing that is in the batch, and after it: the marks of a group follow what they mark.
+    Opened(Opened),
+    /// The open batch ended. Kind 6. From then on its content is what it is, whenever it is sealed.
+    Cut(Cut),
 }
 
 /// One group of transactions, in the order of their positions.
@@ -59,6 +70,32 @@ pub struct LoggedFlush {
     pub signed: SignedFlush,
     /// The encoded transactions, at least one; each at most [`TRANSACTION_BYTES_MAX`] bytes.
     pub transactions: Vec<Vec<u8>>,
+}
+
+/// How a batch starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// The plane's generation.
+    pub generation: u32,
+    /// The number of the batch.
+    pub number: u64,
+    /// The time of the batch, in milliseconds since the Unix epoch.
+    pub time: u64,
+    /// The position of its first transaction: where the batch before ends.
+    pub position: u64,
+    /// The index of its first inbox entry: where the batch before ends.
+    pub inbox: u64,
+}
+
+/// Where a batch ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// The number of the batch.
+    pub number: u64,
+    /// The position behind its last transaction.
+    pub position: u64,
+    /// The index behind its last inbox entry.
+    pub inbox: u64,
 }
 
 /// Everything after a batch is void.
@@ -101,15 +138,19 @@ pub enum FrameError {
 impl Frame {
     const FLUSH: u8 = 1;
     const INBOX: u8 = 2;
-    const CUT: u8 = 3;
+    const SEALED: u8 = 3;
     const REVERT: u8 = 4;
+    const OPENED: u8 = 5;
+    const CUT: u8 = 6;
 
     fn kind(&self) -> u8 {
         match self {
             Self::Flush(_) => Self::FLUSH,
             Self::Inbox(_) => Self::INBOX,
-            Self::Cut(_) => Self::CUT,
+            Self::Sealed(_) => Self::SEALED,
             Self::Revert(_) => Self::REVERT,
+            Self::Opened(_) => Self::OPENED,
+            Self::Cut(_) => Self::CUT,
         }
     }
 
@@ -117,7 +158,7 @@ impl Frame {
         let (found, limit) = match self {
             Self::Flush(flush) => (flush.transactions.len(), FLUSH_TRANSACTIONS_MAX),
             Self::Inbox(entries) => (entries.len(), INBOX_ENTRIES_MAX),
-            Self::Cut(_) | Self::Revert(_) => return Ok(()),
+            Self::Sealed(_) | Self::Revert(_) | Self::Opened(_) | Self::Cut(_) => return Ok(()),
         };
         match found {
             0 => Err(FrameError::Empty),
@@ -139,17 +180,28 @@ impl Frame {
                 }
             }
             Self::Inbox(entries) => put_list(out, entries),
-            Self::Cut(header) => header.encode(out),
+            Self::Sealed(header) => header.encode(out),
             Self::Revert(revert) => {
                 revert.to.encode(out);
                 revert.generation.encode(out);
+            }
+            Self::Opened(opened) => {
+                opened.generation.encode(out);
+                for number in [opened.number, opened.time, opened.position, opened.inbox] {
+                    number.encode(out);
+                }
+            }
+            Self::Cut(cut) => {
+                for number in [cut.number, cut.position, cut.inbox] {
+                    number.encode(out);
+                }
             }
         }
         Ok(())
     }
 
-    /// Appends the frame as it stands on disk. On an error `out` is as it was.
-    pub(crate) fn write(&self, out: &mut Vec<u8>) -> Result<(), FrameError> {
+    /// Appends the frame as it stands on disk, as the last of its group or not. On an error `out` is as it was.
+    pub(crate) fn write(&self, out: &mut Vec<u8>, ends_group: bool) -> Result<(), FrameError> {
         self.check()?;
         let start = out.len();
         out.resize(start + HEAD_BYTES, 0);
@@ -165,7 +217,8 @@ impl Frame {
                 return Err(error);
             }
         };
-        out[start..start + HEAD_BYTES].copy_from_slice(&head(len, self.kind()));
+        let kind = if ends_group { self.kind() | GROUP_END } else { self.kind() };
+        out[start..start + HEAD_BYTES].copy_from_slice(&head(len, kind));
         let checksum = crc32c::crc32c(&out[start..]);
         out.extend_from_slice(&checksum.to_le_bytes());
         out.push(END);
@@ -177,8 +230,16 @@ impl Frame {
         let frame = match kind {
             Self::FLUSH => Self::Flush(decode_flush(&mut reader)?),
             Self::INBOX => Self::Inbox(reader.list("inbox entries", INBOX_ENTRIES_MAX)?),
-            Self::CUT => Self::Cut(reader.read()?),
+            Self::SEALED => Self::Sealed(reader.read()?),
             Self::REVERT => Self::Revert(Revert { to: reader.read()?, generation: reader.read()? }),
+            Self::OPENED => Self::Opened(Opened {
+                generation: reader.read()?,
+                number: reader.read()?,
+                time: reader.read()?,
+                position: reader.read()?,
+                inbox: reader.read()?,
+            }),
+            Self::CUT => Self::Cut(Cut { number: reader.read()?, position: reader.read()?, inbox: reader.read()? }),
             unknown => return Err(Damage::Kind(unknown)),
         };
         reader.finish()?;
@@ -229,8 +290,8 @@ pub enum Damage {
 /// What stands at some place of a segment.
 #[derive(Debug)]
 pub(crate) enum Parsed {
-    /// A frame, and where it ends.
-    Frame(Box<Frame>, usize),
+    /// A frame, where it ends, and whether its group ends there too.
+    Frame { frame: Box<Frame>, end: usize, ends_group: bool },
     /// The end of the bytes.
     End,
     /// What a write leaves that was cut short: good as far as it goes, then nothing or zeros until the end of the bytes.
@@ -272,8 +333,8 @@ pub(crate) fn parse(bytes: &[u8], offset: usize) -> Parsed {
     if end_byte != END {
         return Parsed::Bad(Damage::End);
     }
-    match Frame::decode(kind, &content[HEAD_BYTES..]) {
-        Ok(frame) => Parsed::Frame(Box::new(frame), offset + end),
+    match Frame::decode(kind & !GROUP_END, &content[HEAD_BYTES..]) {
+        Ok(frame) => Parsed::Frame { frame: Box::new(frame), end: offset + end, ends_group: kind & GROUP_END != 0 },
         Err(damage) => Parsed::Bad(damage),
     }
 }

@@ -51,6 +51,8 @@ pub struct Reader {
     next: usize,
     bytes: Vec<u8>,
     offset: usize,
+    /// Where the group of the frame at `offset` starts.
+    group: usize,
     frame: u64,
     /// Frames that end at or before this position are not wanted yet.
     skip_to: Option<u64>,
@@ -58,7 +60,7 @@ pub struct Reader {
 
 impl Reader {
     pub(super) fn new(source: Source) -> Self {
-        Self { source, next: 0, bytes: Vec::new(), offset: 0, frame: 0, skip_to: None }
+        Self { source, next: 0, bytes: Vec::new(), offset: 0, group: 0, frame: 0, skip_to: None }
     }
 
     pub(super) fn skip_to(mut self, position: u64) -> Self {
@@ -69,15 +71,18 @@ impl Reader {
     fn read(&mut self) -> Result<Option<LoggedFrame>, ReadError> {
         loop {
             match parse(&self.bytes, self.offset) {
-                Parsed::Frame(frame, end) => {
+                Parsed::Frame { frame, end, ends_group } => {
                     let number = self.frame;
                     (self.offset, self.frame) = (end, number + 1);
+                    if ends_group {
+                        self.group = end;
+                    }
                     return Ok(Some(LoggedFrame { number, frame: *frame }));
                 }
                 Parsed::End if self.next == self.source.segments.len() => return Ok(None),
                 Parsed::End => self.read_segment()?,
-                Parsed::Torn => return Err(self.corrupt(self.offset, Corruption::CutShort)),
-                Parsed::Bad(damage) => return Err(self.corrupt(self.offset, damage.into())),
+                Parsed::Torn => return Err(self.corrupt(self.group, Corruption::CutShort)),
+                Parsed::Bad(damage) => return Err(self.corrupt(self.group, damage.into())),
             }
         }
     }
@@ -107,7 +112,7 @@ impl Reader {
                 return Err(self.corrupt(0, Corruption::Changed));
             }
         }
-        self.offset = HEADER_BYTES;
+        (self.offset, self.group) = (HEADER_BYTES, HEADER_BYTES);
         self.frame = expected.first_frame;
         Ok(())
     }
@@ -142,7 +147,7 @@ impl Iterator for Reader {
                 Err(error) => {
                     self.next = self.source.segments.len();
                     self.bytes.clear();
-                    self.offset = 0;
+                    (self.offset, self.group) = (0, 0);
                     return Some(Err(error));
                 }
             }

@@ -1,7 +1,7 @@
 //! Reading a whole log and deciding what is good, what was never acknowledged, and what is damage.
 
-use super::frame::{Damage, Parsed, parse};
-use super::order::{LogEnd, OrderError};
+use super::frame::{Damage, Frame, Parsed, parse};
+use super::order::{LogEnd, OrderError, Plane};
 use super::segment::{self, Chain, HEADER_BYTES, Header, HeaderDamage, ParsedHeader};
 use super::{OpenError, Segment};
 use crate::disk::Disk;
@@ -42,7 +42,7 @@ pub struct CutOff {
 pub struct Corrupt {
     /// Which segment.
     pub path: PathBuf,
-    /// At which byte: where the segment's header or the first bad frame starts.
+    /// At which byte: where the segment's header or the group with the first bad frame starts.
     pub offset: u64,
     /// What is wrong there.
     pub what: Corruption,
@@ -57,8 +57,8 @@ pub enum Corruption {
     /// With a frame.
     #[error(transparent)]
     Frame(#[from] Damage),
-    /// The file ends inside a frame, but is not the newest.
-    #[error("the file ends inside a frame, and another one follows it")]
+    /// The file ends inside a frame or a group of frames, but is not the newest.
+    #[error("the file ends inside a group of frames, and another one follows it")]
     CutShort,
     /// With a frame's place.
     #[error("the frame does not follow those before it: {0}")]
@@ -94,7 +94,7 @@ pub(super) fn segment_numbers(disk: &dyn Disk) -> Result<Vec<u64>, OpenError> {
 }
 
 /// Reads all segments. Changes nothing.
-pub(super) fn scan(disk: &dyn Disk, plane_id: &Digest) -> Result<Scan, OpenError> {
+pub(super) fn scan(disk: &dyn Disk, plane: &Plane) -> Result<Scan, OpenError> {
     let numbers = segment_numbers(disk)?;
     let (segments, chain, end) = (Vec::new(), Chain::new(), LogEnd::start());
     let mut scan = Scan { segments, len: 0, chain, end, bytes: 0, torn: None };
@@ -102,7 +102,7 @@ pub(super) fn scan(disk: &dyn Disk, plane_id: &Digest) -> Result<Scan, OpenError
         let newest = at + 1 == numbers.len();
         let name = segment::name(number);
         let bytes = disk.read(&name).map_err(|source| OpenError::Disk { path: disk.path(&name), source })?;
-        match scan_segment(&mut scan, plane_id, number, &bytes) {
+        match scan_segment(&mut scan, plane, number, &bytes) {
             Ok(None) => {}
             Ok(Some(offset)) if newest => {
                 let torn_bytes = bytes.len() as u64 - offset;
@@ -115,7 +115,7 @@ pub(super) fn scan(disk: &dyn Disk, plane_id: &Digest) -> Result<Scan, OpenError
             }
             // One foreign segment among our own is damage; a foreign first one is a wrong directory.
             Err((0, Corruption::Header(HeaderDamage::Plane(found)))) if at == 0 => {
-                return Err(OpenError::OtherPlane { path: disk.path(&name), found, expected: *plane_id });
+                return Err(OpenError::OtherPlane { path: disk.path(&name), found, expected: plane.plane_id });
             }
             Err((offset, what)) => return Err(corrupt(disk, &name, offset, what)),
         }
@@ -128,38 +128,43 @@ fn corrupt(disk: &dyn Disk, name: &str, offset: u64, what: Corruption) -> OpenEr
 }
 
 /// Reads one segment. Returns where its torn tail starts, if it has one; or where it is damaged, and how.
-fn scan_segment(
-    scan: &mut Scan,
-    plane_id: &Digest,
-    number: u64,
-    bytes: &[u8],
-) -> Result<Option<u64>, (u64, Corruption)> {
+fn scan_segment(scan: &mut Scan, plane: &Plane, number: u64, bytes: &[u8]) -> Result<Option<u64>, (u64, Corruption)> {
     let header = match Header::parse(bytes) {
         ParsedHeader::Header(header) => header,
         ParsedHeader::Torn => return Ok(Some(0)),
         ParsedHeader::Bad(damage) => return Err((0, damage.into())),
     };
     let chain = if scan.segments.is_empty() { Digest::ZERO } else { scan.chain.digest() };
-    let expected = Header { plane_id: *plane_id, first_frame: scan.end.frames, position: scan.end.position, chain };
+    let expected =
+        Header { plane_id: plane.plane_id, first_frame: scan.end.frames, position: scan.end.position, chain };
     header.check(number, &expected).map_err(|damage| (0, damage.into()))?;
     scan.segments.push(Segment { header, inbox: scan.end.inbox });
 
     let mut offset = HEADER_BYTES;
+    // Where the group starts, and its frames up to here: they count when the last one is there.
+    let mut start = HEADER_BYTES;
+    let mut group: Vec<Frame> = Vec::new();
     let torn = loop {
-        let at = offset as u64;
+        let at = start as u64;
         match parse(bytes, offset) {
-            Parsed::Frame(frame, end) => {
-                scan.end.advance(plane_id, &frame).map_err(|order| (at, order.into()))?;
+            Parsed::Frame { frame, end, ends_group } => {
+                group.push(*frame);
                 offset = end;
+                if ends_group {
+                    for frame in group.drain(..) {
+                        scan.end.advance(plane, &frame).map_err(|order| (at, order.into()))?;
+                    }
+                    start = end;
+                }
             }
-            Parsed::End => break None,
-            Parsed::Torn => break Some(at),
+            Parsed::End if group.is_empty() => break None,
+            Parsed::End | Parsed::Torn => break Some(at),
             Parsed::Bad(damage) => return Err((at, damage.into())),
         }
     };
-    scan.len = offset as u64;
-    scan.bytes += offset as u64;
+    scan.len = start as u64;
+    scan.bytes += start as u64;
     scan.chain = Chain::new();
-    scan.chain.update(&bytes[..offset]);
+    scan.chain.update(&bytes[..start]);
     Ok(torn)
 }

@@ -1,5 +1,6 @@
 //! The way out of a damaged log, for a person to choose: give up what is behind the damage, and keep a copy.
 
+use super::order::Plane;
 use super::recover::{Corrupt, Corruption, scan, segment_numbers};
 use super::segment::{self, HEADER_BYTES};
 use super::{OpenError, enter};
@@ -38,18 +39,19 @@ pub enum RepairError {
 ///
 /// The damaged segment is copied, and those behind it renamed, before anything is cut. **Acknowledged transactions are lost**
 /// if there were any behind the damage. Refuses any place but the first damage, so that no sound frame is given up by mistake.
-pub fn repair(dir: &Path, plane_id: Digest, segment: &Path, offset: u64) -> Result<Repaired, RepairError> {
-    let (path, _lock) = enter(dir)?;
-    repair_on(&Directory::new(&path), plane_id, segment, offset)
-}
-
-pub(super) fn repair_on(
-    disk: &dyn Disk,
+pub fn repair(
+    dir: &Path,
     plane_id: Digest,
+    chain_id: u64,
     segment: &Path,
     offset: u64,
 ) -> Result<Repaired, RepairError> {
-    let damage = match scan(disk, &plane_id) {
+    let (path, _lock) = enter(dir)?;
+    repair_on(&Directory::new(&path), Plane { plane_id, chain_id }, segment, offset)
+}
+
+pub(super) fn repair_on(disk: &dyn Disk, plane: Plane, segment: &Path, offset: u64) -> Result<Repaired, RepairError> {
+    let damage = match scan(disk, &plane) {
         Ok(_) => return Err(RepairError::Sound),
         Err(OpenError::Corrupt(damage)) => damage,
         Err(other) => return Err(other.into()),

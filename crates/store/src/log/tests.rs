@@ -17,6 +17,8 @@ pub(super) const PLANE: Digest = Digest([7; 32]);
 /// Small, so that a few groups make several segments.
 pub(super) const SMALL_SEGMENT: u64 = 1200;
 
+pub(super) const OWNER: Plane = Plane { plane_id: PLANE, chain_id: 1337 };
+
 /// Makes frames that follow one another.
 pub(super) struct Writer {
     pub(super) end: LogEnd,
@@ -38,7 +40,7 @@ impl Writer {
     }
 
     fn take(&mut self, frame: Frame) -> Frame {
-        self.end.advance(&PLANE, &frame).expect("the writer makes frames that follow");
+        self.end.advance(&OWNER, &frame).expect("the writer makes frames that follow");
         frame
     }
 
@@ -55,8 +57,8 @@ impl Writer {
             flush: self.end.flushes,
             first_position: self.end.position,
             root: Digest([1; 32]),
-            prev_flush_digest: Digest([2; 32]),
-            batch_at_most: self.end.batch_number() + 2,
+            prev_flush_digest: self.end.prev_flush_digest,
+            batch_at_most: self.end.cut_number() + 2,
         };
         let signed = SignedFlush { flush, signature: Signature([3; 64]) };
         self.take(Frame::Flush(LoggedFlush { signed, transactions }))
@@ -78,25 +80,44 @@ impl Writer {
         self.take(Frame::Inbox(entries))
     }
 
-    /// A batch up to these counters.
-    pub(super) fn cut_upto(&mut self, log_upto: u64, inbox_upto: u64) -> Frame {
-        let number = self.end.batch_number() + 1;
-        let time = self.end.batch.map_or(0, |batch| batch.time) + 50;
+    /// Opens the next batch.
+    pub(super) fn opened(&mut self) -> Frame {
+        let (time, position, inbox) = self.end.cut.map_or((0, 0, 0), |cut| (cut.time, cut.position, cut.inbox));
+        let (generation, number) = (self.end.generation, self.end.cut_number() + 1);
+        let time = time + self.below(50);
+        self.take(Frame::Opened(Opened { generation, number, time, position, inbox }))
+    }
+
+    /// Ends the open batch at these counters.
+    pub(super) fn cut_at(&mut self, position: u64, inbox: u64) -> Frame {
+        let number = self.end.open.unwrap().number;
+        self.take(Frame::Cut(Cut { number, position, inbox }))
+    }
+
+    /// Seals the first batch that is cut and not sealed.
+    pub(super) fn sealed(&mut self) -> Frame {
+        let cut = self.end.unsealed[0];
         let header = BatchHeader {
-            number,
-            generation: self.end.generation,
-            time,
-            log_upto,
-            inbox_upto,
+            number: cut.number,
+            generation: cut.generation,
+            time: cut.time,
+            log_upto: cut.position,
+            inbox_upto: cut.inbox,
             log_root: Digest([self.rng.next_u32().to_le_bytes()[0]; 32]),
             ..genesis()
         };
-        self.take(Frame::Cut(header))
+        self.take(Frame::Sealed(header))
     }
 
-    /// A batch of everything there is.
-    pub(super) fn cut(&mut self) -> Frame {
-        self.cut_upto(self.end.position, self.end.inbox)
+    /// A batch of everything there is, opened and cut.
+    pub(super) fn batch(&mut self) -> [Frame; 2] {
+        [self.opened(), self.cut_at(self.end.position, self.end.inbox)]
+    }
+
+    /// The same, sealed at once.
+    pub(super) fn sealed_batch(&mut self) -> [Frame; 3] {
+        let [opened, cut] = self.batch();
+        [opened, cut, self.sealed()]
     }
 
     pub(super) fn revert(&mut self, to: BatchHeader) -> Frame {
@@ -104,41 +125,55 @@ impl Writer {
         self.take(Frame::Revert(Revert { to, generation }))
     }
 
-    /// Any frame that may follow; `cuts` are the headers that stand.
-    fn any(&mut self, cuts: &mut Vec<BatchHeader>) -> Frame {
-        let (log_from, inbox_from) = self.end.batch.map_or((0, 0), |batch| (batch.log_upto, batch.inbox_upto));
-        match self.below(20) {
-            0..10 => {
+    /// A mark that may follow: opens a batch, or ends the open one anywhere; something is taken first if there is nothing.
+    fn mark(&mut self) -> Frame {
+        let Some(Opened { position, inbox, .. }) = self.end.open else { return self.opened() };
+        let (transactions, entries) = (self.end.position - position, self.end.inbox - inbox);
+        if transactions + entries == 0 {
+            return self.flush(1);
+        }
+        let (mut taken, entries) = (self.below(transactions + 1), self.below(entries + 1));
+        if taken + entries == 0 {
+            taken = transactions;
+        }
+        let entries = if taken == 0 { self.end.inbox - inbox } else { entries };
+        self.cut_at(position + taken, inbox + entries)
+    }
+
+    /// Any frame that may follow; `sealed` are the headers that stand.
+    fn any(&mut self, sealed: &mut Vec<BatchHeader>) -> Frame {
+        match self.below(25) {
+            0..9 => {
                 let count = 1 + self.below(4);
                 self.flush(usize::try_from(count).unwrap())
             }
-            10..13 => {
+            9..12 => {
                 let count = 1 + self.below(3);
                 self.inbox(count)
             }
-            13..19 => {
-                let log_upto = log_from + self.below(self.end.position - log_from + 1);
-                let inbox_upto = inbox_from + self.below(self.end.inbox - inbox_from + 1);
-                let frame = self.cut_upto(log_upto, inbox_upto);
-                cuts.push(self.end.batch.unwrap());
+            12..19 => self.mark(),
+            19..24 if self.end.unsealed.is_empty() => self.mark(),
+            19..24 => {
+                let frame = self.sealed();
+                sealed.push(self.end.batch.unwrap());
                 frame
             }
             _ => {
-                let kept = usize::try_from(self.below(cuts.len() as u64 + 1)).unwrap();
-                cuts.truncate(kept);
-                self.revert(cuts.last().copied().unwrap_or_else(genesis))
+                let kept = usize::try_from(self.below(sealed.len() as u64 + 1)).unwrap();
+                sealed.truncate(kept);
+                self.revert(sealed.last().copied().unwrap_or_else(genesis))
             }
         }
     }
 
     /// Groups of frames of every kind.
     pub(super) fn groups(&mut self, count: usize) -> Vec<Vec<Frame>> {
-        let mut cuts = Vec::new();
-        let group = |writer: &mut Self, cuts: &mut Vec<BatchHeader>| {
+        let mut sealed = Vec::new();
+        let group = |writer: &mut Self, sealed: &mut Vec<BatchHeader>| {
             let frames = 1 + writer.below(3);
-            (0..frames).map(|_| writer.any(cuts)).collect()
+            (0..frames).map(|_| writer.any(sealed)).collect()
         };
-        (0..count).map(|_| group(self, &mut cuts)).collect()
+        (0..count).map(|_| group(self, &mut sealed)).collect()
     }
 }
 
@@ -156,7 +191,7 @@ pub(super) fn open(disk: &Arc<Faulty>) -> Result<(Log, Recovery), OpenError> {
 
 pub(super) fn open_with(disk: &Arc<Faulty>, segment_bytes: u64) -> Result<(Log, Recovery), OpenError> {
     let disk: Arc<dyn Disk> = disk.clone();
-    Log::open_on(disk, PLANE, segment_bytes, None)
+    Log::open_on(disk, OWNER, segment_bytes, None)
 }
 
 /// Every frame of a log, in order; checks that they are numbered without gaps.
@@ -169,13 +204,28 @@ pub(super) fn frames(log: &Log) -> Vec<Frame> {
     read.collect()
 }
 
-/// A disk with some segments, and the frames on it.
-pub(super) fn written(seed: u64, groups: usize) -> (Arc<Faulty>, Vec<Frame>) {
+/// A disk with some segments, and the groups on it.
+pub(super) fn written(seed: u64, groups: usize) -> (Arc<Faulty>, Vec<Vec<Frame>>) {
     let disk = Faulty::new();
     let (mut log, _) = open(&disk).unwrap();
     let groups = Writer::new(seed).groups(groups);
     for group in &groups {
         log.append(group).unwrap();
     }
-    (disk, groups.concat())
+    (disk, groups)
+}
+
+/// How many whole groups these frames are; fails if there is a part of one.
+pub(super) fn whole_groups(found: &[Frame], groups: &[Vec<Frame>]) -> usize {
+    let mut rest = found;
+    let whole = groups.iter().take_while(|group| match rest.strip_prefix(group.as_slice()) {
+        Some(behind) => {
+            rest = behind;
+            true
+        }
+        None => false,
+    });
+    let whole = whole.count();
+    assert!(rest.is_empty(), "{whole} whole groups, and {} frames that are none", rest.len());
+    whole
 }

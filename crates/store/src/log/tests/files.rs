@@ -9,7 +9,7 @@ fn a_log_in_a_directory_opens_again_and_grows() {
     let mut writer = Writer::new(31);
     let mut list = Vec::new();
     for round in 0..4 {
-        let (mut log, recovery) = Log::open(scratch.path(), PLANE).unwrap();
+        let (mut log, recovery) = Log::open(scratch.path(), PLANE, OWNER.chain_id).unwrap();
         assert_eq!(recovery.end.frames, list.len() as u64);
         for group in [vec![writer.flush(2)], vec![writer.inbox(1), writer.flush(1)]] {
             let appended = log.append(&group).unwrap();
@@ -23,12 +23,14 @@ fn a_log_in_a_directory_opens_again_and_grows() {
 #[test]
 fn a_second_opener_is_refused_until_the_first_is_gone() {
     let scratch = Scratch::new("second-opener");
-    let (log, _) = Log::open(scratch.path(), PLANE).unwrap();
-    assert!(matches!(Log::open(scratch.path(), PLANE), Err(OpenError::Locked(path)) if path == scratch.path()));
-    let refused = repair(scratch.path(), PLANE, Path::new("any"), 0);
+    let (log, _) = Log::open(scratch.path(), PLANE, OWNER.chain_id).unwrap();
+    assert!(
+        matches!(Log::open(scratch.path(), PLANE, OWNER.chain_id), Err(OpenError::Locked(path)) if path == scratch.path())
+    );
+    let refused = repair(scratch.path(), PLANE, OWNER.chain_id, Path::new("any"), 0);
     assert!(matches!(refused, Err(RepairError::Open(OpenError::Locked(_)))));
     drop(log);
-    Log::open(scratch.path(), PLANE).unwrap();
+    Log::open(scratch.path(), PLANE, OWNER.chain_id).unwrap();
 }
 
 #[test]
@@ -36,7 +38,7 @@ fn segments_roll_are_cut_and_repaired_on_real_files() {
     let scratch = Scratch::new("real-files");
     let segments = scratch.path().join("log");
     std::fs::create_dir(&segments).unwrap();
-    let open = || Log::open_on(Arc::new(Directory::new(&segments)), PLANE, 400, None);
+    let open = || Log::open_on(Arc::new(Directory::new(&segments)), OWNER, 400, None);
     let mut writer = Writer::new(32);
     let list: Vec<Frame> = (0..9).map(|_| writer.flush(3)).collect();
     let (mut log, _) = open().unwrap();
@@ -60,7 +62,7 @@ fn segments_roll_are_cut_and_repaired_on_real_files() {
     bytes[at] ^= 1;
     std::fs::write(&first, bytes).unwrap();
     let Err(OpenError::Corrupt(corrupt)) = open() else { panic!("damage is found") };
-    let repaired = repair(scratch.path(), PLANE, &corrupt.path, corrupt.offset).unwrap();
+    let repaired = repair(scratch.path(), PLANE, OWNER.chain_id, &corrupt.path, corrupt.offset).unwrap();
     assert!(repaired.kept.iter().all(|path| path.exists()) && repaired.kept.len() > 3);
     let (mut log, recovery) = open().unwrap();
     let left = usize::try_from(recovery.end.frames).unwrap();
