@@ -4,10 +4,11 @@
 
 pub mod api;
 pub mod grpc;
+pub mod http;
 
 use api::{
-    AccountView, Answers, BatchView, BridgeView, CommitmentView, NodeEvent, QueryError, ReceiptView, Refusal,
-    RootsView, Rung, StatusView, TransactionView, WithdrawalView,
+    AccountView, Answers, BatchView, BridgeView, CommitmentView, L1Refused, NodeEvent, QueryError, ReceiptView,
+    Refusal, RootsView, Rung, SentToL1, StatusView, TransactionView, WithdrawalView,
 };
 use ghostplane_engine::Plane;
 use ghostplane_ghostcipher::Digest;
@@ -145,6 +146,17 @@ impl Node {
     /// An account on the L1: the next number of its messages, and its balances in the L1's base units.
     pub fn l1_account(&self, address: &L1Address) -> Result<(u64, Vec<(ghostplane_types::AssetId, u128)>), QueryError> {
         let _ = address;
+        unimplemented!()
+    }
+
+    /// Waits a moment until the batch of the newest receipt is sealed, so that a query sees what was answered before.
+    pub async fn caught_up(&self) {
+        unimplemented!()
+    }
+
+    /// Hands a signed message to the L1 and waits until a block holds it.
+    pub async fn send_to_l1(&self, message: Bytes) -> Result<SentToL1, L1Refused> {
+        let _ = message;
         unimplemented!()
     }
 
