@@ -18,7 +18,7 @@ mod archive;
 mod core;
 pub mod dev;
 pub mod grpc;
-// pub mod http;
+pub mod http;
 pub mod options;
 mod query;
 mod settle;

@@ -126,6 +126,7 @@ pub fn code_name(code: u16) -> &'static str {
     }
     let all = ghostplane_types::reject::REJECT_CODES.iter().chain(NODE_CODES);
     all.chain(ghostplane_settlement::REFUSAL_CODES)
+        .chain(ghostplane_ghostbridge::L1_REFUSAL_CODES)
         .find(|(known, _)| *known == code)
         .map_or("unknown", |(_, name)| name)
 }
@@ -337,6 +338,29 @@ pub struct BridgeView {
     pub pending: u64,
     /// Digest of the settlement's state.
     pub digest: Digest,
+}
+
+/// What came of a message that an L1 block holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SentToL1 {
+    /// The block.
+    pub l1_height: u64,
+    /// What came about, in words.
+    pub events: Vec<String>,
+    /// For a deposit or a forced transaction: the index of its inbox entry.
+    pub inbox_index: Option<u64>,
+}
+
+/// Why the L1 refuses a message. Nothing of it is in any block.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{message}")]
+pub struct L1Refused {
+    /// The stable number: 300 to 499 the settlement's, 600 to 699 the L1's own, 700 to 799 the node's.
+    pub code: u16,
+    /// What was found and what was needed.
+    pub message: String,
+    /// Whether the same message can be taken later as it is.
+    pub retryable: bool,
 }
 
 /// Whether the node serves, and if not, why.
