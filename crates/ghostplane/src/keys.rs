@@ -373,4 +373,4 @@ fn known_names(known: &[String], wanted: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

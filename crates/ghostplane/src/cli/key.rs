@@ -8,13 +8,14 @@ use ghostplane_types::genesis::{CHAIN_DEV, CHAIN_PLANE};
 use ghostplane_types::{EntityType, PublicKey};
 use serde_json::{Value, json};
 
+use super::connect::Target;
 use crate::keys::{self, Kept, KeyInfo, Listed, PassphraseSource};
 use crate::screen::{Align, Screen, Table};
 
 /// `key` and what follows it.
 #[derive(Debug, Args)]
 pub struct KeyArgs {
-    /// Directory of key files [default: $GHOSTPLANE_KEYS, else ~/.config/ghostplane/keys]
+    /// Directory of key files, as --keys
     #[arg(long, value_name = "DIR", global = true)]
     dir: Option<PathBuf>,
     #[command(subcommand)]
@@ -62,8 +63,8 @@ struct NewArgs {
 ///
 /// # Errors
 /// [`keys::KeyFileError`] as it says.
-pub fn run(args: KeyArgs, screen: &Screen) -> anyhow::Result<()> {
-    let dir = args.dir.map_or_else(keys::default_dir, Ok)?;
+pub fn run(args: KeyArgs, target: &Target, screen: &Screen) -> anyhow::Result<()> {
+    let dir = args.dir.map_or_else(|| target.keys_dir(), Ok)?;
     match args.command {
         KeyCommand::New(new) => {
             let chain_id = new.chain_id.unwrap_or(if new.dev { CHAIN_DEV } else { CHAIN_PLANE });
