@@ -1,14 +1,21 @@
 //! The command line: what can be asked, and who answers.
 
+mod connect;
 mod key;
 mod node;
+mod send;
+mod show;
 mod traffic;
+mod who;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
+use connect::Target;
+use ghostplane_client::{ClientError, SendError};
+use ghostplane_ghostcipher::Digest;
 use serde_json::json;
 
 pub use node::{GRPC, HTTP};
@@ -32,6 +39,9 @@ pub struct Cli {
     /// Print one JSON document on standard output instead of text
     #[arg(long, global = true)]
     pub json: bool,
+    /// Which node, whose keys.
+    #[command(flatten)]
+    pub target: Target,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -58,6 +68,56 @@ pub enum Command {
     },
     /// Make and show signing keys
     Key(key::KeyArgs),
+    /// Pay somebody on the plane
+    Transfer(send::TransferArgs),
+    /// Move money from the L1 to the plane
+    Deposit(send::DepositArgs),
+    /// Move money from the plane to the L1, where it is claimed
+    Withdraw(send::WithdrawArgs),
+    /// Have the L1 pay a withdrawal out
+    Claim(send::ClaimArgs),
+    /// What somebody has
+    Balance(show::BalanceArgs),
+    /// What became of a transaction
+    Tx {
+        /// Its id, 64 hexadecimal digits
+        id: Digest,
+    },
+    /// The sequencer's promise about a transaction, checked
+    Receipt {
+        /// Its id, 64 hexadecimal digits
+        id: Digest,
+    },
+    /// One batch
+    Batch {
+        /// Its number
+        number: u64,
+        /// List what became of its entries and transactions
+        #[arg(long)]
+        records: bool,
+    },
+    /// The newest batches
+    Batches {
+        /// How many
+        #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=256))]
+        count: u32,
+    },
+    /// How the node does
+    Status,
+    /// What plane this is
+    Info,
+    /// What the L1 knows
+    L1 {
+        /// What to ask
+        #[command(subcommand)]
+        command: show::L1Command,
+    },
+    /// What happens, a line each, until Ctrl-C
+    Events {
+        /// Only these
+        #[arg(long, value_enum, value_delimiter = ',')]
+        kinds: Vec<show::Kind>,
+    },
     /// Decode a file in any of Ghostplane's formats, or an address, DID or amount
     Inspect(inspect::InspectArgs),
     /// Print a completion script for a shell
@@ -91,7 +151,7 @@ pub struct DemoArgs {
 ///
 /// # Errors
 /// Whatever stood in the way, in words that say what to do next.
-pub fn run(command: Command, screen: &Screen) -> anyhow::Result<()> {
+pub fn run(command: Command, target: &Target, screen: &Screen) -> anyhow::Result<()> {
     match command {
         Command::Demo(DemoArgs { payments, strict, seed, threads }) => {
             demo::run(&demo::Options { payments, strict, seed, threads }, screen)
@@ -101,7 +161,20 @@ pub fn run(command: Command, screen: &Screen) -> anyhow::Result<()> {
         Command::Verify(args) => node::verify(&args, screen),
         Command::Config(args) => crate::config::run(&args, screen),
         Command::Bench { suite } => bench::run(suite, screen),
-        Command::Key(args) => key::run(args, screen),
+        Command::Key(args) => key::run(args, target, screen),
+        Command::Transfer(args) => send::transfer(&args, target, screen),
+        Command::Deposit(args) => send::deposit(&args, target, screen),
+        Command::Withdraw(args) => send::withdraw(&args, target, screen),
+        Command::Claim(args) => send::claim(&args, target, screen),
+        Command::Balance(args) => show::balance(&args, target, screen),
+        Command::Tx { id } => show::transaction(&id, target, screen),
+        Command::Receipt { id } => show::receipt(&id, target, screen),
+        Command::Batch { number, records } => show::batch(number, records, target, screen),
+        Command::Batches { count } => show::batches(count, target, screen),
+        Command::Status => show::status(target, screen),
+        Command::Info => show::info(target, screen),
+        Command::L1 { command } => show::l1(&command, target, screen),
+        Command::Events { kinds } => show::events(&kinds, target, screen),
         Command::Inspect(args) => inspect::run(&args, screen),
         Command::Completions { shell } => {
             completions(shell, screen);
@@ -123,16 +196,28 @@ fn completions(shell: Shell, screen: &Screen) {
 
 /// Shows on stderr why a command failed: a line for people, a document for programs.
 pub fn show_error(error: &anyhow::Error, json: bool) {
-    let message = format!("{error:#}");
+    let code = code_of(error);
+    let mut message = format!("{error:#}");
+    if let Some(code) = code.filter(|code| !message.contains(&format!("({code})"))) {
+        message = format!("{message} ({code})");
+    }
     let mut out = io::stderr().lock();
     let style = anstyle::AnsiColor::Red.on_default().bold();
     let plain = !io::stderr().is_terminal() || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     // Nobody is left to tell if standard error is gone as well.
     let _ = match (json, plain) {
-        (true, _) => writeln!(out, "{}", json!({ "error": message })),
+        (true, _) => writeln!(out, "{}", json!({ "error": message, "code": code })),
         (false, true) => writeln!(out, "error: {}", clean(&message)),
         (false, false) => writeln!(out, "{style}error:{style:#} {}", clean(&message)),
     };
+}
+
+/// The stable code of what a node or a rule turned down, if that is what went wrong.
+fn code_of(error: &anyhow::Error) -> Option<u16> {
+    error.chain().find_map(|cause| match cause.downcast_ref::<SendError>() {
+        Some(SendError::Client(error)) => error.code(),
+        _ => cause.downcast_ref::<ClientError>().and_then(ClientError::code),
+    })
 }
 
 #[cfg(test)]

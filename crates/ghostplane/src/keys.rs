@@ -99,18 +99,45 @@ fn create_with(
     passphrase: Option<&Passphrase>,
     kdf: file::KdfParameters,
 ) -> Result<KeyInfo, KeyFileError> {
+    let mut seed = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *seed)?;
+    keep(dir, name, entity_type, chain_id, &seed, passphrase, kdf)
+}
+
+/// Writes the file of a key whose seed somebody has already, as [`create`] does for a new one.
+///
+/// # Errors
+/// As [`create`].
+pub fn import(
+    dir: &Path,
+    name: &str,
+    entity_type: EntityType,
+    chain_id: u64,
+    seed: &Zeroizing<[u8; 32]>,
+    passphrase: Option<&Passphrase>,
+) -> Result<KeyInfo, KeyFileError> {
+    keep(dir, name, entity_type, chain_id, seed, passphrase, file::KdfParameters::RECOMMENDED)
+}
+
+fn keep(
+    dir: &Path,
+    name: &str,
+    entity_type: EntityType,
+    chain_id: u64,
+    seed: &Zeroizing<[u8; 32]>,
+    passphrase: Option<&Passphrase>,
+    kdf: file::KdfParameters,
+) -> Result<KeyInfo, KeyFileError> {
     check_free(dir, name)?;
     if let Some(passphrase) = passphrase {
         passphrase.check_for_new_key()?;
     }
     let path = directory::path_of(dir, name);
-    let mut seed = Zeroizing::new([0; 32]);
-    getrandom::fill(&mut *seed)?;
-    let public_key = PublicKey::Ed25519(SigningKey::from_seed(*seed).verification_key());
+    let public_key = PublicKey::Ed25519(SigningKey::from_seed(**seed).verification_key());
     let gid = Gid { public_key, chain_id, entity_type, version: 0 };
     let made = match passphrase {
-        Some(passphrase) => KeyFile::encrypted(name, gid, &seed, passphrase, kdf)?,
-        None => KeyFile::dev(name, gid, &seed),
+        Some(passphrase) => KeyFile::encrypted(name, gid, seed, passphrase, kdf)?,
+        None => KeyFile::dev(name, gid, seed),
     };
     // A file that would not open again must not be the only copy of a key.
     let opened = made.open(&path, passphrase)?;
@@ -373,4 +400,4 @@ fn known_names(known: &[String], wanted: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -10,7 +10,7 @@ use ghostplane::screen::Screen;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let screen = Screen::new(cli.json);
-    let result = cli::run(cli.command, &screen);
+    let result = cli::run(cli.command, &cli.target, &screen);
     let failed = match &result {
         Ok(()) => screen.close().map_err(|error| anyhow::anyhow!("cannot write to standard output: {error}")),
         Err(_) => result,

@@ -4,12 +4,14 @@
 //! |---|---|
 //! | [`log`] | the transaction log: the truth, durable before anything is answered |
 //! | [`checkpoint`] | the state as of one batch, so that a start does not execute the whole log again |
+//! | [`history`] | batches, records and flushes, to answer questions about the past |
 //!
 //! Files and nothing else: no clock, no network, no async runtime. Whoever drives the store decides when.
 
 pub mod checkpoint;
 mod disk;
 mod lock;
+pub mod history;
 pub mod log;
 #[cfg(test)]
 mod scratch;
@@ -19,3 +21,4 @@ pub use log::{
     AppendError, Appended, Cut, CutBatch, Frame, Log, LogEnd, LoggedBatch, LoggedFlush, NotInLog, OpenError, Opened,
     Recovery, Replay, ReplayError, Rest, Revert, free_bytes, repair,
 };
+pub use history::{History, HistoryBatch, HistoryDamage, HistoryError, HistoryReader, Record, Summary};

@@ -1,20 +1,26 @@
 //! `ghostplane key`: make, list and show.
 
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Subcommand};
+use ghostplane_ghostcipher::hex;
 use ghostplane_types::genesis::{CHAIN_DEV, CHAIN_PLANE};
 use ghostplane_types::{EntityType, PublicKey};
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
+use super::connect::Target;
 use crate::keys::{self, Kept, KeyInfo, Listed, PassphraseSource};
 use crate::screen::{Align, Screen, Table};
 
 /// `key` and what follows it.
 #[derive(Debug, Args)]
 pub struct KeyArgs {
-    /// Directory of key files [default: $GHOSTPLANE_KEYS, else ~/.config/ghostplane/keys]
+    /// Directory of key files, as --keys
     #[arg(long, value_name = "DIR", global = true)]
     dir: Option<PathBuf>,
     #[command(subcommand)]
@@ -25,6 +31,8 @@ pub struct KeyArgs {
 enum KeyCommand {
     /// Make a key and keep it in a file, encrypted under a passphrase
     New(NewArgs),
+    /// Keep a key that exists already: its seed comes from a file or standard input, never as an argument
+    Import(ImportArgs),
     /// List all keys
     List,
     /// Show what everybody may know about a key; never the secret
@@ -58,33 +66,70 @@ struct NewArgs {
     passphrase_file: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+struct ImportArgs {
+    #[command(flatten)]
+    new: NewArgs,
+    /// File of the seed, 64 hexadecimal digits [default: standard input]
+    #[arg(long, value_name = "FILE")]
+    seed_file: Option<PathBuf>,
+}
+
+/// Bytes of a seed's text: its digits, and room for blanks and a line's end.
+const SEED_TEXT_BYTES_MAX: usize = 256;
+
+/// Reads a seed. Every buffer is wiped, and has room for everything so that it leaves no copy behind by growing.
+fn read_seed(file: Option<&Path>) -> anyhow::Result<Zeroizing<[u8; 32]>> {
+    let mut text = Zeroizing::new(Vec::with_capacity(SEED_TEXT_BYTES_MAX + 64));
+    let limit = SEED_TEXT_BYTES_MAX as u64 + 1;
+    match file {
+        Some(path) => File::open(path)
+            .and_then(|file| file.take(limit).read_to_end(&mut text))
+            .with_context(|| format!("cannot read {}", path.display()))?,
+        None => io::stdin().lock().take(limit).read_to_end(&mut text).context("cannot read standard input")?,
+    };
+    // What was read is not shown: it may be a secret.
+    let digits = std::str::from_utf8(&text).ok().filter(|text| text.len() <= SEED_TEXT_BYTES_MAX).map(str::trim);
+    let seed = digits.and_then(|digits| hex::decode::<32>(digits).ok());
+    Ok(Zeroizing::new(seed.context("that is no seed: give 64 hexadecimal digits and nothing else")?))
+}
+
 /// Does what was asked about keys.
 ///
 /// # Errors
 /// [`keys::KeyFileError`] as it says.
-pub fn run(args: KeyArgs, screen: &Screen) -> anyhow::Result<()> {
-    let dir = args.dir.map_or_else(keys::default_dir, Ok)?;
+pub fn run(args: KeyArgs, target: &Target, screen: &Screen) -> anyhow::Result<()> {
+    let dir = args.dir.map_or_else(|| target.keys_dir(), Ok)?;
     match args.command {
-        KeyCommand::New(new) => {
-            let chain_id = new.chain_id.unwrap_or(if new.dev { CHAIN_DEV } else { CHAIN_PLANE });
-            // Before the passphrase is asked for, so that nobody types one for nothing.
-            keys::check_free(&dir, &new.name)?;
-            let passphrase = match new.dev {
-                true => None,
-                false => Some(PassphraseSource::new(new.passphrase_file).ask_new(&new.name)?),
-            };
-            let made = keys::create(&dir, &new.name, new.entity_type, chain_id, passphrase.as_ref())?;
-            screen.good(&format!("made key '{}'", made.name));
-            show(&made, screen);
-            match made.kept {
-                Kept::Dev => screen.note("A dev key is in plain text: never hold value with it."),
-                Kept::Encrypted => {
-                    screen.note("Keep a copy of this file and its passphrase: nobody can restore either.")
-                }
-            }
+        KeyCommand::New(new) => make(&dir, new, None, screen)?,
+        KeyCommand::Import(ImportArgs { new, seed_file }) => {
+            let seed = read_seed(seed_file.as_deref())?;
+            make(&dir, new, Some(&seed), screen)?;
         }
         KeyCommand::List => list(&keys::list(&dir)?, &dir, screen),
         KeyCommand::Show { name } => show(&keys::describe(&dir, &name)?, screen),
+    }
+    Ok(())
+}
+
+/// Keeps a key: with `seed` that one, without a new one.
+fn make(dir: &Path, new: NewArgs, seed: Option<&Zeroizing<[u8; 32]>>, screen: &Screen) -> anyhow::Result<()> {
+    let chain_id = new.chain_id.unwrap_or(if new.dev { CHAIN_DEV } else { CHAIN_PLANE });
+    // Before the passphrase is asked for, so that nobody types one for nothing.
+    keys::check_free(dir, &new.name)?;
+    let passphrase = match new.dev {
+        true => None,
+        false => Some(PassphraseSource::new(new.passphrase_file).ask_new(&new.name)?),
+    };
+    let made = match seed {
+        Some(seed) => keys::import(dir, &new.name, new.entity_type, chain_id, seed, passphrase.as_ref())?,
+        None => keys::create(dir, &new.name, new.entity_type, chain_id, passphrase.as_ref())?,
+    };
+    screen.good(&format!("{} key '{}'", if seed.is_some() { "imported" } else { "made" }, made.name));
+    show(&made, screen);
+    match made.kept {
+        Kept::Dev => screen.note("A dev key is in plain text: never hold value with it."),
+        Kept::Encrypted => screen.note("Keep a copy of this file and its passphrase: nobody can restore either."),
     }
     Ok(())
 }
@@ -175,4 +220,35 @@ fn json_of(key: &KeyInfo) -> Value {
         "path": key.path,
         "exposed": key.exposed,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::tests::Scratch;
+    use ghostplane_ghostcipher::SigningKey;
+
+    #[test]
+    fn an_imported_key_is_the_one_of_its_seed() {
+        let dir = Scratch::new("import");
+        let path = dir.path().join("seed");
+        std::fs::write(&path, format!("{}\n", "07".repeat(32))).expect("a scratch file");
+        let seed = read_seed(Some(&path)).expect("a seed");
+        let made = keys::import(dir.path(), "alice", EntityType::Wallet, CHAIN_DEV, &seed, None).expect("kept");
+        let expected = SigningKey::from_seed([7; 32]).verification_key();
+        assert_eq!(made.gid.public_key, PublicKey::Ed25519(expected));
+        let opened = keys::load(dir.path(), "alice", None).expect("a dev key opens");
+        assert_eq!(opened.verification_key(), expected);
+    }
+
+    #[test]
+    fn what_is_no_seed_is_refused_and_not_repeated() {
+        let dir = Scratch::new("no-seed");
+        let path = dir.path().join("seed");
+        for text in [String::new(), "07".repeat(31), "07".repeat(33), "xy".repeat(32), " ".repeat(300)] {
+            std::fs::write(&path, &text).expect("a scratch file");
+            let error = format!("{:#}", read_seed(Some(&path)).expect_err("no seed"));
+            assert!(error.contains("64 hexadecimal") && (text.trim().is_empty() || !error.contains(&text)), "{error}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! `dev`, `node`, `verify`, `config`: running a plane, and reading what one has left.
 
 use crate::node::api::Condition;
-use crate::node::{self, Ending, Node, Running, dev, grpc, now_ms};
+use crate::node::{self, Ending, Node, Running, dev, grpc, http, now_ms};
 use crate::screen::{Align, Screen, Table};
 use crate::{config, keys};
 use anyhow::Context as _;
@@ -38,7 +38,7 @@ pub struct DevArgs {
     /// Start from nothing: removes what an earlier run left in the directory
     #[arg(long)]
     fresh: bool,
-    /// Make small payments between the ten accounts all the time
+    /// Make small payments between erin … judy all the time
     #[arg(long)]
     traffic: bool,
     /// Where the keys of alice … judy are, or are made
@@ -209,13 +209,14 @@ async fn serve(node: &Node, grpc_on: TcpListener, http_on: TcpListener) -> anyho
         async move { drop(node.ended().await) }
     };
     let grpc = tokio::spawn(grpc::serve(node.clone(), grpc_on, ended()));
-    drop(http_on);
+    let http = tokio::spawn(http::serve(node.clone(), http_on, ended()));
     tokio::select! {
         ending = node.ended() => drop(ending),
         signal = interrupted() => signal?,
     }
     node.stop();
     grpc.await?.context("gRPC")?;
+    http.await?;
     Ok(())
 }
 

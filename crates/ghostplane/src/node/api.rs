@@ -524,26 +524,3 @@ pub struct RootsView {
     /// Objects handed out.
     pub objects_used: u32,
 }
-
-/// A message that an L1 block holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SentToL1 {
-    /// Which block.
-    pub l1_height: u64,
-    /// What came about, in words.
-    pub events: Vec<String>,
-    /// For a deposit or a forced transaction: the index of its inbox entry.
-    pub inbox_index: Option<u64>,
-}
-
-/// A message that the L1 did not take.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{message}")]
-pub struct L1Refused {
-    /// Stable number: 300 to 499 of the settlement, 600 to 699 of the L1.
-    pub code: u16,
-    /// Why, and what to do.
-    pub message: String,
-    /// Whether the same message may be sent again.
-    pub retryable: bool,
-}

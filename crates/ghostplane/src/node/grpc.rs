@@ -29,7 +29,6 @@ const STOP_WITHIN: Duration = Duration::from_secs(10);
 
 const NO_PROOFS: &str = "proofs: no prover runs yet";
 const NO_STORAGE: &str = "contract storage: no contracts run yet";
-const NO_L1: &str = "sending to the L1 through the node: the node hands no messages of others on yet";
 
 /// Why the server ended.
 #[derive(Debug, Error)]

@@ -201,7 +201,7 @@ impl Node {
         let flush = history.flush_at(record.position)?;
         let (signed, count) = flush.ok_or(QueryError::NotFound { what: "the receipt of this transaction" })?;
         let ids = history.ids_between(signed.flush.first_position, count)?;
-        let tree = merkle::Tree::new(ids);
+        let tree = merkle::Tree::new(ids.ok_or(QueryError::NotFound { what: "the receipt of this transaction" })?);
         if tree.root() != signed.flush.root {
             return Err(QueryError::Unavailable("the history does not open this flush".into()));
         }

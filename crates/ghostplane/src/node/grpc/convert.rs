@@ -1,8 +1,8 @@
 //! What the node says, in the form in which it travels over gRPC.
 
 use crate::node::api::{
-    AccountView, Answers, BatchView, BridgeView, CommitmentView, ExecutedRecord, Flushed, NodeEvent, QueryError,
-    ReceiptView, Refusal, RootsView, Rung, StatusView, TransactionView, WithdrawalView, code_name,
+    AccountView, Answers, BatchView, BridgeView, CommitmentView, ExecutedRecord, Flushed, L1Refused, NodeEvent, QueryError,
+    ReceiptView, Refusal, RootsView, Rung, SentToL1, StatusView, TransactionView, WithdrawalView, code_name,
 };
 use ghostplane_client::wire;
 use ghostplane_engine::Plane;
@@ -14,6 +14,8 @@ use tonic::{Code, Status};
 
 /// Answers in one message: with 32 digests of path each they stay below 4 MiB.
 const ANSWERS_IN_MESSAGE_MAX: usize = 2_048;
+/// When the L1 is to be asked again: about a block later.
+const L1_RETRY_MS: u64 = 1_000;
 
 fn bytes<T: Encode>(value: &T) -> Bytes {
     value.to_bytes().into()
@@ -284,6 +286,20 @@ pub(super) fn bridge(plane: &Plane, view: &BridgeView) -> wire::BridgeStatus {
     }
 }
 
+/// A refusal of the L1's is an answer, like one of the plane's.
+pub(super) fn sent_to_l1(sent: Result<SentToL1, L1Refused>) -> wire::SendToL1Response {
+    match sent {
+        Ok(SentToL1 { l1_height, events, inbox_index }) => {
+            wire::SendToL1Response { l1_height, refusal: None, events, inbox_index }
+        }
+        Err(L1Refused { code, message, retryable }) => {
+            let retry_after_ms = if retryable { L1_RETRY_MS } else { 0 };
+            let refusal = wire::Refusal { code: code.into(), name: code_name(code).to_owned(), message, retry_after_ms };
+            wire::SendToL1Response { refusal: Some(refusal), ..Default::default() }
+        }
+    }
+}
+
 pub(super) fn l1_account(
     plane: &Plane,
     address: &L1Address,
@@ -335,7 +351,7 @@ pub(super) fn info(plane: &Plane) -> wire::Info {
         l1_chain_id: genesis.l1_chain_id,
         protocol: genesis.protocol,
         sequencer: bytes(&genesis.sequencer),
-        unimplemented: vec![super::NO_PROOFS.to_owned(), super::NO_STORAGE.to_owned(), super::NO_L1.to_owned()],
+        unimplemented: vec![super::NO_PROOFS.to_owned(), super::NO_STORAGE.to_owned()],
         gas_price: genesis.gas_price,
     }
 }

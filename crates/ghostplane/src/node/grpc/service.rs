@@ -1,6 +1,6 @@
 //! The calls, service by service.
 
-use super::{NO_L1, NO_PROOFS, NO_STORAGE, WAIT_MAX, convert, stream};
+use super::{NO_PROOFS, NO_STORAGE, WAIT_MAX, convert, stream};
 use crate::node::Node;
 use crate::node::api::{QueryError, Rung};
 use ghostplane_client::wire;
@@ -98,6 +98,7 @@ impl wire::state_server::State for Service {
     async fn get_account(&self, request: Request<wire::GetAccountRequest>) -> Answer<wire::Account> {
         let request = request.into_inner();
         let address = Address::from_bytes(convert::parse_32("address", &request.address)?);
+        self.node.caught_up().await;
         let view = self.ask(move |node| node.account(&address, request.proof)).await?;
         Ok(Response::new(convert::account(self.node.plane(), &view, request.proof)))
     }
@@ -159,8 +160,9 @@ impl wire::bridge_server::Bridge for Service {
         Ok(Response::new(convert::bridge(self.node.plane(), &self.node.bridge())))
     }
 
-    async fn send_to_l1(&self, _: Request<wire::SendToL1Request>) -> Answer<wire::SendToL1Response> {
-        unimplemented(NO_L1)
+    async fn send_to_l1(&self, request: Request<wire::SendToL1Request>) -> Answer<wire::SendToL1Response> {
+        let sent = self.node.send_to_l1(request.into_inner().message).await;
+        Ok(Response::new(convert::sent_to_l1(sent)))
     }
 
     async fn get_l1_account(&self, request: Request<wire::GetL1AccountRequest>) -> Answer<wire::L1Account> {

@@ -1,0 +1,406 @@
+//! Commands that sign something: transfer, withdraw, deposit, claim.
+
+use super::connect::{Opening, Target, block_on};
+use super::who;
+use crate::node::api::code_name;
+use crate::screen::{Align, Screen, Table, duration};
+use anyhow::{Context as _, anyhow, bail};
+use clap::{Args, ValueEnum};
+use ghostplane_client::{Client, ClientError, Draft, Receipt, Rung, Sender};
+use ghostplane_settlement::Message;
+use ghostplane_types::genesis::GenesisAsset;
+use ghostplane_types::l1::SignedL1Message;
+use ghostplane_types::{Amount, AssetId, Decode as _, Encode as _, Money};
+use serde_json::json;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// How long a transaction stays valid. Nobody can include it later, so that whoever gives up on it knows when it is gone.
+pub(super) const VALID_MS: u64 = 10 * 60_000;
+
+/// How long to wait for a transaction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Wait {
+    /// Until it is executed and durable
+    #[default]
+    Executed,
+    /// Until the L1 has a commitment to its batch
+    Committed,
+    /// Until its batch is final on the L1
+    Final,
+}
+
+impl Wait {
+    const fn rung(self) -> Option<Rung> {
+        match self {
+            Self::Executed => None,
+            Self::Committed => Some(Rung::Challengeable),
+            Self::Final => Some(Rung::Final),
+        }
+    }
+}
+
+/// Who signs, and how long to wait.
+#[derive(Debug, Args)]
+pub struct Signing {
+    /// The key that pays
+    #[arg(long, value_name = "KEY")]
+    from: String,
+    #[command(flatten)]
+    opening: Opening,
+    /// How long to wait
+    #[arg(long, value_enum, default_value_t)]
+    wait: Wait,
+    /// Seconds after which waiting ends; what was sent stays sent
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    timeout: u64,
+}
+
+/// `transfer` and what follows it.
+#[derive(Debug, Args)]
+pub struct TransferArgs {
+    #[command(flatten)]
+    signing: Signing,
+    /// Who is paid: a key, an address, a DID or 64 hexadecimal digits
+    #[arg(long, value_name = "WHO")]
+    to: String,
+    /// How much of what, such as 1.5gcc or '10 zman'
+    #[arg(value_parser = who::money)]
+    amount: Money,
+    /// Somebody else to pay by the same transaction, such as carol=0.2gcc; all or nobody is paid
+    #[arg(long, value_name = "WHO=AMOUNT", value_parser = who::also)]
+    also: Vec<(String, Money)>,
+    /// What for: at most 64 bytes, for everybody to read
+    #[arg(long, value_name = "TEXT")]
+    memo: Option<String>,
+}
+
+/// `withdraw` and what follows it.
+#[derive(Debug, Args)]
+pub struct WithdrawArgs {
+    #[command(flatten)]
+    signing: Signing,
+    /// The L1 account to pay: 64 hexadecimal digits or a key [default: the L1 account of the key that pays]
+    #[arg(long, value_name = "L1")]
+    to: Option<String>,
+    /// How much of what, such as 10gcc
+    #[arg(value_parser = who::money)]
+    amount: Money,
+}
+
+/// `deposit` and what follows it.
+#[derive(Debug, Args)]
+pub struct DepositArgs {
+    /// Who is credited on the plane: a key, an address, a DID or 64 hexadecimal digits
+    #[arg(long, value_name = "WHO")]
+    to: String,
+    /// The key whose L1 account pays [default: that of --to]
+    #[arg(long, value_name = "KEY")]
+    from: Option<String>,
+    #[command(flatten)]
+    opening: Opening,
+    /// How much of what, such as 100gcc
+    #[arg(value_parser = who::money)]
+    amount: Money,
+}
+
+/// `claim` and what follows it.
+#[derive(Debug, Args)]
+pub struct ClaimArgs {
+    /// The withdrawal, as `withdraw` names it
+    index: u64,
+    /// The key whose L1 account sends the message; the money goes to whom the withdrawal names, whoever sends it
+    #[arg(long, value_name = "KEY")]
+    from: String,
+    #[command(flatten)]
+    opening: Opening,
+}
+
+/// The system's clock in milliseconds since the Unix epoch.
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Until when a transaction that is signed now shall be valid. A plane at rest has an old batch time, a simulated one may
+/// be ahead of the clock: the later counts.
+pub(super) fn valid_until(batch_time: u64) -> u64 {
+    batch_time.max(now_ms()).saturating_add(VALID_MS)
+}
+
+/// Pays.
+pub fn transfer(args: &TransferArgs, target: &Target, screen: &Screen) -> anyhow::Result<()> {
+    let dir = target.keys_dir()?;
+    let mut payees = vec![(who::resolve(&args.to, &dir)?, args.amount)];
+    for (text, money) in &args.also {
+        payees.push((who::resolve(text, &dir)?, *money));
+    }
+    block_on(async {
+        let client = target.connect().await?;
+        for (payee, _) in &payees {
+            payee.check_chain(client.plane().chain_id())?;
+        }
+        let draft = Draft::new(client.plane(), client.info().gas_price).memo(args.memo.clone().unwrap_or_default());
+        let draft =
+            payees.iter().fold(draft, |draft, (to, money)| draft.transfer(to.address, money.asset, money.amount));
+        let sent = send(&args.signing, target, &client, draft, screen).await?;
+        let paid = payees.iter().map(|(to, money)| json!({ "to": to.text(), "amount": money.to_string() }));
+        let paid: Vec<_> = paid.collect();
+        sent.show(&client, screen, |table| {
+            for (to, money) in &payees {
+                table.row(["paid", &format!("{money} to {}", to.shown())]);
+            }
+        });
+        screen.emit(&sent.json(&[("paid", json!(paid))]));
+        Ok(())
+    })
+}
+
+/// Sends money home to the L1.
+pub fn withdraw(args: &WithdrawArgs, target: &Target, screen: &Screen) -> anyhow::Result<()> {
+    let dir = target.keys_dir()?;
+    let to = who::resolve_l1(args.to.as_deref().unwrap_or(&args.signing.from), &dir)?;
+    block_on(async {
+        let client = target.connect().await?;
+        let asset = registered(&client, args.amount.asset)?;
+        to_l1(asset, args.amount.amount)?;
+        let draft = Draft::new(client.plane(), client.info().gas_price);
+        let draft = draft.withdraw(to, args.amount.asset, args.amount.amount);
+        let sent = send(&args.signing, target, &client, draft, screen).await?;
+        let status = client.transaction(&sent.receipt.id()).await?;
+        let index = (status.withdrawals > 0).then_some(status.first_withdrawal);
+        sent.show(&client, screen, |table| {
+            table.row(["leaves", &format!("{} for {to}", args.amount)]);
+            table.row([
+                "withdrawal",
+                &index.map_or_else(|| "the node does not say".to_owned(), |index| index.to_string()),
+            ]);
+        });
+        if let Some(index) = index {
+            screen
+                .note(&format!("Once its batch is committed:  ghostplane claim {index} --from {}", args.signing.from));
+        }
+        screen.emit(&sent.json(&[
+            ("withdrawal", json!(index)),
+            ("to", json!(to.to_string())),
+            ("amount", json!(args.amount.to_string())),
+        ]));
+        Ok(())
+    })
+}
+
+/// Moves money of an L1 account to the plane.
+pub fn deposit(args: &DepositArgs, target: &Target, screen: &Screen) -> anyhow::Result<()> {
+    let to = who::resolve(&args.to, &target.keys_dir()?)?;
+    let from = args.from.as_deref().or(to.key.as_ref().map(|(name, _)| name.as_str()));
+    let from = from.context("who pays? Name the key of an L1 account with --from KEY")?.to_owned();
+    block_on(async {
+        let client = target.connect().await?;
+        to.check_chain(client.plane().chain_id())?;
+        let asset = registered(&client, args.amount.asset)?;
+        let l1_amount = to_l1(asset, args.amount.amount)?;
+        if args.amount.amount < asset.deposit_min {
+            let least = Money { amount: asset.deposit_min, asset: asset.asset };
+            bail!("{} is less than the least deposit of {least}", args.amount);
+        }
+        let message = Message::Deposit { asset: asset.asset, l1_amount, to: to.address };
+        let answer = send_l1(&args.opening, target, &client, &from, &message).await?;
+        screen.good(&format!("deposited {} for {}", args.amount, to.shown()));
+        let mut table = pairs();
+        table.row(["L1 block", &answer.l1_height.to_string()]);
+        if let Some(index) = answer.inbox_index {
+            table.row(["inbox entry", &index.to_string()]);
+        }
+        screen.table(&table);
+        screen.note(&format!("The plane credits it with one of its next batches:  ghostplane balance {}", args.to));
+        screen.emit(&json!({
+            "amount": args.amount.to_string(), "l1_amount": l1_amount.to_string(), "to": to.text(), "from": from,
+            "l1_height": answer.l1_height, "inbox_index": answer.inbox_index, "events": answer.events,
+        }));
+        Ok(())
+    })
+}
+
+/// Has a withdrawal paid out.
+pub fn claim(args: &ClaimArgs, target: &Target, screen: &Screen) -> anyhow::Result<()> {
+    block_on(async {
+        let client = target.connect().await?;
+        let (withdrawal, answer) = client.withdrawal(args.index).await?;
+        if answer.claimed {
+            bail!("withdrawal {} was paid out already", args.index);
+        }
+        if answer.claim.is_empty() {
+            let rung = Rung::from_wire(answer.rung).map(Rung::word).unwrap_or("unknown");
+            bail!(
+                "withdrawal {} is in batch {}, which is {rung}: it can be claimed once the L1 has a commitment to that batch",
+                args.index,
+                answer.batch
+            );
+        }
+        let message = Message::from_bytes(&answer.claim).context("the node gives a claim that is none")?;
+        // The node proposes what is signed: nothing but this very withdrawal.
+        match &message {
+            Message::Claim(claim) if claim.withdrawal == withdrawal && withdrawal.index == args.index => {}
+            _ => bail!("the node gives a claim of something else than withdrawal {}; it is not signed", args.index),
+        }
+        let sent = send_l1(&args.opening, target, &client, &args.from, &message).await?;
+        let shown = who::show(client.plane(), withdrawal.asset, withdrawal.amount);
+        screen.good(&format!("claimed {shown} for {}", withdrawal.to));
+        let mut table = pairs();
+        table.row(["L1 block", &sent.l1_height.to_string()]);
+        sent.events.iter().for_each(|event| {
+            table.row(["event", event]);
+        });
+        screen.table(&table);
+        screen.emit(&json!({
+            "index": args.index, "amount": shown, "to": withdrawal.to.to_string(),
+            "l1_height": sent.l1_height, "events": sent.events,
+        }));
+        Ok(())
+    })
+}
+
+async fn send_l1(
+    opening: &Opening,
+    target: &Target,
+    client: &Client,
+    from: &str,
+    message: &Message,
+) -> anyhow::Result<ghostplane_client::wire::SendToL1Response> {
+    let (info, key) = opening.open(target, from)?;
+    let account = client.l1_account(&who::l1_of(&info.gid)).await?;
+    let l1_chain_id = client.plane().genesis().l1_chain_id;
+    let signed = SignedL1Message::sign(&key, l1_chain_id, account.next_sequence, message.to_bytes())?;
+    Ok(client.send_to_l1(signed.to_bytes()).await?)
+}
+
+fn registered(client: &Client, asset: AssetId) -> anyhow::Result<&GenesisAsset> {
+    let found = client.plane().genesis().asset(asset);
+    found.with_context(|| format!("asset {asset} is not bridged to this plane; see  ghostplane info"))
+}
+
+/// The L1's base units for an amount of the plane, exactly or not at all.
+fn to_l1(asset: &GenesisAsset, amount: Amount) -> anyhow::Result<u128> {
+    let factor = 10_u128.pow(u32::from(asset.decimals.abs_diff(asset.l1_decimals)));
+    let units = u128::from(amount.units());
+    if asset.l1_decimals >= asset.decimals {
+        return units.checked_mul(factor).context("the amount is too large for the L1");
+    }
+    if !units.is_multiple_of(factor) {
+        bail!("the L1 has {} decimals of {}: leave the finer ones out", asset.l1_decimals, asset.asset);
+    }
+    Ok(units / factor)
+}
+
+/// A transaction that was executed and applied.
+struct Sent {
+    receipt: Receipt,
+    took: Duration,
+    rung: Option<Rung>,
+}
+
+async fn send(
+    signing: &Signing,
+    target: &Target,
+    client: &Client,
+    draft: Draft,
+    screen: &Screen,
+) -> anyhow::Result<Sent> {
+    let (info, key) = signing.opening.open(target, &signing.from)?;
+    let chain_id = client.plane().chain_id();
+    who::resolve(&signing.from, &target.keys_dir()?)?.check_chain(chain_id)?;
+    let draft = draft.valid(0, valid_until(client.status().await?.batch_time));
+    let mut sender = Sender::new(client.clone(), key, info.gid).await?;
+    let begun = Instant::now();
+    let receipt = sender.send(&draft).await.map_err(|error| match error {
+        ghostplane_client::SendError::Client(error) => anyhow!(error),
+        ghostplane_client::SendError::Draft(error) => anyhow!(error),
+    })?;
+    let took = begun.elapsed();
+    applied(client, &receipt)?;
+    let rung = match signing.wait.rung() {
+        None => None,
+        Some(rung) => {
+            let waiting =
+                screen.progress(&format!("waiting until batch {} is {}", receipt.claimed().batch, rung.word()), 0);
+            let status = client.wait_for(&receipt.id(), rung, signing.timeout.saturating_mul(1000)).await;
+            drop(waiting);
+            let next = || format!("it is executed; to look again:  ghostplane tx {}", receipt.id());
+            Some(Rung::from_wire(status.with_context(next)?.rung).map_err(ClientError::from)?)
+        }
+    };
+    Ok(Sent { receipt, took, rung })
+}
+
+/// That a transaction did what it should, and not merely cost a fee.
+fn applied(client: &Client, receipt: &Receipt) -> anyhow::Result<()> {
+    let claimed = receipt.claimed();
+    if claimed.is_applied() {
+        return Ok(());
+    }
+    let fee = fee(client, claimed.fee);
+    bail!(
+        "executed in batch {} for a fee of {fee}, and without effect: action {} failed with {} ({}); nothing else of it was done",
+        claimed.batch,
+        claimed.action,
+        code_name(claimed.code),
+        claimed.code
+    )
+}
+
+pub(super) fn fee(client: &Client, units: u64) -> String {
+    Amount::new(units).map_or_else(|| units.to_string(), |amount| who::show(client.plane(), AssetId::GCC, amount))
+}
+
+/// A table of names and values.
+pub(super) fn pairs() -> Table {
+    Table::new(&[("", Align::Left), ("", Align::Left)])
+}
+
+impl Sent {
+    fn show(&self, client: &Client, screen: &Screen, rows: impl FnOnce(&mut Table)) {
+        let claimed = self.receipt.claimed();
+        let rung = self.rung.map_or("executed and durable", Rung::word);
+        screen.good(&format!("{rung} in {}", duration(self.took)));
+        let mut table = pairs();
+        rows(&mut table);
+        table
+            .row(["transaction", &self.receipt.id().to_string()])
+            .row(["batch", &claimed.batch.to_string()])
+            .row(["fee", &fee(client, claimed.fee)]);
+        screen.table(&table);
+    }
+
+    fn json(&self, more: &[(&str, serde_json::Value)]) -> serde_json::Value {
+        let claimed = self.receipt.claimed();
+        let mut document = json!({
+            "id": self.receipt.id().to_string(), "batch": claimed.batch, "position": self.receipt.position(),
+            "gas": claimed.gas, "fee": claimed.fee, "took_us": u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX),
+            "rung": self.rung.map(Rung::word),
+        });
+        for (name, value) in more {
+            document[*name] = value.clone();
+        }
+        document
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_l1_cannot_pay_exactly_is_refused() {
+        let asset = |decimals, l1_decimals| GenesisAsset {
+            asset: AssetId::GCC,
+            symbol: b"gcc".to_vec(),
+            decimals,
+            l1_decimals,
+            deposit_min: Amount::new(1).expect("small"),
+        };
+        let units = |units| Amount::new(units).expect("small");
+        assert_eq!(to_l1(&asset(9, 18), units(3)).expect("exact"), 3_000_000_000);
+        assert_eq!(to_l1(&asset(9, 9), units(3)).expect("exact"), 3);
+        assert_eq!(to_l1(&asset(9, 6), units(3_000)).expect("exact"), 3);
+        assert!(to_l1(&asset(9, 6), units(3_001)).expect_err("too fine").to_string().contains("6 decimals"));
+    }
+}
