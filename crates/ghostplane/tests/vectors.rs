@@ -15,14 +15,17 @@ use ghostplane_ghostcipher::{
 };
 use ghostplane_keystone::{Keystone, journal};
 use ghostplane_settlement::{Message, Purpose, REFUSAL_CODES};
+use ghostplane_store::checkpoint::{self, CHECKPOINT_VERSION};
+use ghostplane_store::log::segment::LOG_VERSION;
+use ghostplane_store::{Cut, Frame, Log, LoggedFlush, Opened, Revert};
 use ghostplane_types::batch::{chunk_digest, flows_digest, posted_digest};
 use ghostplane_types::receipt::log_leaves;
 use ghostplane_types::reject::REJECT_CODES;
 use ghostplane_types::transaction::ACTION_KINDS;
 use ghostplane_types::{
-    Action, Address, Amount, AssetId, Decode, Encode, EntityType, Flow, Flush, Genesis, Gid, InboxEntry, InboxPayload,
-    JournalEntry, KeyRef, L1Address, Money, Nonce, ObjectClass, ObjectKey, Outcome, Pay, PublicKey, SignedFlush,
-    SignedL1Message, SlotIndex, Source, Transaction, TransactionBody, Withdrawal, gas, limits,
+    Action, Address, Amount, AssetId, BatchHeader, Decode, Encode, EntityType, Flow, Flush, Genesis, Gid, InboxEntry,
+    InboxPayload, JournalEntry, KeyRef, L1Address, Money, Nonce, ObjectClass, ObjectKey, Outcome, Pay, PublicKey,
+    Roots, SignedFlush, SignedL1Message, SlotIndex, Source, Transaction, TransactionBody, Withdrawal, gas, limits,
 };
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -271,6 +274,101 @@ fn encodings() {
             "forced": { "bytes": encoding(&forced), "digest": forced.digest(CHAIN).to_string() },
             "withdrawal": { "bytes": encoding(&withdrawal), "leaf": withdrawal.leaf(CHAIN).to_string() },
             "flows": { "bytes": flows.iter().map(bytes).collect::<Vec<_>>(), "digest": flows_digest(CHAIN, &flows).to_string() },
+        }),
+    );
+}
+
+#[test]
+fn store() {
+    let plane_id = plane().plane_id();
+    let roots = Roots { ledger_root: field(1), object_root: Digest([2; 32]), slots_used: 3, objects_used: 4 };
+    let genesis = BatchHeader::genesis(&plane().genesis_state(roots));
+    let mut prev_flush_digest = Digest::ZERO;
+    let mut flush = |flush, first_position, transactions: &[&[u8]]| {
+        let flush = Flush {
+            plane_id,
+            generation: 0,
+            flush,
+            first_position,
+            root: Digest([4; 32]),
+            prev_flush_digest,
+            batch_at_most: 2,
+        };
+        prev_flush_digest = flush.digest(CHAIN);
+        let signature = key("operator").sign(Domain::FlushSignature, CHAIN, &prev_flush_digest);
+        let transactions = transactions.iter().map(|bytes| bytes.to_vec()).collect();
+        Frame::Flush(LoggedFlush { signed: SignedFlush { flush, signature }, transactions })
+    };
+    let deposit = InboxEntry {
+        index: 0,
+        l1_height: 6,
+        l1_time: GENESIS_MS,
+        payload: InboxPayload::Deposit {
+            from: L1Address([1; 32]),
+            to: gid("alice").address(),
+            asset: AssetId::GCC,
+            amount: amount(10),
+        },
+    };
+    let time = GENESIS_MS + 7;
+    let first = Opened { generation: 0, number: 1, time, position: 0, inbox: 0 };
+    let second = Opened { generation: 0, number: 2, time: time + 50, position: 2, inbox: 1 };
+    let header = BatchHeader { number: 1, time, log_upto: 2, inbox_upto: 1, ..genesis };
+    let groups = [
+        vec![
+            Frame::Inbox(vec![deposit]),
+            flush(0, 0, &[b"one", b"", b"three"]),
+            Frame::Opened(first),
+            Frame::Cut(Cut { number: 1, position: 2, inbox: 1 }),
+            Frame::Opened(second),
+        ],
+        vec![flush(1, 3, &[b"four"]), Frame::Sealed(header)],
+        vec![Frame::Revert(Revert { to: header, generation: 1 })],
+    ];
+
+    // The file itself is what is frozen.
+    let dir = std::env::temp_dir().join(format!("ghostplane-vectors-store-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&dir);
+    let (mut log, _) = Log::open(&dir, plane_id, CHAIN).expect("a new log");
+    let sizes: Vec<u64> = groups.iter().map(|group| log.append(group).expect("they follow").bytes).collect();
+    drop(log);
+    let segment = std::fs::read(dir.join("log").join(format!("{:020}.log", 0))).expect("the first segment");
+    let (log, _) = Log::open(&dir, plane_id, CHAIN).expect("it opens again");
+    let read: Vec<Frame> = log.reader(0).map(|logged| logged.expect("it can be read").frame).collect();
+    assert_eq!(read, groups.concat());
+    drop(log);
+    std::fs::remove_dir_all(&dir).expect("the directory is ours");
+    let (segment_header, mut rest) = segment.split_at(95);
+    let logged = groups.iter().zip(sizes).map(|(group, size)| {
+        let (mut bytes, behind) = rest.split_at(usize::try_from(size).expect("a small group"));
+        rest = behind;
+        let frames = group.iter().map(|frame| {
+            let len = u32::from_le_bytes(bytes[..4].try_into().expect("four bytes"));
+            let (frame_bytes, behind) = bytes.split_at(usize::try_from(len).expect("a small frame") + 14);
+            bytes = behind;
+            let name = match frame {
+                Frame::Flush(_) => "Flush",
+                Frame::Inbox(_) => "Inbox",
+                Frame::Sealed(_) => "Sealed",
+                Frame::Revert(_) => "Revert",
+                Frame::Opened(_) => "Opened",
+                Frame::Cut(_) => "Cut",
+            };
+            json!({ "frame": name, "bytes": hex::encode(frame_bytes) })
+        });
+        frames.collect::<Vec<_>>()
+    });
+    let logged: Vec<_> = logged.collect();
+    frozen(
+        "store.json",
+        &json!({
+            "log_version": LOG_VERSION,
+            "checkpoint_version": CHECKPOINT_VERSION,
+            "plane_id": plane_id.to_string(),
+            "chain_id": CHAIN,
+            "segment_header": hex::encode(segment_header),
+            "groups": logged,
+            "checkpoint_marker": hex::encode(&checkpoint::marker(&plane_id, &header)),
         }),
     );
 }

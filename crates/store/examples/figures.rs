@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 const PLANE: Digest = Digest([1; 32]);
+const CHAIN: u64 = 1337;
 /// Bytes of an encoded single transfer, about.
 const TRANSFER_BYTES: usize = 220;
 const SPELL: Duration = Duration::from_secs(2);
@@ -43,7 +44,7 @@ fn flush(end: &LogEnd, count: usize) -> Frame {
         flush: end.flushes,
         first_position: end.position,
         root: Digest::ZERO,
-        prev_flush_digest: Digest::ZERO,
+        prev_flush_digest: end.prev_flush_digest,
         batch_at_most: 1,
     };
     let signed = SignedFlush { flush, signature: Signature([5; 64]) };
@@ -53,7 +54,7 @@ fn flush(end: &LogEnd, count: usize) -> Frame {
 /// Appends for a while, and writes the same bytes to a bare file in turns with it, so that both see the same disk.
 fn append(dir: &Path, transactions: usize) {
     let dir = dir.join(format!("append-{transactions}"));
-    let (mut log, _) = Log::open(&dir, PLANE).expect("a new log");
+    let (mut log, _) = Log::open(&dir, PLANE, CHAIN).expect("a new log");
     let mut bare = OpenOptions::new().create(true).append(true).open(dir.join("bare")).expect("a new file");
     let (mut in_log, mut in_bare, mut rounds, mut bytes) = (Duration::ZERO, Duration::ZERO, 0u32, 0u64);
     while in_log + in_bare < 2 * SPELL {
@@ -77,7 +78,8 @@ fn append(dir: &Path, transactions: usize) {
         bytes / u64::from(rounds)
     );
     drop(log);
-    let (_, recovery) = timed(&format!("open/{transactions}"), || Log::open(&dir, PLANE)).expect("it opens again");
+    let (_, recovery) =
+        timed(&format!("open/{transactions}"), || Log::open(&dir, PLANE, CHAIN)).expect("it opens again");
     println!("  {} bytes in {} segments", recovery.bytes, recovery.segments);
 }
 
@@ -182,7 +184,7 @@ fn touch(keystone: &Keystone, accounts: u32, count: u32) -> Changeset {
 }
 
 fn log_that_ends(header: &BatchHeader) -> LogEnd {
-    LogEnd { frames: 0, position: 0, inbox: 0, generation: 0, flushes: 0, batch: Some(*header), reverts: Vec::new() }
+    LogEnd { batch: Some(*header), ..LogEnd::start() }
 }
 
 fn timed<T>(what: &str, work: impl FnOnce() -> T) -> T {

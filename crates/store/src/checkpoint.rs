@@ -211,7 +211,7 @@ impl Checkpoints {
         for index in header.objects_used..objects_before {
             batch.remove(&self.objects, index.to_be_bytes());
         }
-        batch.insert(&self.meta, MARKER, self.marker(header));
+        batch.insert(&self.meta, MARKER, marker(&self.plane_id, header));
         batch.commit().map_err(|source| {
             self.poisoned = true;
             failed(&self.path, source)
@@ -223,16 +223,6 @@ impl Checkpoints {
         let Some(header) = self.header()? else { return Ok(None) };
         log.holds(&header)?;
         Ok(Some(Checkpoint { of: self, header }))
-    }
-
-    fn marker(&self, header: &BatchHeader) -> Vec<u8> {
-        let mut marker = Vec::new();
-        CHECKPOINT_VERSION.encode(&mut marker);
-        self.plane_id.encode(&mut marker);
-        header.encode(&mut marker);
-        let digest = digest::hash(Domain::Checkpoint, 0, &[&marker]);
-        digest.encode(&mut marker);
-        marker
     }
 
     fn read_marker(&self, bytes: &[u8]) -> Result<BatchHeader, CheckpointError> {
@@ -273,6 +263,17 @@ impl From<DecodeError> for CheckpointDamage {
     fn from(error: DecodeError) -> Self {
         Self::Marker(error)
     }
+}
+
+/// What stands beside the leaves and says whose state they are, and after which batch.
+pub fn marker(plane_id: &Digest, header: &BatchHeader) -> Vec<u8> {
+    let mut marker = Vec::new();
+    CHECKPOINT_VERSION.encode(&mut marker);
+    plane_id.encode(&mut marker);
+    header.encode(&mut marker);
+    let digest = digest::hash(Domain::Checkpoint, 0, &[&marker]);
+    digest.encode(&mut marker);
+    marker
 }
 
 /// A checkpoint whose batch the log holds, not yet read.

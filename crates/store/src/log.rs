@@ -211,7 +211,7 @@ impl Log {
     /// Opens the log again after a failed [`Self::append`], without letting go of the directory. All of it is read.
     ///
     /// What the failed call may have left behind is taken back first: a disk that failed to make it durable once may claim the
-    /// next time that it is.
+    /// next time that it is. On an error the handle is gone and the directory let go.
     pub fn reopen(self) -> Result<(Self, Recovery), OpenError> {
         let name = self.newest();
         let taken_back = self.disk.truncate(&name, self.len).and_then(|()| self.disk.sync(&name));

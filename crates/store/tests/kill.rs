@@ -7,17 +7,19 @@
 use ghostplane_ghostcipher::workers::Serial;
 use ghostplane_ghostcipher::{Digest, Signature};
 use ghostplane_keystone::{Changeset, Keystone, ObjectChange, SlotChange, StateView};
-use ghostplane_store::{Changed, Checkpoints, Frame, Log, LogEnd, LoggedFlush};
+use ghostplane_store::{Changed, Checkpoints, Cut, CutBatch, Frame, Log, LogEnd, LoggedFlush, Opened};
 use ghostplane_types::{
     Address, Amount, AssetId, BatchHeader, Flush, ObjectKey, PlaneState, SignedFlush, Slot, SlotIndex, SlotKind,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 const PLANE: Digest = Digest([4; 32]);
+const CHAIN: u64 = 1337;
 const RUNS: u64 = 6;
 const APPEND: &str = "append-until-killed";
 const CHECKPOINT: &str = "checkpoint-until-killed";
@@ -46,7 +48,7 @@ fn main() {
         check_checkpoint(&dir, run, batch);
     }
     std::fs::remove_dir_all(&dir).expect("the directory is ours");
-    println!("{runs} kills, {acknowledged} transactions acknowledged, none lost");
+    println!("{runs} kills, {acknowledged} groups acknowledged, none lost or halved");
     println!("{runs} kills, {batch} checkpoints written, none lost or mixed");
 }
 
@@ -65,43 +67,113 @@ fn run_and_kill(role: &str, dir: &Path, numbers: u64) -> u64 {
     after.or(before).expect("it told something")
 }
 
-/// Opens the log and finds every transaction that was told, and each one whole.
+/// Opens the log and finds every group that was told, each one whole, and in them every batch.
 fn check(dir: &Path, run: u64, acknowledged: u64) {
-    let (log, recovery) = Log::open(dir, PLANE).expect("what a killed process leaves behind opens");
-    let position = recovery.end.position;
-    assert!(position >= acknowledged, "run {run}: {acknowledged} acknowledged, {position} there");
-    let mut next = 0;
-    for logged in log.reader(0) {
-        let Frame::Flush(flush) = logged.expect("what was opened can be read").frame else { unreachable!() };
-        for bytes in flush.transactions {
-            assert_eq!(bytes, transaction(next), "run {run}, position {next}");
-            next += 1;
+    let (log, recovery) = Log::open(dir, PLANE, CHAIN).expect("what a killed process leaves behind opens");
+    let end = recovery.end;
+    assert!(end.flushes >= acknowledged, "run {run}: {acknowledged} acknowledged, {} there", end.flushes);
+    let mut story = Story::default();
+    let mut frames = log.reader(0).map(|logged| logged.expect("what was opened can be read").frame);
+    for group in 0..end.flushes {
+        let expected = story.group();
+        let found: Vec<Frame> = frames.by_ref().take(expected.len()).collect();
+        assert_eq!(found, expected, "run {run}, group {group}");
+    }
+    assert_eq!(frames.next(), None, "run {run}: a part of a group is there");
+    assert_eq!((end.cut, end.open), (story.cut, story.open), "run {run}");
+
+    let mut replay = log.replay(&genesis()).expect("the log holds genesis");
+    let mut position = 0;
+    for (number, batch) in (1..).zip(replay.by_ref()) {
+        let batch = batch.expect("what was opened can be replayed");
+        assert_eq!(batch.opened.number, number);
+        assert_eq!(batch.header.is_some(), number <= end.batch_number(), "run {run}, batch {number}");
+        for bytes in batch.transactions {
+            assert_eq!(bytes, transaction(position), "run {run}, position {position}");
+            position += 1;
         }
     }
-    assert_eq!(next, position);
+    let rest = replay.rest();
+    assert_eq!((rest.position, rest.open), (position, story.open), "run {run}");
+    assert_eq!(position + rest.transactions.len() as u64, end.position, "run {run}");
 }
 
 fn append_until_killed(dir: &Path) -> ! {
-    let (mut log, _) = Log::open(dir, PLANE).expect("the process before is gone");
+    let (mut log, recovery) = Log::open(dir, PLANE, CHAIN).expect("the process before is gone");
+    let mut story = Story::default();
+    for _ in 0..recovery.end.flushes {
+        story.group();
+    }
     let mut out = std::io::stdout().lock();
     loop {
-        let end = log.end();
-        let count = 1 + end.flushes % 7;
-        let flush = Flush {
-            plane_id: PLANE,
-            generation: end.generation,
-            flush: end.flushes,
-            first_position: end.position,
-            root: Digest::ZERO,
-            prev_flush_digest: Digest::ZERO,
-            batch_at_most: 1,
-        };
-        let transactions = (end.position..end.position + count).map(transaction).collect();
-        let signed = SignedFlush { flush, signature: Signature([0; 64]) };
-        let appended = log.append(&[Frame::Flush(LoggedFlush { signed, transactions })]).expect("it is appended");
-        writeln!(out, "{}", appended.position).expect("somebody listens");
+        log.append(&story.group()).expect("it is appended");
+        writeln!(out, "{}", log.end().flushes).expect("somebody listens");
         out.flush().expect("somebody listens");
     }
+}
+
+/// What the process that is killed writes, group by group, so that the one who looks needs nothing but their number.
+#[derive(Default)]
+struct Story {
+    flushes: u64,
+    position: u64,
+    prev_flush_digest: Option<Digest>,
+    open: Option<Opened>,
+    cut: Option<CutBatch>,
+    unsealed: VecDeque<CutBatch>,
+}
+
+impl Story {
+    /// A flush, then the marks of the batches in it; some batches are sealed here, a few groups after they were cut.
+    fn group(&mut self) -> Vec<Frame> {
+        let count = 1 + self.flushes % 7;
+        let flush = Flush {
+            plane_id: PLANE,
+            generation: 0,
+            flush: self.flushes,
+            first_position: self.position,
+            root: Digest::ZERO,
+            prev_flush_digest: self.prev_flush_digest.unwrap_or(Digest::ZERO),
+            batch_at_most: 1,
+        };
+        let transactions = (self.position..self.position + count).map(transaction).collect();
+        self.prev_flush_digest = Some(flush.digest(CHAIN));
+        let signed = SignedFlush { flush, signature: Signature([0; 64]) };
+        let mut group = vec![Frame::Flush(LoggedFlush { signed, transactions })];
+        self.position += count;
+        self.flushes += 1;
+        let opened = self.open.unwrap_or_else(|| self.opens(&mut group));
+        if self.flushes.is_multiple_of(3) {
+            // Leaves a transaction to the next batch, if there is more than one.
+            let position = if count > 1 { self.position - 1 } else { self.position };
+            let Opened { number, generation, time, inbox, .. } = opened;
+            let cut = CutBatch { number, generation, time, position, inbox };
+            group.push(Frame::Cut(Cut { number, position, inbox }));
+            self.unsealed.push_back(cut);
+            (self.cut, self.open) = (Some(cut), None);
+            if count > 1 {
+                self.opens(&mut group);
+            }
+        }
+        let due = if self.flushes.is_multiple_of(20) { self.unsealed.len().saturating_sub(2) } else { 0 };
+        group.extend(self.unsealed.drain(..due).map(|cut| {
+            let CutBatch { number, time, position: log_upto, .. } = cut;
+            Frame::Sealed(BatchHeader { number, time, log_upto, ..genesis() })
+        }));
+        group
+    }
+
+    fn opens(&mut self, group: &mut Vec<Frame>) -> Opened {
+        let (number, position) = self.cut.map_or((1, 0), |cut| (cut.number + 1, cut.position));
+        let opened = Opened { generation: 0, number, time: 10 * number, position, inbox: 0 };
+        group.push(Frame::Opened(opened));
+        self.open = Some(opened);
+        opened
+    }
+}
+
+fn genesis() -> BatchHeader {
+    header(&Keystone::new(1), 0)
 }
 
 /// What stands at a position, so that the reader needs nothing but the log.
@@ -141,7 +213,7 @@ fn header(state: &Keystone, number: u64) -> BatchHeader {
 
 /// A log that ends with this batch; what it holds is another test's business.
 fn log_end(dir: &Path, batch: BatchHeader) -> LogEnd {
-    let (log, _) = Log::open(dir, PLANE).expect("the log of the runs before");
+    let (log, _) = Log::open(dir, PLANE, CHAIN).expect("the log of the runs before");
     LogEnd { batch: Some(batch), ..log.end().clone() }
 }
 

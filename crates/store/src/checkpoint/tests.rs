@@ -201,7 +201,7 @@ fn damage_is_found_when_loading() {
         }),
         ("a marker cut short", |of, _| of.meta.insert(MARKER, [1, 0, 5]).unwrap()),
         ("a marker of another time", |of, world| {
-            let mut marker = of.marker(world.header());
+            let mut marker = marker(&PLANE, world.header());
             marker[50] ^= 1;
             of.meta.insert(MARKER, marker).unwrap();
         }),

@@ -3,6 +3,7 @@
 use super::Disk;
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -32,7 +33,7 @@ struct State {
     synced_names: BTreeMap<String, usize>,
     calls: usize,
     dies_at: Option<usize>,
-    fails_at: Option<usize>,
+    fails: Range<usize>,
     /// Bytes that still fit.
     room: Option<usize>,
 }
@@ -63,7 +64,12 @@ impl Faulty {
 
     /// Call `call` alone fails, having done half its work.
     pub(crate) fn fail_at(&self, call: usize) {
-        self.state().fails_at = Some(call);
+        self.fail_during(call..call + 1);
+    }
+
+    /// These calls fail, each having done half its work.
+    pub(crate) fn fail_during(&self, calls: Range<usize>) {
+        self.state().fails = calls;
     }
 
     /// Only this many more bytes fit; `None` for any number.
@@ -132,7 +138,7 @@ impl State {
         let broken = || io::Error::other("the disk is broken");
         match self.dies_at {
             Some(dies_at) if call >= dies_at => Err((call == dies_at, broken())),
-            _ if self.fails_at == Some(call) => Err((true, broken())),
+            _ if self.fails.contains(&call) => Err((true, broken())),
             _ => Ok(()),
         }
     }

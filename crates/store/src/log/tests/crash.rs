@@ -149,6 +149,56 @@ fn a_full_disk_is_told_and_the_log_goes_on_when_there_is_room() {
 }
 
 #[test]
+fn a_handle_that_failed_opens_again_with_what_it_had_acknowledged() {
+    let groups = Writer::new(15).groups(9);
+    let calls = {
+        let disk = Faulty::new();
+        run(&disk, &groups);
+        disk.calls()
+    };
+    let (mut reopened, mut refused) = (0, 0);
+    for call in 0..calls {
+        // The first failure poisons, the next ones meet the attempts to take back what it left.
+        for failures in 1..6 {
+            let disk = Faulty::new();
+            disk.fail_during(call..call + failures);
+            let Ok((mut log, _)) = open(&disk) else { continue };
+            let Some(failed) = groups.iter().position(|group| log.append(group).is_err()) else { continue };
+            let found = match log.reopen() {
+                Ok((log, recovery)) => {
+                    reopened += 1;
+                    // Not even a group that is there whole: it failed to become durable.
+                    let found = frames(&log);
+                    assert_eq!(found, groups[..failed].concat(), "call {call}, {failures} failures");
+                    assert_eq!(recovery.end, *log.end());
+                    failed
+                }
+                Err(error) => {
+                    refused += 1;
+                    assert!(matches!(error, OpenError::Disk { .. }), "{error:?}");
+                    failed
+                }
+            };
+            disk.fail_during(0..0);
+            recover(&disk, &groups, found);
+        }
+    }
+    assert!(reopened > 20 && refused > 20, "{reopened} opened again, {refused} not");
+
+    let disk = Faulty::new();
+    let (mut log, _) = open(&disk).unwrap();
+    for (at, group) in groups.iter().enumerate() {
+        disk.set_room(Some(9));
+        assert!(matches!(log.append(group), Err(AppendError::NoSpace(_))));
+        log = log.reopen().expect("opening again needs no room").0;
+        assert_eq!(frames(&log), groups[..at].concat());
+        disk.set_room(None);
+        log.append(group).expect("there is room again");
+    }
+    assert_eq!(frames(&log), groups.concat());
+}
+
+#[test]
 fn random_runs_with_crashes_agree_with_a_list() {
     for seed in 0..200 {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);

@@ -110,6 +110,54 @@ fn good_frames_behind_a_bad_one_stop_the_node() {
 }
 
 #[test]
+fn a_group_without_its_last_frame_goes_at_the_tail_and_is_damage_elsewhere() {
+    let disk = Faulty::new();
+    let (mut log, _) = open_with(&disk, SMALL_SEGMENT).unwrap();
+    let mut writer = Writer::new(2);
+    let (mut groups, mut places) = (Vec::new(), Vec::new());
+    for _ in 0..6 {
+        let group = [writer.flush(3), writer.opened(), writer.cut_at(writer.end.position, 0), writer.sealed()];
+        log.append(&group).unwrap();
+        let end = usize::try_from(log.len).unwrap();
+        let bytes = group.iter().map(|frame| {
+            let mut bytes = Vec::new();
+            frame.write(&mut bytes, false).unwrap();
+            bytes.len()
+        });
+        places.push((log.newest(), end, bytes.collect::<Vec<usize>>()));
+        groups.push(group.to_vec());
+    }
+    let files = disk.files();
+    let newest = log.newest();
+    drop(log);
+    assert!(files.len() > 2 && places.iter().filter(|(name, ..)| *name == newest).count() > 1);
+    for (at, (name, end, bytes)) in places.iter().enumerate() {
+        let start = end - bytes.iter().sum::<usize>();
+        let mut len = start;
+        for frame in &bytes[..bytes.len() - 1] {
+            // Up to the end of a frame, so that all frames which are there are whole.
+            len += frame;
+            let disk = Faulty::with_files(&files);
+            disk.set(name, files[name][..len].to_vec());
+            match open_with(&disk, SMALL_SEGMENT) {
+                Ok((log, recovery)) => {
+                    assert_eq!(*name, newest);
+                    let cut_off = recovery.cut_off.unwrap();
+                    assert_eq!((cut_off.offset, cut_off.bytes), (start as u64, (len - start) as u64));
+                    assert_eq!(frames(&log), groups[..at].concat());
+                }
+                Err(OpenError::Corrupt(corrupt)) => {
+                    assert_ne!(*name, newest);
+                    assert_eq!((corrupt.path, corrupt.what), (disk.path(name), Corruption::CutShort));
+                    assert_eq!(corrupt.offset, start as u64);
+                }
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
 fn missing_foreign_and_exchanged_segments_are_told_apart() {
     let (files, _) = small_log();
     let names: Vec<&String> = files.keys().collect();

@@ -29,8 +29,20 @@ fn a_second_opener_is_refused_until_the_first_is_gone() {
     );
     let refused = repair(scratch.path(), PLANE, OWNER.chain_id, Path::new("any"), 0);
     assert!(matches!(refused, Err(RepairError::Open(OpenError::Locked(_)))));
+    // Opening it again lets nobody in between.
+    let (log, _) = log.reopen().unwrap();
+    let refused = Log::open(scratch.path(), PLANE, OWNER.chain_id);
+    assert!(matches!(refused, Err(OpenError::Locked(path)) if path == scratch.path()));
     drop(log);
     Log::open(scratch.path(), PLANE, OWNER.chain_id).unwrap();
+}
+
+#[test]
+fn a_disk_tells_how_much_fits() {
+    let scratch = Scratch::new("free-bytes");
+    assert!(free_bytes(scratch.path()).unwrap() > 0);
+    let nowhere = free_bytes(&scratch.path().join("nowhere")).unwrap_err();
+    assert_eq!(nowhere.kind(), io::ErrorKind::NotFound);
 }
 
 #[test]

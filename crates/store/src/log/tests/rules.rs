@@ -97,6 +97,26 @@ fn a_batch_opens_where_and_when_the_one_before_ends() {
 }
 
 #[test]
+fn a_revert_ends_what_was_open_and_starts_the_chain_of_flushes_anew() {
+    let (mut log, mut writer) = new_log();
+    log.append(&[writer.flush(2), writer.inbox(3)]).unwrap();
+    log.append(&writer.sealed_batch()).unwrap();
+    let first = writer.end.batch.unwrap();
+    log.append(&[writer.flush(2)]).unwrap();
+    log.append(&writer.batch()).unwrap();
+    log.append(&[writer.flush(2), writer.inbox(1), writer.opened()]).unwrap();
+    log.append(&[writer.revert(first)]).unwrap();
+    let end = log.end();
+    assert_eq!((end.open, end.unsealed.len(), end.cut_number(), end.batch), (None, 0, 1, Some(first)));
+    assert_eq!((end.position, end.inbox, end.flushes, end.prev_flush_digest), (2, 4, 0, Digest::ZERO));
+    // The entry that a void batch consumed is consumed again.
+    log.append(&[writer.opened(), writer.cut_at(2, 4)]).unwrap();
+    let replayed: Vec<LoggedBatch> = log.replay(&first).unwrap().map(Result::unwrap).collect();
+    assert_eq!((replayed.len(), replayed[0].inbox.len(), replayed[0].opened.generation), (1, 1, 1));
+    log.append(&[writer.flush(1), writer.flush(1)]).expect("a chain of its own");
+}
+
+#[test]
 fn so_many_batches_wait_to_be_sealed_and_no_more() {
     let (mut log, mut writer) = new_log();
     for _ in 0..UNSEALED_MAX {
