@@ -5,8 +5,8 @@
 pub mod api;
 
 use api::{
-    AccountView, Answers, BatchView, BridgeView, CommitmentView, NodeEvent, QueryError, ReceiptView, Refusal, RootsView,
-    Rung, StatusView, TransactionView, WithdrawalView,
+    AccountView, Answers, BatchView, BridgeView, CommitmentView, NodeEvent, QueryError, ReceiptView, Refusal,
+    RootsView, Rung, StatusView, TransactionView, WithdrawalView,
 };
 use ghostplane_engine::Plane;
 use ghostplane_ghostcipher::Digest;

@@ -4,8 +4,8 @@ use ghostplane_ghostcipher::{Digest, FieldDigest, merkle};
 use ghostplane_keystone::{ObjectProof, SlotProof};
 use ghostplane_sequencer::Refusal as SequencerRefusal;
 use ghostplane_types::{
-    AccountRecord, Address, Amount, AssetId, BatchHeader, Commitment, Outcome, Reject, SignedFlush, Source, Transaction,
-    Withdrawal,
+    AccountRecord, Address, Amount, AssetId, BatchHeader, Commitment, Outcome, Reject, SignedFlush, Source,
+    Transaction, Withdrawal,
 };
 use std::sync::Arc;
 use thiserror::Error;
@@ -125,7 +125,9 @@ pub fn code_name(code: u16) -> &'static str {
         return "applied";
     }
     let all = ghostplane_types::reject::REJECT_CODES.iter().chain(NODE_CODES);
-    all.chain(ghostplane_settlement::REFUSAL_CODES).find(|(known, _)| *known == code).map_or("unknown", |(_, name)| name)
+    all.chain(ghostplane_settlement::REFUSAL_CODES)
+        .find(|(known, _)| *known == code)
+        .map_or("unknown", |(_, name)| name)
 }
 
 /// A query that cannot be answered.

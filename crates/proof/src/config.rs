@@ -1,0 +1,196 @@
+//! Every parameter and every generic type of the proof system, in one place.
+//!
+//! KoalaBear with its quintic extension, BLAKE3 commitments, blow-up 2, and queries enough for 100 proven bits by unique
+//! decoding alone; `security` works the terms out.
+
+use crate::air::TableAir;
+use crate::statement::Statement;
+use ghostplane_ghostcipher::poseidon2::KoalaBear;
+use p3_batch_stark::{BatchProof, CommonData, ProverData};
+use p3_blake3::Blake3;
+use p3_challenger::{ByteGrindingChallenger, CanObserve, CanSample, HashChallenger, SerializingChallenger32};
+use p3_commit::ExtensionMmcs;
+use p3_dft::Radix2DitParallel;
+use p3_field::extension::QuinticTrinomialExtensionField;
+use p3_fri::{FriParameters, TwoAdicFriPcs};
+use p3_lookup::Lookups;
+use p3_maybe_rayon::prelude::*;
+use p3_merkle_tree::MerkleTreeMmcs;
+use p3_symmetric::{CompressionFunctionFromHasher, CryptographicHasher, SerializingHasher};
+use p3_uni_stark::StarkConfig;
+use std::sync::LazyLock;
+
+/// The blow-up is two: constraints have degree three.
+pub(crate) const LOG_BLOWUP: usize = 1;
+/// Queries for 100 proven bits by unique decoding, with the work below.
+pub(crate) const QUERIES: usize = 203;
+/// Bits of work before the queries are drawn.
+pub(crate) const QUERY_WORK_BITS: usize = 16;
+/// The low-degree test stops at a polynomial of eight coefficients.
+pub(crate) const LOG_FINAL_POLY: usize = 3;
+/// The low-degree test folds by at most this power of two at once.
+pub(crate) const LOG_ARITY_MAX: usize = 3;
+/// Most degree of any constraint, lookups included.
+pub(crate) const DEGREE_MAX: usize = 3;
+
+pub(crate) type Extension = QuinticTrinomialExtensionField<KoalaBear>;
+type FieldHash = SerializingHasher<RowHash>;
+type NodeHash = CompressionFunctionFromHasher<Blake3, 2, 32>;
+pub(crate) type ValueMmcs = MerkleTreeMmcs<KoalaBear, u8, FieldHash, NodeHash, 2, 32>;
+pub(crate) type ExtensionMmcsOfValues = ExtensionMmcs<KoalaBear, Extension, ValueMmcs>;
+type Pcs = TwoAdicFriPcs<KoalaBear, Radix2DitParallel<KoalaBear>, ValueMmcs, ExtensionMmcsOfValues>;
+type Challenger = SerializingChallenger32<KoalaBear, Transcript>;
+pub(crate) type Config = StarkConfig<Pcs, Extension, Challenger>;
+pub(crate) type StarkProof = BatchProof<Config>;
+
+/// The proof system for one statement: the transcript starts with everything that the statement says.
+pub(crate) fn config(statement: &Statement) -> Config {
+    let values = ValueMmcs::new(FieldHash::new(RowHash), NodeHash::new(Blake3), 0);
+    let fri = FriParameters {
+        log_blowup: LOG_BLOWUP,
+        log_final_poly_len: LOG_FINAL_POLY,
+        max_log_arity: LOG_ARITY_MAX,
+        num_queries: QUERIES,
+        batch_proof_of_work_bits: 0,
+        commit_proof_of_work_bits: 0,
+        query_proof_of_work_bits: QUERY_WORK_BITS,
+        mmcs: ExtensionMmcs::new(values.clone()),
+    };
+    let pcs = Pcs::new(Radix2DitParallel::default(), values, fri);
+    let seed: [u8; 32] = Blake3.hash_slice(&statement.binding());
+    let transcript = Transcript(HashChallenger::new(seed.to_vec(), Blake3));
+    StarkConfig::new(pcs, Challenger::new(transcript))
+}
+
+/// What the tables of a layout say to each other, packed two messages to a column. Worked out once.
+pub(crate) fn lookups(wide: bool) -> &'static [Lookups<KoalaBear>] {
+    static NARROW: LazyLock<Vec<Lookups<KoalaBear>>> = LazyLock::new(|| derive_lookups(false));
+    static WIDE: LazyLock<Vec<Lookups<KoalaBear>>> = LazyLock::new(|| derive_lookups(true));
+    if wide { &WIDE } else { &NARROW }
+}
+
+pub(crate) fn common_data(wide: bool) -> CommonData<Config> {
+    CommonData::new(None, lookups(wide).to_vec())
+}
+
+fn derive_lookups(wide: bool) -> Vec<Lookups<KoalaBear>> {
+    let statement = Statement::of_nothing();
+    let layout = crate::Layout {
+        journal: if wide { crate::layout::LOG_JOURNAL_NARROW + 1 } else { crate::layout::LOG_ROWS_MIN },
+        slots: crate::layout::LOG_ROWS_MIN,
+        nodes: crate::layout::LOG_ROWS_MIN,
+    };
+    let airs = TableAir::all(&statement, &layout);
+    let degrees = layout.log_rows(&statement);
+    let budgets = [DEGREE_MAX; 5];
+    let data = ProverData::from_airs_and_degrees_with_lookup_budgets(
+        &config(&statement),
+        &airs,
+        &degrees,
+        &budgets,
+        LOG_BLOWUP,
+    );
+    data.unwrap_or_else(|_| unreachable!("nothing is committed to for tables without preprocessed columns"))
+        .common
+        .lookups
+}
+
+/// The hash of a row of the tables: BLAKE3 of its bytes, or, where they are more than one BLAKE3 chunk, of the hashes of
+/// its pieces of one chunk. All rows of a tree are equally long, so no row reads as another's pieces; and many rows hash
+/// side by side, which BLAKE3 itself does only within a chunk.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RowHash;
+
+/// Bytes of a BLAKE3 chunk.
+const PIECE: usize = 1024;
+
+impl CryptographicHasher<u8, [u8; 32]> for RowHash {
+    const LANES: usize = <Blake3 as CryptographicHasher<u8, [u8; 32]>>::LANES;
+
+    fn hash_iter<I: IntoIterator<Item = u8>>(&self, input: I) -> [u8; 32] {
+        self.hash_slice(&input.into_iter().collect::<Vec<u8>>())
+    }
+
+    fn hash_iter_slices<'a, I: IntoIterator<Item = &'a [u8]>>(&self, input: I) -> [u8; 32] {
+        self.hash_iter(input.into_iter().flatten().copied())
+    }
+
+    fn hash_slice(&self, input: &[u8]) -> [u8; 32] {
+        if input.len() <= PIECE {
+            return Blake3.hash_slice(input);
+        }
+        let pieces: Vec<[u8; 32]> = input.chunks(PIECE).map(|piece| Blake3.hash_slice(piece)).collect();
+        Blake3.hash_slice(pieces.as_flattened())
+    }
+
+    fn hash_many(&self, input: &[u8], out: &mut [[u8; 32]]) {
+        let len = input.len().checked_div(out.len()).unwrap_or(0);
+        if len <= PIECE {
+            return Blake3.hash_many(input, out);
+        }
+        let pieces = len.div_ceil(PIECE);
+        let mut digests = vec![[0; 32]; out.len() * pieces];
+        let mut inputs = Vec::with_capacity(out.len() * PIECE);
+        let mut hashed = vec![[0; 32]; out.len()];
+        for piece in 0..pieces {
+            let range = piece * PIECE..len.min((piece + 1) * PIECE);
+            inputs.clear();
+            for row in input.chunks_exact(len) {
+                inputs.extend_from_slice(&row[range.clone()]);
+            }
+            Blake3.hash_many(&inputs, &mut hashed);
+            for (row, digest) in hashed.iter().enumerate() {
+                digests[row * pieces + piece] = *digest;
+            }
+        }
+        Blake3.hash_many(digests.as_flattened(), out);
+    }
+}
+
+/// The transcript: a chain of BLAKE3, whose proofs of work are the first that pass, however many threads look for them.
+#[derive(Clone, Debug)]
+pub(crate) struct Transcript(HashChallenger<u8, Blake3, 32>);
+
+impl CanObserve<u8> for Transcript {
+    fn observe(&mut self, value: u8) {
+        self.0.observe(value);
+    }
+
+    fn observe_slice(&mut self, values: &[u8]) {
+        self.0.observe_slice(values);
+    }
+}
+
+impl CanSample<u8> for Transcript {
+    fn sample(&mut self) -> u8 {
+        self.0.sample()
+    }
+}
+
+/// Candidates that are tried side by side before the first of those that pass is looked for.
+const CANDIDATES: u64 = 1 << 14;
+
+impl ByteGrindingChallenger for Transcript {
+    fn find_witness<const W: usize, const S: usize>(
+        &self,
+        candidates: u64,
+        encode: impl Fn(u64) -> [u8; W] + Sync,
+        accepts: impl Fn([u8; S]) -> bool + Sync,
+    ) -> Option<u64> {
+        let passes = |candidate: &u64| {
+            let mut transcript = self.clone();
+            transcript.observe_slice(&encode(*candidate));
+            accepts(transcript.sample_array())
+        };
+        let mut start = 0;
+        while start < candidates {
+            let end = candidates.min(start + CANDIDATES);
+            let passing: Vec<u64> = (start..end).into_par_iter().filter(passes).collect();
+            if let Some(first) = passing.into_iter().min() {
+                return Some(first);
+            }
+            start = end;
+        }
+        None
+    }
+}
