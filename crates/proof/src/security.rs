@@ -70,7 +70,7 @@ impl SecurityReport {
         Self::with(statement, layout, QUERIES, QUERY_WORK_BITS)
     }
 
-    fn with(statement: &Statement, layout: &Layout, queries: usize, query_pow_bits: usize) -> Self {
+    pub(crate) fn with(statement: &Statement, layout: &Layout, queries: usize, query_pow_bits: usize) -> Self {
         let figures = figures(layout.is_wide());
         let log_rows = layout.log_rows(statement);
         let log_trace_length = log_rows.into_iter().max().expect("there are tables");

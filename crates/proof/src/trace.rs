@@ -13,6 +13,7 @@ use ghostplane_types::{Amount, AssetId, SlotIndex, TREE_DEPTH};
 use p3_field::{Field, PackedValue, PrimeCharacteristicRing, PrimeField32};
 use p3_matrix::dense::RowMajorMatrix;
 use p3_maybe_rayon::prelude::*;
+use std::cmp::Reverse;
 
 type Packed = <KoalaBear as Field>::Packing;
 const LANES: usize = <Packed as PackedValue>::WIDTH;
@@ -25,10 +26,10 @@ pub(crate) struct Traces {
     pub tables: [RowMajorMatrix<KoalaBear>; 5],
 }
 
-const CLAIMS: usize = 0;
-const JOURNAL: usize = 1;
-const SLOTS: usize = 2;
-const NODES: usize = 3;
+pub(crate) const CLAIMS: usize = 0;
+pub(crate) const JOURNAL: usize = 1;
+pub(crate) const SLOTS: usize = 2;
+pub(crate) const NODES: usize = 3;
 
 /// The nodes to be opened in one batch's ledger tree, level by level from the root.
 #[derive(Clone, Debug)]
@@ -49,17 +50,17 @@ pub(crate) struct Draft {
     pub traces: Traces,
     openings: Vec<Opening>,
     /// First row and length of each segment, with its batch.
-    segments: Vec<Segment>,
+    pub segments: Vec<Segment>,
     /// The first row of each batch's comb.
     combs: Vec<usize>,
     entries: Vec<u32>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Segment {
-    batch: usize,
-    first: usize,
-    len: usize,
+pub(crate) struct Segment {
+    pub batch: usize,
+    pub first: usize,
+    pub len: usize,
 }
 
 /// What one cell of memory holds, and since when.
@@ -267,7 +268,10 @@ impl Draft {
         for ((opening, comb), (batch, entries)) in
             self.openings.iter().zip(&self.combs).zip(self.entries.iter().enumerate())
         {
-            let own: Vec<&Segment> = self.segments.iter().filter(|segment| segment.batch == batch).collect();
+            let mut own: Vec<&Segment> = self.segments.iter().filter(|segment| segment.batch == batch).collect();
+            // The comb's order is that of the levels, highest first, which is the order of the rows if nobody lies.
+            let level = |segment: &&Segment| journal_table.values[segment.first * width + journal::LEVEL];
+            own.sort_by_key(|segment| Reverse(level(segment).as_canonical_u32()));
             let mut outer = journal_start(*entries);
             let rows = &mut node_table.values[comb * nodes::WIDTH..][..own.len() * nodes::WIDTH];
             for ((row, segment), level) in
@@ -439,7 +443,7 @@ fn put_slot(row: &mut [KoalaBear], tree: KoalaBear, slot: &TouchedSlot, cell: &H
     row[slots::AFTER..slots::AFTER + 4].copy_from_slice(&words(cell.balance));
 }
 
-fn put_node(row: &mut [KoalaBear], tree: KoalaBear, level: u32, index: u32, goes_on: [bool; 2]) {
+pub(crate) fn put_node(row: &mut [KoalaBear], tree: KoalaBear, level: u32, index: u32, goes_on: [bool; 2]) {
     row[nodes::REAL] = KoalaBear::ONE;
     row[nodes::LEFT] = KoalaBear::from_bool(goes_on[0]);
     row[nodes::RIGHT] = KoalaBear::from_bool(goes_on[1]);
@@ -468,7 +472,7 @@ fn digest(cells: &[KoalaBear]) -> [KoalaBear; 8] {
     *cells.first_chunk().expect("a row holds its digest")
 }
 
-fn node_digests(row: &[KoalaBear]) -> ([KoalaBear; 8], [KoalaBear; 8]) {
+pub(crate) fn node_digests(row: &[KoalaBear]) -> ([KoalaBear; 8], [KoalaBear; 8]) {
     let at = poseidon::DIGEST;
     (digest(&row[nodes::OLD_HASH + at..]), digest(&row[nodes::NEW_HASH + at..]))
 }

@@ -55,22 +55,7 @@ impl BatchWitness {
         slots.sort_unstable_by_key(|slot| slot.index);
         slots.dedup_by_key(|slot| slot.index);
 
-        let mut nodes = Vec::new();
-        let mut indices: Vec<u32> = slots.iter().map(|slot| slot.index.index()).collect();
-        if indices.is_empty() {
-            // The root is opened all the same, to show that it is what it was.
-            nodes.extend([before.ledger_node(TREE_DEPTH - 1, 0), before.ledger_node(TREE_DEPTH - 1, 1)]);
-        }
-        for height in 0..TREE_DEPTH {
-            let mut parents = Vec::with_capacity(indices.len());
-            for couple in indices.chunk_by(|a, b| a ^ 1 == *b) {
-                if let [single] = couple {
-                    nodes.push(before.ledger_node(height, single ^ 1));
-                }
-                parents.push(couple[0] / 2);
-            }
-            indices = parents;
-        }
+        let nodes = nodes_beside(before, slots.iter().map(|slot| slot.index.index()).collect());
         Ok(Self { entries: journal.to_vec(), slots, nodes })
     }
 
@@ -78,4 +63,24 @@ impl BatchWitness {
     pub fn entries(&self) -> &[JournalEntry] {
         &self.entries
     }
+}
+
+/// The nodes beside the ways of leaves to the root, level by level from the leaves.
+pub(crate) fn nodes_beside(before: &Keystone, mut indices: Vec<u32>) -> Vec<FieldDigest> {
+    if indices.is_empty() {
+        // The root is opened all the same, to show that it is what it was.
+        return vec![before.ledger_node(TREE_DEPTH - 1, 0), before.ledger_node(TREE_DEPTH - 1, 1)];
+    }
+    let mut nodes = Vec::new();
+    for height in 0..TREE_DEPTH {
+        let mut parents = Vec::with_capacity(indices.len());
+        for couple in indices.chunk_by(|a, b| a ^ 1 == *b) {
+            if let [single] = couple {
+                nodes.push(before.ledger_node(height, single ^ 1));
+            }
+            parents.push(couple[0] / 2);
+        }
+        indices = parents;
+    }
+    nodes
 }
