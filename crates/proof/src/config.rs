@@ -95,52 +95,56 @@ fn derive_lookups(wide: bool) -> Vec<Lookups<KoalaBear>> {
         .lookups
 }
 
-/// The hash of a row of the tables: BLAKE3 of its bytes, or, where they are more than one BLAKE3 chunk, of the hashes of
-/// its pieces of one chunk. All rows of a tree are equally long, so no row reads as another's pieces; and many rows hash
-/// side by side, which BLAKE3 itself does only within a chunk.
+/// The hash of a row of the tables: BLAKE3 of its bytes, filled up with zeros to whole blocks, or, where they are more than
+/// one BLAKE3 chunk, of the hashes of its pieces of one chunk. All rows of a tree are equally long, so no row reads as
+/// another filled up or as another's pieces; and many rows hash side by side, which BLAKE3 itself does only within a chunk
+/// and over whole blocks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RowHash;
 
 /// Bytes of a BLAKE3 chunk.
 const PIECE: usize = 1024;
+/// Bytes of a BLAKE3 block.
+const BLOCK: usize = 64;
 
 impl CryptographicHasher<u8, [u8; 32]> for RowHash {
     const LANES: usize = <Blake3 as CryptographicHasher<u8, [u8; 32]>>::LANES;
 
     fn hash_iter<I: IntoIterator<Item = u8>>(&self, input: I) -> [u8; 32] {
-        self.hash_slice(&input.into_iter().collect::<Vec<u8>>())
-    }
-
-    fn hash_iter_slices<'a, I: IntoIterator<Item = &'a [u8]>>(&self, input: I) -> [u8; 32] {
-        self.hash_iter(input.into_iter().flatten().copied())
-    }
-
-    fn hash_slice(&self, input: &[u8]) -> [u8; 32] {
-        if input.len() <= PIECE {
-            return Blake3.hash_slice(input);
-        }
-        let pieces: Vec<[u8; 32]> = input.chunks(PIECE).map(|piece| Blake3.hash_slice(piece)).collect();
-        Blake3.hash_slice(pieces.as_flattened())
+        let bytes: Vec<u8> = input.into_iter().collect();
+        let mut digest = [[0; 32]];
+        self.hash_many(&bytes, &mut digest);
+        digest[0]
     }
 
     fn hash_many(&self, input: &[u8], out: &mut [[u8; 32]]) {
         let len = input.len().checked_div(out.len()).unwrap_or(0);
-        if len <= PIECE {
+        if len == 0 {
             return Blake3.hash_many(input, out);
         }
         let pieces = len.div_ceil(PIECE);
-        let mut digests = vec![[0; 32]; out.len() * pieces];
         let mut inputs = Vec::with_capacity(out.len() * PIECE);
-        let mut hashed = vec![[0; 32]; out.len()];
-        for piece in 0..pieces {
+        let mut hash_piece = |piece: usize, hashed: &mut [[u8; 32]]| {
             let range = piece * PIECE..len.min((piece + 1) * PIECE);
+            let padding = range.len().next_multiple_of(BLOCK) - range.len();
             inputs.clear();
             for row in input.chunks_exact(len) {
                 inputs.extend_from_slice(&row[range.clone()]);
+                inputs.extend_from_slice(&[0; BLOCK][..padding]);
             }
-            Blake3.hash_many(&inputs, &mut hashed);
-            for (row, digest) in hashed.iter().enumerate() {
-                digests[row * pieces + piece] = *digest;
+            Blake3.hash_many(&inputs, hashed);
+        };
+        if pieces == 1 {
+            return hash_piece(0, out);
+        }
+        // The digests of two pieces fill a block.
+        let slots = pieces.next_multiple_of(2);
+        let mut digests = vec![[0; 32]; out.len() * slots];
+        let mut hashed = vec![[0; 32]; out.len()];
+        for piece in 0..pieces {
+            hash_piece(piece, &mut hashed);
+            for (digests, digest) in digests.chunks_exact_mut(slots).zip(&hashed) {
+                digests[piece] = *digest;
             }
         }
         Blake3.hash_many(digests.as_flattened(), out);

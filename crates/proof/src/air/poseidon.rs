@@ -20,6 +20,7 @@ pub(crate) const COLUMNS: usize = 4 * 16 + 20 + 3 * 16 + 8;
 pub(crate) const DIGEST: usize = COLUMNS - 8;
 
 /// Constrains `columns` to be the compression of `input`.
+#[inline]
 pub(crate) fn eval<AB: AirBuilder<F = KoalaBear>>(builder: &mut AB, input: &[AB::Expr; 16], columns: &[AB::Var]) {
     let mut columns = columns.iter().copied();
     let mut next = || columns.next().expect("a compression has its columns");
@@ -50,6 +51,7 @@ pub(crate) fn eval<AB: AirBuilder<F = KoalaBear>>(builder: &mut AB, input: &[AB:
     }
 }
 
+#[inline]
 fn full_round<AB: AirBuilder<F = KoalaBear>>(
     builder: &mut AB,
     state: &mut [AB::Expr; 16],
@@ -66,6 +68,7 @@ fn full_round<AB: AirBuilder<F = KoalaBear>>(
 
 /// Computes the columns of a compression; the digest is the last eight.
 #[cfg(feature = "prove")]
+#[inline]
 pub(crate) fn fill<R: Algebra<KoalaBear> + Copy>(input: &[R; 16]) -> [R; COLUMNS] {
     let mut columns = [R::ZERO; COLUMNS];
     let mut at = 0;
