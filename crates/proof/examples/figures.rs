@@ -1,4 +1,4 @@
-//! How fast proofs are made and verified: `cargo run --release -p ghostplane-proof --example figures -- [case] [threads]`.
+//! How fast proofs are made and verified: `cargo run --release -p ghostplane-proof --example figures -- [case] [threads] [proofs] [checks]`.
 //!
 //! Beside each figure stand the load of the machine before it and bare Poseidon2 compressions a second in the same run.
 #![allow(clippy::float_arithmetic, clippy::print_stdout, clippy::disallowed_methods, reason = "measures and prints")]
@@ -32,6 +32,7 @@ fn main() {
     let wanted = arguments.next().unwrap_or_else(|| "16k-among-1.7k".into());
     let threads: usize = arguments.next().map_or(2, |threads| threads.parse().expect("a number of threads"));
     let repeats: usize = arguments.next().map_or(5, |repeats| repeats.parse().expect("a number of repeats"));
+    let verifications: usize = arguments.next().map_or(20, |repeats| repeats.parse().expect("a number of repeats"));
     let pool = ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
     let single = ThreadPoolBuilder::new().num_threads(1).build().expect("threads");
     for (name, transfers, among, log_accounts) in CASES {
@@ -51,7 +52,7 @@ fn main() {
             best = best.min(start.elapsed().as_secs_f64());
         }
         let mut verify_best = f64::INFINITY;
-        for _ in 0..20 {
+        for _ in 0..verifications {
             let start = Instant::now();
             single.install(|| verify(&statement, &bytes)).expect("an honest proof");
             verify_best = verify_best.min(start.elapsed().as_secs_f64());

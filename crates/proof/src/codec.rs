@@ -230,7 +230,14 @@ impl Decoder<'_> {
 
     fn elements(&mut self, count: usize) -> Result<Vec<KoalaBear>, VerifyError> {
         self.check_room(count, 4)?;
-        (0..count).map(|_| self.element()).collect()
+        let words = self.bytes[self.at..self.at + 4 * count].as_chunks().0;
+        let mut elements = Vec::with_capacity(count);
+        for (word, at) in words.iter().zip((self.at..).step_by(4)) {
+            let element = KoalaBear::from_canonical_checked(u32::from_le_bytes(*word));
+            elements.push(element.ok_or(VerifyError::Element { at })?);
+        }
+        self.at += 4 * count;
+        Ok(elements)
     }
 
     fn extension(&mut self) -> Result<Extension, VerifyError> {
@@ -242,8 +249,9 @@ impl Decoder<'_> {
     }
 
     fn extensions(&mut self, count: usize) -> Result<Vec<Extension>, VerifyError> {
-        self.check_room(count, 4 * EXTENSION)?;
-        (0..count).map(|_| self.extension()).collect()
+        let elements = self.elements(count.saturating_mul(EXTENSION))?;
+        let elements = elements.as_chunks::<EXTENSION>().0.iter();
+        Ok(elements.map(|coefficients| Extension::from_basis_coefficients_fn(|at| coefficients[at])).collect())
     }
 
     /// That so many items are there, before room is made for them.

@@ -11,12 +11,13 @@ use p3_blake3::Blake3;
 use p3_challenger::{ByteGrindingChallenger, CanObserve, CanSample, HashChallenger, SerializingChallenger32};
 use p3_commit::ExtensionMmcs;
 use p3_dft::Radix2DitParallel;
+use p3_field::PrimeField32;
 use p3_field::extension::QuinticTrinomialExtensionField;
 use p3_fri::{FriParameters, TwoAdicFriPcs};
 use p3_lookup::Lookups;
 use p3_maybe_rayon::prelude::*;
 use p3_merkle_tree::MerkleTreeMmcs;
-use p3_symmetric::{CompressionFunctionFromHasher, CryptographicHasher, SerializingHasher};
+use p3_symmetric::{CompressionFunctionFromHasher, CryptographicHasher};
 use p3_uni_stark::StarkConfig;
 use std::sync::LazyLock;
 
@@ -34,9 +35,8 @@ pub(crate) const LOG_ARITY_MAX: usize = 3;
 pub(crate) const DEGREE_MAX: usize = 3;
 
 pub(crate) type Extension = QuinticTrinomialExtensionField<KoalaBear>;
-type FieldHash = SerializingHasher<RowHash>;
 type NodeHash = CompressionFunctionFromHasher<Blake3, 2, 32>;
-pub(crate) type ValueMmcs = MerkleTreeMmcs<KoalaBear, u8, FieldHash, NodeHash, 2, 32>;
+pub(crate) type ValueMmcs = MerkleTreeMmcs<KoalaBear, u8, RowHash, NodeHash, 2, 32>;
 pub(crate) type ExtensionMmcsOfValues = ExtensionMmcs<KoalaBear, Extension, ValueMmcs>;
 type Pcs = TwoAdicFriPcs<KoalaBear, Radix2DitParallel<KoalaBear>, ValueMmcs, ExtensionMmcsOfValues>;
 type Challenger = SerializingChallenger32<KoalaBear, Transcript>;
@@ -45,7 +45,7 @@ pub(crate) type StarkProof = BatchProof<Config>;
 
 /// The proof system for one statement: the transcript starts with everything that the statement says.
 pub(crate) fn config(statement: &Statement) -> Config {
-    let values = ValueMmcs::new(FieldHash::new(RowHash), NodeHash::new(Blake3), 0);
+    let values = ValueMmcs::new(RowHash, NodeHash::new(Blake3), 0);
     let fri = FriParameters {
         log_blowup: LOG_BLOWUP,
         log_final_poly_len: LOG_FINAL_POLY,
@@ -102,38 +102,51 @@ fn derive_lookups(wide: bool) -> Vec<Lookups<KoalaBear>> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RowHash;
 
-/// Bytes of a BLAKE3 chunk.
-const PIECE: usize = 1024;
+/// Elements of a BLAKE3 chunk.
+const PIECE: usize = 256;
 /// Bytes of a BLAKE3 block.
 const BLOCK: usize = 64;
 
-impl CryptographicHasher<u8, [u8; 32]> for RowHash {
+impl CryptographicHasher<KoalaBear, [u8; 32]> for RowHash {
     const LANES: usize = <Blake3 as CryptographicHasher<u8, [u8; 32]>>::LANES;
 
-    fn hash_iter<I: IntoIterator<Item = u8>>(&self, input: I) -> [u8; 32] {
-        let bytes: Vec<u8> = input.into_iter().collect();
+    fn hash_iter<I: IntoIterator<Item = KoalaBear>>(&self, input: I) -> [u8; 32] {
+        let elements: Vec<KoalaBear> = input.into_iter().collect();
+        self.hash_slice(&elements)
+    }
+
+    fn hash_iter_slices<'a, I: IntoIterator<Item = &'a [KoalaBear]>>(&self, input: I) -> [u8; 32] {
+        let mut elements = Vec::with_capacity(PIECE);
+        input.into_iter().for_each(|slice| elements.extend_from_slice(slice));
+        self.hash_slice(&elements)
+    }
+
+    fn hash_slice(&self, input: &[KoalaBear]) -> [u8; 32] {
         let mut digest = [[0; 32]];
-        self.hash_many(&bytes, &mut digest);
+        self.hash_many(input, &mut digest);
         digest[0]
     }
 
-    fn hash_many(&self, input: &[u8], out: &mut [[u8; 32]]) {
+    fn hash_many(&self, input: &[KoalaBear], out: &mut [[u8; 32]]) {
         let len = input.len().checked_div(out.len()).unwrap_or(0);
         if len == 0 {
-            return Blake3.hash_many(input, out);
+            return Blake3.hash_many(&[], out);
         }
-        let pieces = len.div_ceil(PIECE);
-        let mut inputs = Vec::with_capacity(out.len() * PIECE);
+        let mut inputs = Vec::new();
         let mut hash_piece = |piece: usize, hashed: &mut [[u8; 32]]| {
             let range = piece * PIECE..len.min((piece + 1) * PIECE);
-            let padding = range.len().next_multiple_of(BLOCK) - range.len();
+            let bytes = (4 * range.len()).next_multiple_of(BLOCK);
+            // What is not overwritten is the padding, which stays zero.
             inputs.clear();
-            for row in input.chunks_exact(len) {
-                inputs.extend_from_slice(&row[range.clone()]);
-                inputs.extend_from_slice(&[0; BLOCK][..padding]);
+            inputs.resize(hashed.len() * bytes, 0);
+            for (row, out) in input.chunks_exact(len).zip(inputs.chunks_exact_mut(bytes)) {
+                for (element, out) in row[range.clone()].iter().zip(out.as_chunks_mut().0) {
+                    *out = element.to_unique_u32().to_le_bytes();
+                }
             }
             Blake3.hash_many(&inputs, hashed);
         };
+        let pieces = len.div_ceil(PIECE);
         if pieces == 1 {
             return hash_piece(0, out);
         }

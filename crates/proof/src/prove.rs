@@ -96,15 +96,15 @@ pub enum ProveError {
 /// [`ProveError`] if the witnesses do not show the statement.
 pub fn prove(statement: &Statement, witnesses: &[BatchWitness], pool: &ThreadPool) -> Result<Vec<u8>, ProveError> {
     check(statement, witnesses)?;
-    let bytes = pool.install(|| {
+    pool.install(|| {
         let traces = Draft::new(statement, witnesses)?.finish();
         if !SecurityReport::new(statement, &traces.layout).is_enough() {
             return Err(ProveError::Weak);
         }
-        prove_traces(statement, traces)
-    })?;
-    verify(statement, &bytes).map_err(ProveError::DoesNotVerify)?;
-    Ok(bytes)
+        let bytes = prove_traces(statement, traces)?;
+        verify(statement, &bytes).map_err(ProveError::DoesNotVerify)?;
+        Ok(bytes)
+    })
 }
 
 /// Proves that tables keep their constraints. Tables that do not give bytes that do not verify.

@@ -23,13 +23,15 @@ use p3_security::logup::{LogUpAir, security_term};
 use p3_security::shape::{InstanceShape, StarkAirParams};
 use p3_security::stark::proven_security_report;
 use p3_uni_stark::OpeningShape;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 /// A proof that is worth less is refused.
 pub const BITS_MIN: u32 = 100;
 
 /// Bits of the extension field: five elements of 30.988 bits each, rounded down.
 const FIELD_BITS: usize = 154;
+/// Heights that tables can have.
+const LOG_HEIGHTS: usize = 25;
 /// Collision resistance of BLAKE3.
 const COLLISION_BITS: usize = 128;
 
@@ -67,7 +69,14 @@ pub struct SecurityReport {
 impl SecurityReport {
     /// The report for a statement and layout.
     pub fn new(statement: &Statement, layout: &Layout) -> Self {
-        Self::with(statement, layout, QUERIES, QUERY_WORK_BITS)
+        // The layout counts by two figures, and the search behind the bounds takes longer than reading a proof.
+        static REPORTS: [[OnceLock<SecurityReport>; LOG_HEIGHTS]; 2] = [const { [const { OnceLock::new() }; LOG_HEIGHTS] }; 2];
+        let tallest = layout.log_rows(statement).into_iter().max().expect("there are tables");
+        let report = || Self::with(statement, layout, QUERIES, QUERY_WORK_BITS);
+        match REPORTS[usize::from(layout.is_wide())].get(tallest) {
+            Some(known) => known.get_or_init(report).clone(),
+            None => report(),
+        }
     }
 
     pub(crate) fn with(statement: &Statement, layout: &Layout, queries: usize, query_pow_bits: usize) -> Self {
