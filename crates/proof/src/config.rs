@@ -8,7 +8,7 @@ use crate::statement::Statement;
 use ghostplane_ghostcipher::poseidon2::KoalaBear;
 use p3_batch_stark::{BatchProof, CommonData, ProverData};
 use p3_blake3::Blake3;
-use p3_challenger::{ByteGrindingChallenger, CanObserve, CanSample, HashChallenger, SerializingChallenger32};
+use p3_challenger::{ByteGrindingChallenger, CanObserve, CanSample, SerializingChallenger32};
 use p3_commit::ExtensionMmcs;
 use p3_dft::Radix2DitParallel;
 use p3_field::PrimeField32;
@@ -58,8 +58,7 @@ pub(crate) fn config(statement: &Statement) -> Config {
     };
     let pcs = Pcs::new(Radix2DitParallel::default(), values, fri);
     let seed: [u8; 32] = Blake3.hash_slice(&statement.binding());
-    let transcript = Transcript(HashChallenger::new(seed.to_vec(), Blake3));
-    StarkConfig::new(pcs, Challenger::new(transcript))
+    StarkConfig::new(pcs, Challenger::new(Transcript::new(&seed)))
 }
 
 /// What the tables of a layout say to each other, packed two messages to a column. Worked out once.
@@ -166,26 +165,50 @@ impl CryptographicHasher<KoalaBear, [u8; 32]> for RowHash {
 
 /// The transcript: a chain of BLAKE3, whose proofs of work are the first that pass, however many threads look for them.
 #[derive(Clone, Debug)]
-pub(crate) struct Transcript(HashChallenger<u8, Blake3, 32>);
+pub(crate) struct Transcript {
+    /// The digest of all before, and what was observed since.
+    pending: Vec<u8>,
+    /// What is left to be drawn of the last digest, last byte first.
+    drawn: Vec<u8>,
+}
+
+impl Transcript {
+    fn new(seed: &[u8; 32]) -> Self {
+        Self { pending: seed.to_vec(), drawn: Vec::new() }
+    }
+}
 
 impl CanObserve<u8> for Transcript {
     fn observe(&mut self, value: u8) {
-        self.0.observe(value);
+        self.observe_slice(&[value]);
     }
 
     fn observe_slice(&mut self, values: &[u8]) {
-        self.0.observe_slice(values);
+        if !values.is_empty() {
+            self.drawn.clear();
+            self.pending.extend_from_slice(values);
+        }
     }
 }
 
 impl CanSample<u8> for Transcript {
     fn sample(&mut self) -> u8 {
-        self.0.sample()
+        loop {
+            if let Some(byte) = self.drawn.pop() {
+                return byte;
+            }
+            let digest: [u8; 32] = Blake3.hash_slice(&self.pending);
+            self.pending.clear();
+            self.pending.extend_from_slice(&digest);
+            self.drawn.extend(digest.iter().rev());
+        }
     }
 }
 
 /// Candidates that are tried side by side before the first of those that pass is looked for.
-const CANDIDATES: u64 = 1 << 14;
+const CANDIDATES: u64 = 1 << 13;
+/// Candidates that are hashed by one call.
+const CANDIDATES_AT_ONCE: u64 = 64;
 
 impl ByteGrindingChallenger for Transcript {
     fn find_witness<const W: usize, const S: usize>(
@@ -194,19 +217,27 @@ impl ByteGrindingChallenger for Transcript {
         encode: impl Fn(u64) -> [u8; W] + Sync,
         accepts: impl Fn([u8; S]) -> bool + Sync,
     ) -> Option<u64> {
-        let passes = |candidate: &u64| {
-            let mut transcript = self.clone();
-            transcript.observe_slice(&encode(*candidate));
-            accepts(transcript.sample_array())
+        const { assert!(S <= 32, "a candidate is judged by one digest") };
+        let first_passing = |start: u64, end: u64| {
+            let mut messages = Vec::new();
+            for candidate in start..end {
+                messages.extend_from_slice(&self.pending);
+                messages.extend_from_slice(&encode(candidate));
+            }
+            let mut digests = vec![[0; 32]; usize::try_from(end - start).expect("a few at once")];
+            Blake3.hash_many(&messages, &mut digests);
+            let passes = |digest: &[u8; 32]| accepts(*digest.first_chunk().expect("no more than a digest"));
+            (start..end).zip(&digests).find(|(_, digest)| passes(digest)).map(|(candidate, _)| candidate)
         };
-        let mut start = 0;
-        while start < candidates {
-            let end = candidates.min(start + CANDIDATES);
-            let passing: Vec<u64> = (start..end).into_par_iter().filter(passes).collect();
-            if let Some(first) = passing.into_iter().min() {
+        for start in (0..candidates).step_by(usize::try_from(CANDIDATES).expect("small")) {
+            let groups = (0..CANDIDATES / CANDIDATES_AT_ONCE).into_par_iter().map(|group| {
+                let start = candidates.min(start + group * CANDIDATES_AT_ONCE);
+                first_passing(start, candidates.min(start + CANDIDATES_AT_ONCE))
+            });
+            let found: Vec<Option<u64>> = groups.collect();
+            if let Some(first) = found.into_iter().flatten().next() {
                 return Some(first);
             }
-            start = end;
         }
         None
     }

@@ -70,7 +70,8 @@ impl SecurityReport {
     /// The report for a statement and layout.
     pub fn new(statement: &Statement, layout: &Layout) -> Self {
         // The layout counts by two figures, and the search behind the bounds takes longer than reading a proof.
-        static REPORTS: [[OnceLock<SecurityReport>; LOG_HEIGHTS]; 2] = [const { [const { OnceLock::new() }; LOG_HEIGHTS] }; 2];
+        static REPORTS: [[OnceLock<SecurityReport>; LOG_HEIGHTS]; 2] =
+            [const { [const { OnceLock::new() }; LOG_HEIGHTS] }; 2];
         let tallest = layout.log_rows(statement).into_iter().max().expect("there are tables");
         let report = || Self::with(statement, layout, QUERIES, QUERY_WORK_BITS);
         match REPORTS[usize::from(layout.is_wide())].get(tallest) {
