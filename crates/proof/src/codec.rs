@@ -16,8 +16,10 @@ use p3_air::BaseAir;
 use p3_batch_stark::proof::OpenedValuesWithLookups;
 use p3_batch_stark::{BatchCommitments, BatchOpenedValues, OpenedValues};
 use p3_commit::Mmcs;
+#[cfg(feature = "prove")]
+use p3_field::PrimeField32;
 use p3_field::integers::QuotientMap;
-use p3_field::{BasedVectorSpace, PrimeCharacteristicRing, PrimeField32};
+use p3_field::{BasedVectorSpace, PrimeCharacteristicRing};
 use p3_fri::{BatchMultiOpening, CommitPhaseMultiStep, FriProof, fold_schedule};
 use p3_lookup::LookupTerminal;
 
@@ -80,6 +82,7 @@ impl Shape {
     }
 }
 
+#[cfg(feature = "prove")]
 pub(crate) fn encode(layout: &Layout, proof: &StarkProof) -> Vec<u8> {
     let mut out = Encoder(Vec::with_capacity(1 << 20));
     out.0.extend(MAGIC);
@@ -117,8 +120,10 @@ pub(crate) fn encode(layout: &Layout, proof: &StarkProof) -> Vec<u8> {
     out.0
 }
 
+#[cfg(feature = "prove")]
 struct Encoder(Vec<u8>);
 
+#[cfg(feature = "prove")]
 impl Encoder {
     fn element(&mut self, element: &KoalaBear) {
         self.0.extend(element.as_canonical_u32().to_le_bytes());

@@ -74,17 +74,17 @@ impl Lie {
         lie(Some(FieldDigest(node_digests(root.expect("a root")).1)))
     }
 
-    fn is_refused(self) {
-        self.is_refused_with(|_| ());
+    fn must_be_refused(self) {
+        self.must_be_refused_with(|_| ());
     }
 
-    fn is_refused_with(self, edit: impl Fn(&mut Draft)) {
+    fn must_be_refused_with(self, edit: impl Fn(&mut Draft)) {
         let (statement, traces) = self.lay_out(edit);
         let verdict = judge(&statement, traces);
         assert!(verdict.is_err(), "the lie verifies");
     }
 
-    fn is_believed(self) {
+    fn must_be_believed(self) {
         let (statement, traces) = self.lay_out(|_| ());
         judge(&statement, traces).expect("the truth verifies");
     }
@@ -103,22 +103,22 @@ fn ledger() -> Ledger {
 
 #[test]
 fn the_truth_verifies_by_the_same_means() {
-    Lie::of(&ledger(), &[entry(1, 2, 1_000), entry(2, 3, 2_000), entry(3, 21, 1)]).is_believed();
-    Lie::of(&ledger(), &[entry(0, 2, 5), entry(2, 0, 7)]).with_flow(5, 7).is_believed();
+    Lie::of(&ledger(), &[entry(1, 2, 1_000), entry(2, 3, 2_000), entry(3, 21, 1)]).must_be_believed();
+    Lie::of(&ledger(), &[entry(0, 2, 5), entry(2, 0, 7)]).with_flow(5, 7).must_be_believed();
 }
 
 #[test]
 fn an_overdraft_by_one() {
-    Lie::of(&ledger(), &[entry(1, 2, 1_001)]).is_refused();
-    Lie::of(&ledger(), &[entry(1, 2, 500), entry(1, 3, 501)]).is_refused();
+    Lie::of(&ledger(), &[entry(1, 2, 1_001)]).must_be_refused();
+    Lie::of(&ledger(), &[entry(1, 2, 500), entry(1, 3, 501)]).must_be_refused();
     // Money that comes only later.
-    Lie::of(&ledger(), &[entry(1, 2, 1_001), entry(3, 1, 1)]).is_refused();
+    Lie::of(&ledger(), &[entry(1, 2, 1_001), entry(3, 1, 1)]).must_be_refused();
 }
 
 #[test]
 fn a_balance_that_wraps_at_the_prime() {
     // 1,000 less 1,001 as the element p - 1 in the lowest limb, without a carry.
-    Lie::of(&ledger(), &[entry(1, 2, 1_001)]).is_refused_with(|draft| {
+    Lie::of(&ledger(), &[entry(1, 2, 1_001)]).must_be_refused_with(|draft| {
         let after = [KoalaBear::NEG_ONE, KoalaBear::ZERO, KoalaBear::ZERO, KoalaBear::ZERO];
         row(draft, JOURNAL, 0)[journal::PAYER..journal::PAYER + 4].copy_from_slice(&after);
         row(draft, JOURNAL, 0)[journal::PAYER_CARRY..journal::PAYER_CARRY + 3].fill(KoalaBear::ZERO);
@@ -130,7 +130,7 @@ fn a_balance_that_wraps_at_the_prime() {
 fn a_limb_that_wraps_at_two_to_the_31() {
     // The payee's lowest limb grows by 2^31, and a carry of 2^15 makes up for it.
     for carry in [0, 1 << 15] {
-        Lie::of(&ledger(), &[entry(1, 2, 1)]).is_refused_with(|draft| {
+        Lie::of(&ledger(), &[entry(1, 2, 1)]).must_be_refused_with(|draft| {
             let more = KoalaBear::from_u64(1 << 31);
             row(draft, JOURNAL, 0)[journal::PAYEE] += more;
             row(draft, JOURNAL, 0)[journal::PAYEE_CARRY] -= KoalaBear::new(carry);
@@ -144,23 +144,23 @@ fn a_limb_that_wraps_at_two_to_the_31() {
 fn a_balance_of_two_to_the_63() {
     let mut ledger = ledger();
     ledger.batch(&[entry(0, 2, MOST - 1_001)]);
-    Lie::of(&ledger, &[entry(1, 2, 1)]).is_believed();
-    Lie::of(&ledger, &[entry(1, 2, 2)]).is_refused();
+    Lie::of(&ledger, &[entry(1, 2, 1)]).must_be_believed();
+    Lie::of(&ledger, &[entry(1, 2, 2)]).must_be_refused();
 }
 
 #[test]
 fn a_balance_that_wraps_at_two_to_the_64() {
     let mut ledger = Ledger::of([MOST, MOST, MOST].iter().zip(1..).map(|(units, at)| account(at, *units)).collect());
-    Lie::of(&ledger, &[entry(1, 3, MOST), entry(2, 3, MOST)]).is_refused();
+    Lie::of(&ledger, &[entry(1, 3, MOST), entry(2, 3, MOST)]).must_be_refused();
     ledger = Ledger::new(20, 1_000);
     // 1,000 less 2^63 - 1, plus as much again: the sum is as if nothing had been.
-    Lie::of(&ledger, &[entry(1, 2, MOST), entry(2, 1, MOST)]).is_refused();
+    Lie::of(&ledger, &[entry(1, 2, MOST), entry(2, 1, MOST)]).must_be_refused();
 }
 
 #[test]
 fn an_amount_that_is_negative_limb_by_limb() {
     // The header's digest is that of the limbs, so the lie has the digest of no journal at all; it is refused all the same.
-    Lie::of(&ledger(), &[entry(1, 2, 1)]).is_refused_with(|draft| {
+    Lie::of(&ledger(), &[entry(1, 2, 1)]).must_be_refused_with(|draft| {
         let entry = row(draft, JOURNAL, 0);
         entry[journal::AMOUNT] = -KoalaBear::ONE;
         entry[journal::PAYER] = KoalaBear::new(1_001);
@@ -173,7 +173,7 @@ fn an_amount_that_is_negative_limb_by_limb() {
 #[test]
 fn a_slot_that_is_there_twice() {
     // Taken twice at the end of one way.
-    Lie::of(&ledger(), &[entry(1, 2, 5)]).is_refused_with(|draft| {
+    Lie::of(&ledger(), &[entry(1, 2, 5)]).must_be_refused_with(|draft| {
         let copy = row(draft, SLOTS, 0).to_vec();
         row(draft, SLOTS, 2).copy_from_slice(&copy);
         row(draft, SLOTS, 2)[slots::TIME] = KoalaBear::ZERO;
@@ -184,7 +184,7 @@ fn a_slot_that_is_there_twice() {
     let mut lie = Lie::of(&ledger, &[entry(1, 2, 1_000), entry(1, 3, 1_000)]);
     lie.witness.slots.insert(0, lie.witness.slots[0]);
     lie.witness.nodes = nodes_beside(&ledger.keystone, vec![1, 1, 2, 3]);
-    lie.is_refused();
+    lie.must_be_refused();
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn entries_in_another_order() {
     let (early, late) = (entry(1, 2, 1_500), entry(3, 1, 600));
     let mut lie = Lie::of(&ledger(), &[late, early]);
     lie.claimed_entries = Some(vec![early, late]);
-    lie.is_refused();
+    lie.must_be_refused();
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn segments_in_another_order() {
     let run: Vec<JournalEntry> = honest_order[64..].iter().chain(&honest_order[..64]).copied().collect();
     let mut lie = Lie::of(&ledger(), &run);
     lie.claimed_entries = Some(honest_order);
-    lie.is_refused_with(|draft| {
+    lie.must_be_refused_with(|draft| {
         for at in 0..64 {
             row(draft, JOURNAL, at)[journal::LEVEL] = KoalaBear::ONE;
             row(draft, JOURNAL, at + 64)[journal::LEVEL] = KoalaBear::new(2);
@@ -217,7 +217,7 @@ fn segments_in_another_order() {
 #[test]
 fn a_touch_at_the_time_of_the_one_before() {
     // A transfer to oneself touches a cell twice at one time.
-    Lie::of(&ledger(), &[entry(1, 1, 5), entry(1, 2, 3)]).is_refused();
+    Lie::of(&ledger(), &[entry(1, 1, 5), entry(1, 2, 3)]).must_be_refused();
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn a_touch_before_the_one_before() {
     let (early, late) = (entry(1, 2, 1_500), entry(3, 1, 600));
     let mut lie = Lie::of(&ledger(), &[late, early]);
     lie.claimed_entries = Some(vec![early, late]);
-    lie.is_refused_with(|draft| {
+    lie.must_be_refused_with(|draft| {
         let (first, second) = (row(draft, JOURNAL, 0).to_vec(), row(draft, JOURNAL, 1).to_vec());
         let moved = journal::ASSET..journal::HASH;
         row(draft, JOURNAL, 0)[moved.clone()].copy_from_slice(&second[moved.clone()]);
@@ -245,7 +245,7 @@ fn a_forged_sibling() {
     for at in [0, 3, lie.witness.nodes.len() - 1] {
         let mut lie = Lie::of(&ledger(), &[entry(1, 2, 5)]);
         lie.witness.nodes[at].0[4] += KoalaBear::ONE;
-        lie.is_refused();
+        lie.must_be_refused();
     }
 }
 
@@ -257,7 +257,7 @@ fn a_second_root() {
     let mut lie = Lie::of(&rich, &[entry(1, 2, 500_000)]);
     lie.ledger = truth.clone();
     let (left, right) = (truth.keystone.ledger_node(29, 0), truth.keystone.ledger_node(29, 1));
-    lie.is_refused_with(|draft| {
+    lie.must_be_refused_with(|draft| {
         let used = draft.traces.tables[NODES].values.chunks_exact(nodes::WIDTH).count();
         let root = row(draft, NODES, used - 1);
         put_node(root, KoalaBear::ZERO, 0, 0, [false, false]);
@@ -299,10 +299,10 @@ fn a_child_that_changes_and_goes_nowhere() {
 fn another_journal() {
     let mut lie = Lie::of(&ledger(), &[entry(1, 2, 5)]);
     lie.claimed_entries = Some(vec![entry(1, 2, 6)]);
-    lie.is_refused();
+    lie.must_be_refused();
     let mut lie = Lie::of(&ledger(), &[entry(1, 2, 5)]);
     lie.claimed_entries = Some(vec![entry(1, 2, 5), entry(3, 4, 1)]);
-    lie.is_refused();
+    lie.must_be_refused();
 }
 
 #[test]
@@ -326,7 +326,7 @@ fn an_entry_smuggled_behind_the_last() {
     for (real, end, last) in [(1, 0, 0), (1, 1, 0), (1, 1, 1), (0, 1, 0), (0, 0, 0)] {
         let mut lie = Lie::of(&ledger(), &[entry(1, 2, 5), entry(3, 4, 7)]);
         lie.claimed_entries = Some(vec![entry(1, 2, 5)]);
-        lie.is_refused_with(|draft| {
+        lie.must_be_refused_with(|draft| {
             draft.segments[0].len = 1;
             let first = row(draft, JOURNAL, 0);
             (first[journal::END], first[journal::LAST]) = (KoalaBear::ONE, KoalaBear::ONE);
@@ -345,7 +345,7 @@ fn an_entry_smuggled_over_the_edge_of_the_table() {
     let entries: Vec<JournalEntry> = (0..32).map(|_| entry(1, 2, 5)).collect();
     let mut lie = Lie::of(&ledger(), &entries);
     lie.claimed_entries = Some(entries[..31].to_vec());
-    lie.is_refused_with(|draft| {
+    lie.must_be_refused_with(|draft| {
         draft.segments[0].len = 31;
         (row(draft, JOURNAL, 30)[journal::END], row(draft, JOURNAL, 30)[journal::LAST]) =
             (KoalaBear::ONE, KoalaBear::ONE);
@@ -357,7 +357,7 @@ fn an_entry_smuggled_over_the_edge_of_the_table() {
 
 #[test]
 fn a_slot_smuggled_into_an_unused_row() {
-    Lie::of(&ledger(), &[entry(1, 2, 5)]).is_refused_with(|draft| {
+    Lie::of(&ledger(), &[entry(1, 2, 5)]).must_be_refused_with(|draft| {
         // Slot 1 is not in the table; an unused row stands in for it.
         row(draft, SLOTS, 0)[slots::REAL] = KoalaBear::ZERO;
         row(draft, SLOTS, 0)[slots::INDEX_INVERSE] = KoalaBear::ZERO;
@@ -367,7 +367,7 @@ fn a_slot_smuggled_into_an_unused_row() {
 #[test]
 fn an_index_that_is_another_s_too() {
     for alias in [1 + RETIRE_KEY, RETIRE_KEY, 0] {
-        Lie::of(&ledger(), &[entry(1, 2, 5)]).is_refused_with(|draft| {
+        Lie::of(&ledger(), &[entry(1, 2, 5)]).must_be_refused_with(|draft| {
             use p3_field::Field;
             let index = KoalaBear::new(alias);
             row(draft, SLOTS, 0)[slots::INDEX] = index;
@@ -385,22 +385,22 @@ fn a_slot_of_the_outside() {
     let outside = TouchedSlot { index: slot(0), old: None, new: Slot { balance: Amount::ZERO, ..account(99, 0) } };
     lie.witness.slots.insert(0, outside);
     lie.witness.nodes = nodes_beside(&ledger.keystone, vec![0, 1, 2]);
-    lie.is_refused_with(|draft| {
+    lie.must_be_refused_with(|draft| {
         row(draft, JOURNAL, 1)[journal::TO_OUTSIDE] = KoalaBear::ZERO;
     });
 }
 
 #[test]
 fn issues_and_retirements_that_no_flow_mentions() {
-    Lie::of(&ledger(), &[entry(0, 2, 5)]).is_refused();
-    Lie::of(&ledger(), &[entry(0, 2, 5)]).with_flow(4, 0).is_refused();
-    Lie::of(&ledger(), &[entry(0, 2, 5)]).with_flow(6, 0).is_refused();
-    Lie::of(&ledger(), &[entry(2, 0, 5)]).with_flow(0, 6).is_refused();
+    Lie::of(&ledger(), &[entry(0, 2, 5)]).must_be_refused();
+    Lie::of(&ledger(), &[entry(0, 2, 5)]).with_flow(4, 0).must_be_refused();
+    Lie::of(&ledger(), &[entry(0, 2, 5)]).with_flow(6, 0).must_be_refused();
+    Lie::of(&ledger(), &[entry(2, 0, 5)]).with_flow(0, 6).must_be_refused();
     // Both sums wrong by as much.
-    Lie::of(&ledger(), &[entry(0, 2, 5), entry(2, 0, 3)]).with_flow(4, 2).is_refused();
-    Lie::of(&ledger(), &[entry(0, 2, 5), entry(2, 0, 3)]).with_flow(2, 0).is_refused();
+    Lie::of(&ledger(), &[entry(0, 2, 5), entry(2, 0, 3)]).with_flow(4, 2).must_be_refused();
+    Lie::of(&ledger(), &[entry(0, 2, 5), entry(2, 0, 3)]).with_flow(2, 0).must_be_refused();
     // What is retired goes back to what may be issued.
-    Lie::of(&ledger(), &[entry(2, 0, 3), entry(0, 2, 3)]).with_flow(0, 0).is_refused_with(|draft| {
+    Lie::of(&ledger(), &[entry(2, 0, 3), entry(0, 2, 3)]).with_flow(0, 0).must_be_refused_with(|draft| {
         row(draft, JOURNAL, 0)[journal::TO_OUTSIDE] = KoalaBear::ZERO;
         row(draft, JOURNAL, 1)[journal::FROM_OUTSIDE] = KoalaBear::ZERO;
     });
@@ -411,9 +411,9 @@ fn a_slot_handed_out_again() {
     // An occupied slot is passed off as an empty one, for a new owner.
     let mut lie = Lie::of(&ledger(), &[entry(1, 2, 5)]);
     lie.witness.slots[1] = TouchedSlot { old: None, new: account(77, 0), ..lie.witness.slots[1] };
-    lie.is_refused();
+    lie.must_be_refused();
     // A new slot that starts with something.
-    Lie::of(&ledger(), &[entry(1, 21, 5)]).is_refused_with(|draft| {
+    Lie::of(&ledger(), &[entry(1, 21, 5)]).must_be_refused_with(|draft| {
         row(draft, SLOTS, 1)[slots::BEFORE] = KoalaBear::new(50);
         row(draft, SLOTS, 1)[slots::AFTER] = KoalaBear::new(55);
         row(draft, JOURNAL, 0)[journal::PAYEE] = KoalaBear::new(55);
@@ -430,9 +430,9 @@ fn a_slot_of_another_owner_kind_or_asset() {
     for change in changes {
         let mut lie = Lie::of(&ledger(), &[entry(1, 2, 5)]);
         change(&mut lie.witness.slots[1].new);
-        lie.is_refused();
+        lie.must_be_refused();
     }
     // An entry between two assets, each of its slots as it is.
     let mana = Slot { asset: AssetId::ZMAN, ..account(2, 10) };
-    Lie::of(&Ledger::of(vec![account(1, 10), mana]), &[entry(1, 2, 5)]).is_refused();
+    Lie::of(&Ledger::of(vec![account(1, 10), mana]), &[entry(1, 2, 5)]).must_be_refused();
 }
