@@ -53,7 +53,8 @@ pub(crate) struct Draft {
     pub segments: Vec<Segment>,
     /// The first row of each batch's comb.
     combs: Vec<usize>,
-    entries: Vec<u32>,
+    /// What the outer chain of each journal starts with.
+    pub entries: Vec<u32>,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -327,7 +327,7 @@ fn an_entry_smuggled_behind_the_last() {
         let mut lie = Lie::of(&ledger(), &[entry(1, 2, 5), entry(3, 4, 7)]);
         lie.claimed_entries = Some(vec![entry(1, 2, 5)]);
         lie.must_be_refused_with(|draft| {
-            draft.segments[0].len = 1;
+            (draft.segments[0].len, draft.entries[0]) = (1, 1);
             let first = row(draft, JOURNAL, 0);
             (first[journal::END], first[journal::LAST]) = (KoalaBear::ONE, KoalaBear::ONE);
             let second = row(draft, JOURNAL, 1);
@@ -346,7 +346,7 @@ fn an_entry_smuggled_over_the_edge_of_the_table() {
     let mut lie = Lie::of(&ledger(), &entries);
     lie.claimed_entries = Some(entries[..31].to_vec());
     lie.must_be_refused_with(|draft| {
-        draft.segments[0].len = 31;
+        (draft.segments[0].len, draft.entries[0]) = (31, 31);
         (row(draft, JOURNAL, 30)[journal::END], row(draft, JOURNAL, 30)[journal::LAST]) =
             (KoalaBear::ONE, KoalaBear::ONE);
         let edge = row(draft, JOURNAL, 31);
