@@ -462,6 +462,13 @@ fn slot_input(row: &[KoalaBear], balance: usize) -> [KoalaBear; 16] {
     input
 }
 
+/// Takes the step of the digest chain in one row of the journal table.
+#[cfg(test)]
+pub(crate) fn hash_entry(row: &mut [KoalaBear]) {
+    let width = row.len();
+    hash_rows(row, width, journal::HASH, entry_input);
+}
+
 fn entry_input(row: &[KoalaBear]) -> [KoalaBear; 16] {
     let mut input = [KoalaBear::ZERO; 16];
     input[..14].copy_from_slice(&row[journal::STATE..journal::STATE + 14]);

@@ -4,9 +4,9 @@
 use super::ledger::{Batch, Ledger, account, amount, entry, slot};
 use super::{claimed, finish, judge};
 use crate::air::claims::RETIRE_KEY;
-use crate::air::{journal, nodes, slots};
+use crate::air::{journal, nodes, poseidon, slots};
 use crate::statement::Statement;
-use crate::trace::{Draft, JOURNAL, NODES, SLOTS, Traces, node_digests, put_node};
+use crate::trace::{Draft, JOURNAL, NODES, SLOTS, Traces, hash_entry, node_digests, put_node};
 use crate::witness::{BatchWitness, TouchedSlot, nodes_beside};
 use crate::{Table, verify};
 use ghostplane_ghostcipher::poseidon2::KoalaBear;
@@ -337,6 +337,27 @@ fn an_entry_smuggled_behind_the_last() {
             second[journal::LEVEL] = KoalaBear::new(last);
         });
     }
+}
+
+#[test]
+fn an_entry_of_a_segment_that_is_left_open() {
+    // As above, and the empty row behind goes on from the smuggled entry's digest, as the chain asks.
+    let mut lie = Lie::of(&ledger(), &[entry(1, 2, 5), entry(3, 4, 7)]);
+    lie.claimed_entries = Some(vec![entry(1, 2, 5)]);
+    let (statement, mut traces) = lie.lay_out(|draft| {
+        (draft.segments[0].len, draft.entries[0]) = (1, 1);
+        let first = row(draft, JOURNAL, 0);
+        (first[journal::END], first[journal::LAST]) = (KoalaBear::ONE, KoalaBear::ONE);
+        let second = row(draft, JOURNAL, 1);
+        (second[journal::END], second[journal::LAST]) = (KoalaBear::ZERO, KoalaBear::ZERO);
+        second[journal::LEVEL] = KoalaBear::ZERO;
+    });
+    let matrix = &mut traces.tables[JOURNAL];
+    let width = matrix.width;
+    let digest = width + journal::HASH + poseidon::DIGEST;
+    matrix.values.copy_within(digest..digest + 8, 2 * width + journal::STATE);
+    hash_entry(&mut matrix.values[2 * width..3 * width]);
+    assert!(judge(&statement, traces).is_err());
 }
 
 #[test]
