@@ -485,7 +485,7 @@ pub(crate) fn node_digests(row: &[KoalaBear]) -> ([KoalaBear; 8], [KoalaBear; 8]
     (digest(&row[nodes::OLD_HASH + at..]), digest(&row[nodes::NEW_HASH + at..]))
 }
 
-fn hash_nodes(rows: &mut [KoalaBear]) {
+pub(crate) fn hash_nodes(rows: &mut [KoalaBear]) {
     let input = |at: usize| move |row: &[KoalaBear]| *row[at..].first_chunk().expect("a row holds both children");
     hash_rows(rows, nodes::WIDTH, nodes::OLD_HASH, input(nodes::OLD));
     hash_rows(rows, nodes::WIDTH, nodes::NEW_HASH, input(nodes::NEW));

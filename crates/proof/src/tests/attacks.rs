@@ -3,10 +3,10 @@
 
 use super::ledger::{Batch, Ledger, account, amount, entry, slot};
 use super::{claimed, finish, judge};
-use crate::air::claims::RETIRE_KEY;
+use crate::air::claims::{self, RETIRE_KEY};
 use crate::air::{journal, nodes, poseidon, slots};
 use crate::statement::Statement;
-use crate::trace::{Draft, JOURNAL, NODES, SLOTS, Traces, hash_entry, node_digests, put_node};
+use crate::trace::{CLAIMS, Draft, JOURNAL, NODES, SLOTS, Traces, hash_entry, hash_nodes, node_digests, put_node};
 use crate::witness::{BatchWitness, TouchedSlot, nodes_beside};
 use crate::{Table, verify};
 use ghostplane_ghostcipher::poseidon2::KoalaBear;
@@ -286,12 +286,20 @@ fn a_parent_split_in_two() {
 
 #[test]
 fn a_child_that_changes_and_goes_nowhere() {
-    // Slot 2's leaf changes, but its parent says that only slot 3 goes on.
+    // All slots are in the root's left half. The right half becomes something else, and only the root knows.
     let (statement, mut traces) = Lie::of(&ledger(), &[entry(2, 3, 5)]).lay_out(|_| ());
-    traces.tables[Table::Nodes as usize].values[nodes::LEFT] = KoalaBear::ZERO;
-    let slot_row = &mut traces.tables[Table::Slots as usize].values[..slots::WIDTH];
-    assert_eq!(slot_row[slots::INDEX], KoalaBear::new(2));
-    slot_row[slots::REAL] = KoalaBear::ZERO;
+    let is_root = |row: &&mut [KoalaBear]| {
+        row[nodes::REAL] == KoalaBear::ONE
+            && row[nodes::LEVEL] == KoalaBear::ZERO
+            && row[nodes::TREE] == KoalaBear::ZERO
+    };
+    let root = traces.tables[NODES].values.chunks_exact_mut(nodes::WIDTH).find(is_root).expect("a root");
+    assert_eq!(root[nodes::RIGHT], KoalaBear::ZERO);
+    root[nodes::NEW + 8] += KoalaBear::ONE;
+    hash_nodes(root);
+    let root_after = node_digests(root).1;
+    traces.tables[CLAIMS].values[claims::NEW..claims::NEW + 8].copy_from_slice(&root_after);
+    let statement = claimed(&statement, |claims| claims[0].root_after = FieldDigest(root_after));
     assert!(judge(&statement, traces).is_err());
 }
 
