@@ -30,7 +30,7 @@ impl<H: TreeHash> Levels<H> {
     }
 
     /// The node at `index` of the level at `height`, allocated or not.
-    fn node(&self, height: usize, index: u32) -> H::Digest {
+    pub(crate) fn node(&self, height: usize, index: u32) -> H::Digest {
         self.levels[height].node(index as usize).copied().unwrap_or(H::zeros()[height])
     }
 

@@ -5,6 +5,7 @@ use crate::change::Changeset;
 use crate::proof::{ObjectProof, ProofLeaf, SlotProof, digest_of};
 use crate::record::Touched;
 use crate::witness::{Witness, WitnessObject, WitnessValue};
+use ghostplane_ghostcipher::FieldDigest;
 use ghostplane_types::{ObjectIndex, ObjectKey, SlotIndex, TREE_DEPTH};
 
 /// A value of at most this many bytes is carried even where its digest would do: it takes no more room.
@@ -31,6 +32,19 @@ impl Keystone {
             }
         };
         ObjectProof { key: *key, leaf, siblings: self.object_tree.path(at) }
+    }
+
+    /// The node of the ledger tree that stands `height` levels above the leaves: what the conservation proof is made from.
+    /// Where no slot has been handed out below it, it is the root of an empty tree of that height.
+    ///
+    /// # Panics
+    /// If the tree has no such node: `height` is over 30, or `index` is not below `2^(30 - height)`.
+    pub fn ledger_node(&self, height: usize, index: u32) -> FieldDigest {
+        assert!(
+            height <= TREE_DEPTH && u64::from(index) << height < 1 << TREE_DEPTH,
+            "node {index} at height {height}"
+        );
+        self.ledger_tree.node(height, index)
     }
 
     /// The witness of a batch that is about to be applied: all that its execution touched and its changes need.

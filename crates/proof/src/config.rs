@@ -1,0 +1,244 @@
+//! Every parameter and every generic type of the proof system, in one place.
+//!
+//! KoalaBear with its quintic extension, BLAKE3 commitments, blow-up 2, and queries enough for 100 proven bits by unique
+//! decoding alone; `security` works the terms out.
+
+use crate::air::TableAir;
+use crate::statement::Statement;
+use ghostplane_ghostcipher::poseidon2::KoalaBear;
+use p3_batch_stark::{BatchProof, CommonData, ProverData};
+use p3_blake3::Blake3;
+use p3_challenger::{ByteGrindingChallenger, CanObserve, CanSample, SerializingChallenger32};
+use p3_commit::ExtensionMmcs;
+use p3_dft::Radix2DitParallel;
+use p3_field::PrimeField32;
+use p3_field::extension::QuinticTrinomialExtensionField;
+use p3_fri::{FriParameters, TwoAdicFriPcs};
+use p3_lookup::Lookups;
+use p3_maybe_rayon::prelude::*;
+use p3_merkle_tree::MerkleTreeMmcs;
+use p3_symmetric::{CompressionFunctionFromHasher, CryptographicHasher};
+use p3_uni_stark::StarkConfig;
+use std::sync::LazyLock;
+
+/// The blow-up is two: constraints have degree three.
+pub(crate) const LOG_BLOWUP: usize = 1;
+/// Queries for 100 proven bits by unique decoding, with the work below.
+pub(crate) const QUERIES: usize = 203;
+/// Bits of work before the queries are drawn.
+pub(crate) const QUERY_WORK_BITS: usize = 16;
+/// The low-degree test stops at a polynomial of eight coefficients.
+pub(crate) const LOG_FINAL_POLY: usize = 3;
+/// The low-degree test folds by at most this power of two at once.
+pub(crate) const LOG_ARITY_MAX: usize = 3;
+/// Most degree of any constraint, lookups included.
+pub(crate) const DEGREE_MAX: usize = 3;
+
+pub(crate) type Extension = QuinticTrinomialExtensionField<KoalaBear>;
+type NodeHash = CompressionFunctionFromHasher<Blake3, 2, 32>;
+pub(crate) type ValueMmcs = MerkleTreeMmcs<KoalaBear, u8, RowHash, NodeHash, 2, 32>;
+pub(crate) type ExtensionMmcsOfValues = ExtensionMmcs<KoalaBear, Extension, ValueMmcs>;
+type Pcs = TwoAdicFriPcs<KoalaBear, Radix2DitParallel<KoalaBear>, ValueMmcs, ExtensionMmcsOfValues>;
+type Challenger = SerializingChallenger32<KoalaBear, Transcript>;
+pub(crate) type Config = StarkConfig<Pcs, Extension, Challenger>;
+pub(crate) type StarkProof = BatchProof<Config>;
+
+/// The proof system for one statement: the transcript starts with everything that the statement says.
+pub(crate) fn config(statement: &Statement) -> Config {
+    let values = ValueMmcs::new(RowHash, NodeHash::new(Blake3), 0);
+    let fri = FriParameters {
+        log_blowup: LOG_BLOWUP,
+        log_final_poly_len: LOG_FINAL_POLY,
+        max_log_arity: LOG_ARITY_MAX,
+        num_queries: QUERIES,
+        batch_proof_of_work_bits: 0,
+        commit_proof_of_work_bits: 0,
+        query_proof_of_work_bits: QUERY_WORK_BITS,
+        mmcs: ExtensionMmcs::new(values.clone()),
+    };
+    let pcs = Pcs::new(Radix2DitParallel::default(), values, fri);
+    let seed: [u8; 32] = Blake3.hash_slice(&statement.binding());
+    StarkConfig::new(pcs, Challenger::new(Transcript::new(&seed)))
+}
+
+/// What the tables of a layout say to each other, packed two messages to a column. Worked out once.
+pub(crate) fn lookups(wide: bool) -> &'static [Lookups<KoalaBear>] {
+    static NARROW: LazyLock<Vec<Lookups<KoalaBear>>> = LazyLock::new(|| derive_lookups(false));
+    static WIDE: LazyLock<Vec<Lookups<KoalaBear>>> = LazyLock::new(|| derive_lookups(true));
+    if wide { &WIDE } else { &NARROW }
+}
+
+pub(crate) fn common_data(wide: bool) -> CommonData<Config> {
+    CommonData::new(None, lookups(wide).to_vec())
+}
+
+fn derive_lookups(wide: bool) -> Vec<Lookups<KoalaBear>> {
+    let statement = Statement::of_nothing();
+    let layout = crate::Layout {
+        journal: if wide { crate::layout::LOG_JOURNAL_NARROW + 1 } else { crate::layout::LOG_ROWS_MIN },
+        slots: crate::layout::LOG_ROWS_MIN,
+        nodes: crate::layout::LOG_ROWS_MIN,
+    };
+    let airs = TableAir::all(&statement, &layout);
+    let degrees = layout.log_rows(&statement);
+    let budgets = [DEGREE_MAX; 5];
+    let data = ProverData::from_airs_and_degrees_with_lookup_budgets(
+        &config(&statement),
+        &airs,
+        &degrees,
+        &budgets,
+        LOG_BLOWUP,
+    );
+    data.unwrap_or_else(|_| unreachable!("nothing is committed to for tables without preprocessed columns"))
+        .common
+        .lookups
+}
+
+/// The hash of a row of the tables: BLAKE3 of its bytes, filled up with zeros to whole blocks, or, where they are more than
+/// one BLAKE3 chunk, of the hashes of its pieces of one chunk. All rows of a tree are equally long, so no row reads as
+/// another filled up or as another's pieces; and many rows hash side by side, which BLAKE3 itself does only within a chunk
+/// and over whole blocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RowHash;
+
+/// Elements of a BLAKE3 chunk.
+const PIECE: usize = 256;
+/// Bytes of a BLAKE3 block.
+const BLOCK: usize = 64;
+
+impl CryptographicHasher<KoalaBear, [u8; 32]> for RowHash {
+    const LANES: usize = <Blake3 as CryptographicHasher<u8, [u8; 32]>>::LANES;
+
+    fn hash_iter<I: IntoIterator<Item = KoalaBear>>(&self, input: I) -> [u8; 32] {
+        let elements: Vec<KoalaBear> = input.into_iter().collect();
+        self.hash_slice(&elements)
+    }
+
+    fn hash_iter_slices<'a, I: IntoIterator<Item = &'a [KoalaBear]>>(&self, input: I) -> [u8; 32] {
+        let mut elements = Vec::with_capacity(PIECE);
+        input.into_iter().for_each(|slice| elements.extend_from_slice(slice));
+        self.hash_slice(&elements)
+    }
+
+    fn hash_slice(&self, input: &[KoalaBear]) -> [u8; 32] {
+        let mut digest = [[0; 32]];
+        self.hash_many(input, &mut digest);
+        digest[0]
+    }
+
+    fn hash_many(&self, input: &[KoalaBear], out: &mut [[u8; 32]]) {
+        let len = input.len().checked_div(out.len()).unwrap_or(0);
+        if len == 0 {
+            return Blake3.hash_many(&[], out);
+        }
+        let mut inputs = Vec::new();
+        let mut hash_piece = |piece: usize, hashed: &mut [[u8; 32]]| {
+            let range = piece * PIECE..len.min((piece + 1) * PIECE);
+            let bytes = (4 * range.len()).next_multiple_of(BLOCK);
+            // What is not overwritten is the padding, which stays zero.
+            inputs.clear();
+            inputs.resize(hashed.len() * bytes, 0);
+            for (row, out) in input.chunks_exact(len).zip(inputs.chunks_exact_mut(bytes)) {
+                for (element, out) in row[range.clone()].iter().zip(out.as_chunks_mut().0) {
+                    *out = element.to_unique_u32().to_le_bytes();
+                }
+            }
+            Blake3.hash_many(&inputs, hashed);
+        };
+        let pieces = len.div_ceil(PIECE);
+        if pieces == 1 {
+            return hash_piece(0, out);
+        }
+        // The digests of two pieces fill a block.
+        let slots = pieces.next_multiple_of(2);
+        let mut digests = vec![[0; 32]; out.len() * slots];
+        let mut hashed = vec![[0; 32]; out.len()];
+        for piece in 0..pieces {
+            hash_piece(piece, &mut hashed);
+            for (digests, digest) in digests.chunks_exact_mut(slots).zip(&hashed) {
+                digests[piece] = *digest;
+            }
+        }
+        Blake3.hash_many(digests.as_flattened(), out);
+    }
+}
+
+/// The transcript: a chain of BLAKE3, whose proofs of work are the first that pass, however many threads look for them.
+#[derive(Clone, Debug)]
+pub(crate) struct Transcript {
+    /// The digest of all before, and what was observed since.
+    pending: Vec<u8>,
+    /// What is left to be drawn of the last digest, last byte first.
+    drawn: Vec<u8>,
+}
+
+impl Transcript {
+    fn new(seed: &[u8; 32]) -> Self {
+        Self { pending: seed.to_vec(), drawn: Vec::new() }
+    }
+}
+
+impl CanObserve<u8> for Transcript {
+    fn observe(&mut self, value: u8) {
+        self.observe_slice(&[value]);
+    }
+
+    fn observe_slice(&mut self, values: &[u8]) {
+        if !values.is_empty() {
+            self.drawn.clear();
+            self.pending.extend_from_slice(values);
+        }
+    }
+}
+
+impl CanSample<u8> for Transcript {
+    fn sample(&mut self) -> u8 {
+        loop {
+            if let Some(byte) = self.drawn.pop() {
+                return byte;
+            }
+            let digest: [u8; 32] = Blake3.hash_slice(&self.pending);
+            self.pending.clear();
+            self.pending.extend_from_slice(&digest);
+            self.drawn.extend(digest.iter().rev());
+        }
+    }
+}
+
+/// Candidates that are tried side by side before the first of those that pass is looked for.
+const CANDIDATES: u64 = 1 << 13;
+/// Candidates that are hashed by one call.
+const CANDIDATES_AT_ONCE: u64 = 64;
+
+impl ByteGrindingChallenger for Transcript {
+    fn find_witness<const W: usize, const S: usize>(
+        &self,
+        candidates: u64,
+        encode: impl Fn(u64) -> [u8; W] + Sync,
+        accepts: impl Fn([u8; S]) -> bool + Sync,
+    ) -> Option<u64> {
+        const { assert!(S <= 32, "a candidate is judged by one digest") };
+        let first_passing = |start: u64, end: u64| {
+            let mut messages = Vec::new();
+            for candidate in start..end {
+                messages.extend_from_slice(&self.pending);
+                messages.extend_from_slice(&encode(candidate));
+            }
+            let mut digests = vec![[0; 32]; usize::try_from(end - start).expect("a few at once")];
+            Blake3.hash_many(&messages, &mut digests);
+            let passes = |digest: &[u8; 32]| accepts(*digest.first_chunk().expect("no more than a digest"));
+            (start..end).zip(&digests).find(|(_, digest)| passes(digest)).map(|(candidate, _)| candidate)
+        };
+        for start in (0..candidates).step_by(usize::try_from(CANDIDATES).expect("small")) {
+            let groups = (0..CANDIDATES / CANDIDATES_AT_ONCE).into_par_iter().map(|group| {
+                let start = candidates.min(start + group * CANDIDATES_AT_ONCE);
+                first_passing(start, candidates.min(start + CANDIDATES_AT_ONCE))
+            });
+            let found: Vec<Option<u64>> = groups.collect();
+            if let Some(first) = found.into_iter().flatten().next() {
+                return Some(first);
+            }
+        }
+        None
+    }
+}
