@@ -11,6 +11,7 @@ mod hash;
 mod measure;
 mod replay;
 mod state;
+mod transfers;
 
 use crate::screen::{Align, Screen, Table};
 use clap::ValueEnum;
@@ -27,6 +28,8 @@ pub enum Suite {
     Engine,
     /// Judging batches from a witness, and the size of what is posted.
     Replay,
+    /// A whole node under load, and its recovery.
+    Transfers,
     /// All of them.
     All,
 }
@@ -72,7 +75,10 @@ enum Goal {
 }
 
 /// The rows that have a goal.
-const GOALS: [(&str, Goal); 11] = [
+const GOALS: [(&str, Goal); 14] = [
+    ("latency/p50", Goal::AtMost(5.0)),
+    ("latency/p99", Goal::AtMost(20.0)),
+    ("recovery/start-100k", Goal::AtMost(3_000.0)),
     ("state/ledger-update", Goal::AtLeast(1e6)),
     ("state/object-update", Goal::AtLeast(3e6)),
     ("state/rebuild-2e20", Goal::AtMost(300.0)),
@@ -90,10 +96,10 @@ const GOALS: [(&str, Goal); 11] = [
 ///
 /// # Errors
 /// If the engine refuses what is made up for it, which would be a bug.
-pub fn run(suite: Suite, screen: &Screen) -> anyhow::Result<()> {
+pub fn run(suite: Suite, seconds: u64, screen: &Screen) -> anyhow::Result<()> {
     let mut all = Vec::new();
     let suites = match suite {
-        Suite::All => vec![Suite::State, Suite::Hash, Suite::Engine, Suite::Replay],
+        Suite::All => vec![Suite::State, Suite::Hash, Suite::Engine, Suite::Replay, Suite::Transfers],
         one => vec![one],
     };
     for suite in suites {
@@ -101,6 +107,7 @@ pub fn run(suite: Suite, screen: &Screen) -> anyhow::Result<()> {
             Suite::State => state::measure(screen)?,
             Suite::Hash => hash::measure(screen),
             Suite::Engine => engine::measure(screen)?,
+            Suite::Transfers => transfers::measure(seconds, screen)?,
             Suite::Replay | Suite::All => replay::measure(screen)?,
         };
         show(screen, &rows);

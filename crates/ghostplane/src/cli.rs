@@ -65,6 +65,9 @@ pub enum Command {
         /// What to measure
         #[arg(value_enum, default_value_t = bench::Suite::All)]
         suite: bench::Suite,
+        /// How long each run against a node lasts, about
+        #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=60))]
+        seconds: u64,
     },
     /// Make and show signing keys
     Key(key::KeyArgs),
@@ -160,7 +163,7 @@ pub fn run(command: Command, target: &Target, screen: &Screen) -> anyhow::Result
         Command::Node(args) => node::node(&args, screen),
         Command::Verify(args) => node::verify(&args, screen),
         Command::Config(args) => crate::config::run(&args, screen),
-        Command::Bench { suite } => bench::run(suite, screen),
+        Command::Bench { suite, seconds } => bench::run(suite, seconds, screen),
         Command::Key(args) => key::run(args, target, screen),
         Command::Transfer(args) => send::transfer(&args, target, screen),
         Command::Deposit(args) => send::deposit(&args, target, screen),

@@ -96,7 +96,7 @@ impl Default for Limits {
             early_ms_max: 60_000,
             executing_max: 2_048,
             flush_transactions_max: 8_192,
-            flush_bytes_max: 4 * 1024 * 1024,
+            flush_bytes_max: 3 * 1024 * 1024,
             inbox_entries_max: 2 * BATCH_TRANSACTIONS_MAX,
             inbox_bytes_max: 16 * 1024 * 1024,
             unsealed_batches_max: 8,

@@ -21,6 +21,7 @@ use ghostplane_settlement::Message;
 use ghostplane_store::{
     Changed, CheckpointError, Checkpoints, Cut, Frame, History, HistoryBatch, HistoryError, Log, Opened, Revert,
 };
+use ghostplane_store::log::FRAME_BYTES_MAX;
 use ghostplane_types::{BatchHeader, GenesisError, InboxEntry, Transaction};
 use parking_lot::{Mutex, RwLock};
 use std::path::Path;
@@ -151,6 +152,7 @@ pub fn start(options: Options) -> Result<Running, StartError> {
         return Err(StartError::Key);
     }
     let seed = random_seed()?;
+    check_flush(&options.limits)?;
     let workers = Threads::new(options.verify_threads);
     let (log, recovery) = Log::open(&options.dir, plane.plane_id(), plane.chain_id())?;
     let (genesis_keystone, genesis_header) = found(&plane, seed)?;
@@ -172,6 +174,18 @@ pub fn start(options: Options) -> Result<Running, StartError> {
     let uncommitted = recoverer.compare_with(&l1, &live.header)?;
     let Recoverer { log, history, checkpoints, recovered, .. } = recoverer;
     set_up(options, plane, log, history, checkpoints, live, changed, uncommitted, l1, recovered, seed)
+}
+
+/// A flush is one frame of the log, and must fit it with all its lengths and its signature.
+fn check_flush(limits: &ghostplane_sequencer::Limits) -> Result<(), StartError> {
+    const LENGTH_BYTES: usize = 3;
+    const SIGNED_BYTES: usize = 512;
+    let most = limits.flush_bytes_max + LENGTH_BYTES * limits.flush_transactions_max + SIGNED_BYTES;
+    if most > FRAME_BYTES_MAX {
+        let text = format!("a flush may take {most} bytes, a frame of the log holds {FRAME_BYTES_MAX}: lower the limits");
+        return Err(StartError::Other(text));
+    }
+    Ok(())
 }
 
 fn random_seed() -> Result<u64, StartError> {
