@@ -10,15 +10,15 @@
 
 pub mod checkpoint;
 mod disk;
-mod lock;
 pub mod history;
+mod lock;
 pub mod log;
 #[cfg(test)]
 mod scratch;
 
 pub use checkpoint::{Changed, Checkpoint, CheckpointError, Checkpoints};
+pub use history::{History, HistoryBatch, HistoryDamage, HistoryError, HistoryReader, Record, Summary};
 pub use log::{
     AppendError, Appended, Cut, CutBatch, Frame, Log, LogEnd, LoggedBatch, LoggedFlush, NotInLog, OpenError, Opened,
     Recovery, Replay, ReplayError, Rest, Revert, free_bytes, repair,
 };
-pub use history::{History, HistoryBatch, HistoryDamage, HistoryError, HistoryReader, Record, Summary};

@@ -122,13 +122,25 @@ pub(super) fn measure(seconds: u64, screen: &Screen) -> anyhow::Result<Vec<Row>>
     let uniform = runtime.block_on(run(&url, uniform, STREAMS, None))?;
     ensure!(uniform.refused == 0, "{} transfers were refused", uniform.refused);
     let peak = uniform.rate();
-    rows.push(Row::rate("transfers/uniform", peak, "transfers/s", limit, "Ed25519 in batches, two cores, all signers distinct"));
+    rows.push(Row::rate(
+        "transfers/uniform",
+        peak,
+        "transfers/s",
+        limit,
+        "Ed25519 in batches, two cores, all signers distinct",
+    ));
     rows.push(Row::plain("transfers/bytes", bytes, "B"));
     progress.inc(1);
 
     let zipf = world.transfers(budget(probe.rate()) / 2, Payees::Zipf, 1, false);
     let zipf = runtime.block_on(run(&url, zipf, STREAMS, None))?;
-    rows.push(Row::rate("transfers/zipf", zipf.rate(), "transfers/s", limit, "Ed25519 in batches, two cores, all signers distinct"));
+    rows.push(Row::rate(
+        "transfers/zipf",
+        zipf.rate(),
+        "transfers/s",
+        limit,
+        "Ed25519 in batches, two cores, all signers distinct",
+    ));
     progress.inc(1);
     let hot = world.transfers(budget(probe.rate()) / 2, Payees::One, 1, false);
     let hot = runtime.block_on(run(&url, hot, STREAMS, None))?;
@@ -144,7 +156,13 @@ pub(super) fn measure(seconds: u64, screen: &Screen) -> anyhow::Result<Vec<Row>>
     let paced = world.transfers((half * seconds as f64) as usize, Payees::Uniform, 1, false);
     let offered = half;
     let paced = runtime.block_on(run(&url, paced, STREAMS, Some(half)))?;
-    rows.push(Row::rate("latency/accepted", paced.rate(), "transfers/s", offered, "offered: half of transfers/uniform"));
+    rows.push(Row::rate(
+        "latency/accepted",
+        paced.rate(),
+        "transfers/s",
+        offered,
+        "offered: half of transfers/uniform",
+    ));
     rows.push(Row::cost("latency/p50", paced.percentile(0.5), "ms", 5.0, "what was asked for"));
     rows.push(Row::cost("latency/p99", paced.percentile(0.99), "ms", 20.0, "what was asked for"));
     rows.push(Row::plain("latency/p100", paced.percentile(1.0), "ms"));
@@ -214,8 +232,7 @@ fn start(dir: &Path, sequencer: &Arc<SigningKey>) -> anyhow::Result<Running> {
     let mut options = Options::new(dir.to_path_buf(), genesis, Arc::clone(sequencer));
     let operator = L1Address(*sequencer.verification_key().as_bytes());
     options.l1.balances = vec![(operator, AssetId::GCC, u128::from(SUPPLY) * 2)];
-    options.l1.founding =
-        vec![Message::Deposit { asset: AssetId::GCC, l1_amount: SUPPLY.into(), to: gid.address() }];
+    options.l1.founding = vec![Message::Deposit { asset: AssetId::GCC, l1_amount: SUPPLY.into(), to: gid.address() }];
     Ok(node::start(options)?)
 }
 
@@ -277,7 +294,7 @@ impl World {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let chunk = plans.len().div_ceil(threads).max(1);
         let (plane, payers, valid_until) = (&self.plane, &self.payers, self.valid_until);
-        let signed = std::thread::scope(|scope| {
+        std::thread::scope(|scope| {
             let jobs: Vec<_> = plans
                 .chunks(chunk)
                 .map(|plans| {
@@ -291,8 +308,7 @@ impl World {
                                 let actions =
                                     to.map(|to| Action::Transfer { to, asset: AssetId::GCC, amount: *amount });
                                 let actions = actions.collect();
-                                let bytes =
-                                    sign(plane, &payer.key, payer.gid, key_ref, *nonce, valid_until, actions);
+                                let bytes = sign(plane, &payer.key, payer.gid, key_ref, *nonce, valid_until, actions);
                                 (*from, bytes)
                             })
                             .collect::<Vec<_>>()
@@ -300,8 +316,7 @@ impl World {
                 })
                 .collect();
             jobs.into_iter().flat_map(|job| job.join().expect("signing does not panic")).collect()
-        });
-        signed
+        })
     }
 
     /// A payee by Zipf's law with exponent 1, by inverting its continuous form.
@@ -354,7 +369,8 @@ async fn run(
     }
     let rate = rate.map(|rate| rate / streams as f64);
     let started = Instant::now();
-    let jobs: Vec<_> = shares.into_iter().map(|share| tokio::spawn(stream(url.to_owned(), share, rate, started))).collect();
+    let jobs: Vec<_> =
+        shares.into_iter().map(|share| tokio::spawn(stream(url.to_owned(), share, rate, started))).collect();
     let mut all = Measured::default();
     for job in jobs {
         let one = job.await??;
@@ -367,7 +383,12 @@ async fn run(
     Ok(all)
 }
 
-async fn stream(url: String, transactions: Vec<Bytes>, rate: Option<f64>, started: Instant) -> anyhow::Result<Measured> {
+async fn stream(
+    url: String,
+    transactions: Vec<Bytes>,
+    rate: Option<f64>,
+    started: Instant,
+) -> anyhow::Result<Measured> {
     let total = transactions.len() as u64;
     if total == 0 {
         return Ok(Measured::default());
@@ -395,8 +416,7 @@ async fn stream(url: String, transactions: Vec<Bytes>, rate: Option<f64>, starte
             }
             let together: Vec<Bytes> = rest.by_ref().take(count).collect();
             let next = first_reference + together.len() as u64;
-            let request =
-                wire::SubmitStreamRequest { first_reference, transactions: together, without_paths: false };
+            let request = wire::SubmitStreamRequest { first_reference, transactions: together, without_paths: false };
             first_reference = next;
             if send.send(request).await.is_err() {
                 break;

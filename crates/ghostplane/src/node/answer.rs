@@ -50,6 +50,9 @@ impl Recent {
     }
 }
 
+/// What one stream is answered.
+type ForSink = (Sink, Vec<(u64, ExecutedRecord)>);
+
 /// Runs until nobody sends any more.
 pub(super) fn run(shared: &Inner, from: &Receiver<ToAnswer>, archive: &Sender<ToArchive>) {
     while let Ok(ToAnswer { acknowledged, signature, waiters }) = from.recv() {
@@ -71,7 +74,7 @@ pub(super) fn run(shared: &Inner, from: &Receiver<ToAnswer>, archive: &Sender<To
         remember(&shared.recent, &executed, &flushed, last_batch, shared.archived.load(Ordering::Acquire));
         shared.progress.send_modify(|progress| progress.answered = progress.answered.max(last_batch));
 
-        let mut answers: HashMap<u64, (Sink, Vec<(u64, ExecutedRecord)>), RandomState> = HashMap::default();
+        let mut answers: HashMap<u64, ForSink, RandomState> = HashMap::default();
         for (waiter, record) in waiters.into_iter().zip(executed) {
             if let Some(Waiter { sink, reference }) = waiter {
                 answers.entry(sink.id).or_insert_with(|| (sink, Vec::new())).1.push((reference, record));
@@ -82,7 +85,8 @@ pub(super) fn run(shared: &Inner, from: &Receiver<ToAnswer>, archive: &Sender<To
         }
         shared.counters.accepted.fetch_add(u64::from(count), Ordering::Relaxed);
         shared.counters.flushes.fetch_add(1, Ordering::Relaxed);
-        let event = NodeEvent::Flushed { flush: flush.flush, first_position: flush.first_position, transactions: count };
+        let event =
+            NodeEvent::Flushed { flush: flush.flush, first_position: flush.first_position, transactions: count };
         let _ = shared.events.send(event);
         if archive.send(ToArchive::Flush(signed, count)).is_err() {
             return;

@@ -453,6 +453,7 @@ pub struct Bounded {
 
 /// What happens, for subscribers.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "some dozens a second, and every subscriber would clone the box")]
 pub enum NodeEvent {
     /// A batch has its roots.
     BatchSealed {

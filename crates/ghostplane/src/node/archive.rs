@@ -1,10 +1,11 @@
 //! The thread that keeps: history for questions, checkpoints for the next start. Never on the way of a transaction.
 
-use super::Inner;
+use super::{Inner, Live};
 use crossbeam_channel::Receiver;
-use ghostplane_keystone::Changeset;
+use ghostplane_keystone::{Changeset, Missing, MissingWhat, ObjectRef, StateView, Successor};
 use ghostplane_store::{Changed, CheckpointError, Checkpoints, History, HistoryBatch};
-use ghostplane_types::{BatchHeader, SignedFlush};
+use ghostplane_types::{BatchHeader, ObjectIndex, ObjectKey, Roots, SignedFlush, Slot, SlotIndex};
+use parking_lot::RwLock;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -30,12 +31,17 @@ pub(super) struct Archive {
     /// The batch of the last checkpoint.
     pub(super) checkpoint: u64,
     pub(super) checkpoint_batches: u64,
+    /// The newest batch that is noted in `changed`.
+    pub(super) newest: Option<BatchHeader>,
 }
 
 impl Archive {
     /// Runs until nobody sends any more; then writes a last checkpoint.
     pub(super) fn run(mut self, from: &Receiver<ToArchive>) {
-        let mut newest: Option<BatchHeader> = None;
+        // A start that executed much again need not do so a second time.
+        if !self.checkpoint_if_due() {
+            return;
+        }
         while let Ok(first) = from.recv() {
             let (mut batches, mut flushes) = (Vec::new(), Vec::new());
             for message in std::iter::once(first).chain(from.try_iter().take(TOGETHER_MAX - 1)) {
@@ -49,24 +55,28 @@ impl Archive {
                 return self.shared.fail(format!("the history cannot be written: {error}"));
             }
             for (batch, changes) in batches {
-                let noted = self.changed.apply(&changes, &self.shared.live.read().keystone);
+                let noted =
+                    Places::of(&changes, &self.shared.live).and_then(|places| self.changed.apply(&changes, &places));
                 if let Err(missing) = noted {
                     return self.shared.fail(format!("the node's own state says too little: {missing}"));
                 }
                 self.shared.archived.store(batch.header.number, Ordering::Release);
-                newest = Some(batch.header);
+                self.newest = Some(batch.header);
             }
             self.forget_batches();
-            let due = newest.filter(|header| header.number >= self.checkpoint + self.checkpoint_batches);
-            if let Some(header) = due
-                && !self.write_checkpoint(&header)
-            {
+            if !self.checkpoint_if_due() {
                 return;
             }
         }
-        if let Some(header) = newest.filter(|header| header.number > self.checkpoint) {
+        if let Some(header) = self.newest.filter(|header| header.number > self.checkpoint) {
             self.write_checkpoint(&header);
         }
+    }
+
+    /// Writes a checkpoint if enough batches have passed. `false` if that ends the node.
+    fn checkpoint_if_due(&mut self) -> bool {
+        let due = self.newest.filter(|header| header.number >= self.checkpoint.saturating_add(self.checkpoint_batches));
+        due.is_none_or(|header| self.write_checkpoint(&header))
     }
 
     /// Batches that history and L1 have need not stay in memory.
@@ -85,6 +95,11 @@ impl Archive {
             // The log is always first; the next batch tries again.
             return true;
         }
+        // A checkpoint without its history would not be used.
+        if let Err(error) = self.history.sync() {
+            self.shared.fail(format!("the history cannot be written: {error}"));
+            return false;
+        }
         let changed = std::mem::replace(&mut self.changed, Changed::since(Some(header)));
         match self.checkpoints.write(&end, header, changed) {
             Ok(()) => {
@@ -102,5 +117,58 @@ impl Archive {
                 false
             }
         }
+    }
+}
+
+/// Keys looked up under one lock: the core waits for it before it writes.
+const LOOKED_UP_TOGETHER: usize = 256;
+
+/// Where changed objects are: all that noting a batch's changes asks the state for, looked up without keeping the core from
+/// writing for long. Places never change, so a later state says the same.
+struct Places {
+    roots: Roots,
+    /// Ascending by key.
+    places: Vec<(ObjectKey, Option<ObjectIndex>)>,
+}
+
+impl Places {
+    fn of(changes: &Changeset, live: &RwLock<Live>) -> Result<Self, Missing> {
+        let mut places = Vec::with_capacity(changes.objects().len());
+        let mut roots = live.read().keystone.roots();
+        for together in changes.objects().chunks(LOOKED_UP_TOGETHER) {
+            let live = live.read();
+            roots = live.keystone.roots();
+            for change in together {
+                places.push((change.key, live.keystone.object_index(&change.key)?));
+            }
+        }
+        Ok(Self { roots, places })
+    }
+}
+
+impl StateView for Places {
+    fn roots(&self) -> Roots {
+        self.roots
+    }
+
+    fn object(&self, key: &ObjectKey) -> Result<Option<ObjectRef<'_>>, Missing> {
+        Err(MissingWhat::Object(*key).into())
+    }
+
+    fn object_at(&self, index: ObjectIndex) -> Result<Option<(ObjectKey, &[u8])>, Missing> {
+        Err(MissingWhat::ObjectAt(index).into())
+    }
+
+    fn object_index(&self, key: &ObjectKey) -> Result<Option<ObjectIndex>, Missing> {
+        let at = self.places.binary_search_by(|(known, _)| known.cmp(key));
+        at.map(|at| self.places[at].1).map_err(|_| MissingWhat::Object(*key).into())
+    }
+
+    fn object_after(&self, key: &ObjectKey) -> Result<Option<Successor<'_>>, Missing> {
+        Err(MissingWhat::ObjectAfter(*key).into())
+    }
+
+    fn slot(&self, index: SlotIndex) -> Result<Option<Slot>, Missing> {
+        Err(MissingWhat::Slot(index).into())
     }
 }

@@ -9,19 +9,17 @@ use super::core::{Core, ToCore, Ways};
 use super::settle::{Settle, ToSettle};
 use super::verify::{self, Raw, VERIFYING_MAX};
 use super::writer::{ToWriter, Writer};
-use super::{
-    Counters, EVENTS_BEHIND_MAX, Ending, Inner, Live, Node, Options, Progress, Pulse, now_ms,
-};
+use super::{Counters, EVENTS_BEHIND_MAX, Ending, Inner, Live, Node, Options, Progress, Pulse, now_ms};
 use crate::local::Threads;
 use ghostplane_engine::{Halt, OpenBatch, Plane, Pushed, check_inbox, verify_all};
 use ghostplane_ghostbridge::{L1, L1Config, L1Genesis, run};
 use ghostplane_keystone::{ApplyError, Changeset, Keystone, Missing};
 use ghostplane_sequencer::{Config, Sequencer, Start};
 use ghostplane_settlement::Message;
+use ghostplane_store::log::FRAME_BYTES_MAX;
 use ghostplane_store::{
     Changed, CheckpointError, Checkpoints, Cut, Frame, History, HistoryBatch, HistoryError, Log, Opened, Revert,
 };
-use ghostplane_store::log::FRAME_BYTES_MAX;
 use ghostplane_types::{BatchHeader, GenesisError, InboxEntry, Transaction};
 use parking_lot::{Mutex, RwLock};
 use std::path::Path;
@@ -182,7 +180,8 @@ fn check_flush(limits: &ghostplane_sequencer::Limits) -> Result<(), StartError> 
     const SIGNED_BYTES: usize = 512;
     let most = limits.flush_bytes_max + LENGTH_BYTES * limits.flush_transactions_max + SIGNED_BYTES;
     if most > FRAME_BYTES_MAX {
-        let text = format!("a flush may take {most} bytes, a frame of the log holds {FRAME_BYTES_MAX}: lower the limits");
+        let text =
+            format!("a flush may take {most} bytes, a frame of the log holds {FRAME_BYTES_MAX}: lower the limits");
         return Err(StartError::Other(text));
     }
     Ok(())
@@ -284,12 +283,9 @@ impl Recoverer {
         self.recovered.checkpoint_us = micros(started);
         let started = Instant::now();
         let mut kept = Vec::new();
-        let mut replay = self
-            .log
-            .replay(&live.header)
-            .map_err(|error| StartError::LogAccess(error.to_string()))?;
+        let mut replay = self.log.replay(&live.header).map_err(|error| StartError::LogAccess(error.to_string()))?;
         let mut headers = Vec::new();
-        while let Some(batch) = replay.next() {
+        for batch in replay.by_ref() {
             let batch = batch.map_err(|error| StartError::LogAccess(error.to_string()))?;
             let rebuilt = self.redo(&mut live, &mut changed, &batch.opened, &batch.inbox, &batch.transactions)?;
             check_header(&rebuilt.header, batch.header.as_ref())?;
@@ -306,7 +302,11 @@ impl Recoverer {
         if let Some(opened) = rest.open {
             let rebuilt = self.redo(&mut live, &mut changed, &opened, &rest.inbox, &rest.transactions)?;
             let header = rebuilt.header;
-            headers.push(Frame::Cut(Cut { number: header.number, position: header.log_upto, inbox: header.inbox_upto }));
+            headers.push(Frame::Cut(Cut {
+                number: header.number,
+                position: header.log_upto,
+                inbox: header.inbox_upto,
+            }));
             headers.push(Frame::Sealed(header));
             kept.push(Arc::new(rebuilt));
         } else if !rest.transactions.is_empty() {
@@ -538,6 +538,7 @@ fn set_up(
         changed,
         checkpoint: recovered.checkpoint,
         checkpoint_batches: options.checkpoint_batches,
+        newest: (header.number > recovered.checkpoint).then_some(header),
     };
     spawn("archive", Box::new(move || archive.run(&archive_from)))?;
     let (answer_shared, archive_way) = (Arc::clone(&shared), to_archive.clone());
@@ -580,12 +581,12 @@ pub fn verify_directory(
     let started = Instant::now();
     let (log, recovery) = Log::open(dir, plane.plane_id(), plane.chain_id())?;
     let (keystone, header) = found(&plane, random_seed()?)?;
-    let mut replay = log.replay(&header).map_err(|error| access(&error))?;
+    let replay = log.replay(&header).map_err(|error| access(&error))?;
     let rebuilder = Rebuilder { plane: Arc::new(plane), workers: Threads::new(threads) };
     let mut live = Live { keystone, header };
     let cut_off_bytes = recovery.cut_off.map_or(0, |cut_off| cut_off.bytes);
     let mut recovered = Recovered { cut_off_bytes, ..Recovered::default() };
-    while let Some(batch) = replay.next() {
+    for batch in replay {
         let batch = batch.map_err(|error| access(&error))?;
         let count = batch.transactions.len() as u64;
         let (rebuilt, _) = rebuilder.rebuild(&mut live, &batch.opened, &batch.inbox, &batch.transactions)?;

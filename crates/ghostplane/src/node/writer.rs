@@ -11,18 +11,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How long headers wait for a group that takes them along, and how many at most; the log bounds them too.
+const HEADERS_WAIT: Duration = Duration::from_millis(200);
+const HEADERS_MAX: usize = 16;
+/// How long to wait for anything at all.
+const IDLE: Duration = Duration::from_secs(60);
 /// How often a full disk is looked at again.
 const DISK_LOOK: Duration = Duration::from_millis(250);
 /// With this much room the log goes on.
 const DISK_FREE_BYTES_MIN: u64 = 64 * 1024 * 1024;
 
 /// Something for the log.
+#[expect(clippy::large_enum_variant, reason = "some dozens a second")]
 pub(super) enum ToWriter {
     /// One group of the sequencer's, with the inbox entries it names.
-    Append {
-        append: Arc<Append>,
-        inbox: Vec<InboxEntry>,
-    },
+    Append { append: Arc<Append>, inbox: Vec<InboxEntry> },
     /// A batch has its roots.
     Sealed(BatchHeader),
 }
@@ -42,9 +45,17 @@ impl Writer {
     /// Runs until nobody sends any more.
     pub(super) fn run(mut self, from: &Receiver<ToWriter>, to: &Sender<ToCore>) {
         let mut headers: Vec<BatchHeader> = Vec::new();
-        while let Ok(first) = from.recv() {
+        loop {
+            // Headers wait for the next group, so that they cost no write of their own; but not for ever.
+            let first = match from.recv_timeout(if headers.is_empty() { IDLE } else { HEADERS_WAIT }) {
+                Ok(first) => Some(first),
+                Err(RecvTimeoutError::Timeout) if headers.is_empty() => continue,
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            let is_idle = first.is_none();
             let mut append = None;
-            let mut next = Some(first);
+            let mut next = first;
             while let Some(message) = next {
                 match message {
                     // The sequencer has one append in flight: a second one waits in the channel.
@@ -56,10 +67,11 @@ impl Writer {
                 }
                 next = from.try_recv().ok();
             }
+            if append.is_none() && !is_idle && headers.len() < HEADERS_MAX {
+                continue;
+            }
             let written = match self.write(append, &mut headers) {
-                Ok(durable) => {
-                    durable.map_or(Ok(()), |durable| to.send(durable).map_err(|_| ()))
-                }
+                Ok(durable) => durable.map_or(Ok(()), |durable| to.send(durable).map_err(|_| ())),
                 Err(AppendError::NoSpace(_)) => self.wait_for_room(from, to, &mut headers),
                 Err(error) => {
                     self.shared.fail(format!("the log cannot be written: {error}"));

@@ -12,14 +12,15 @@ use std::sync::Arc;
 const REMOVED_AT_A_TIME: usize = 4096;
 
 impl History {
-    /// Keeps batches and flushes, with one atomic write that is durable when it answers.
+    /// Keeps batches and flushes, with one atomic write. It is durable after [`History::sync`]: what a crash takes from it, the
+    /// log has.
     ///
     /// The batches are consecutive. They follow the newest one that is kept, or are kept already: writing the same again
     /// changes nothing. An empty history takes any batch as its first. A flush goes with the number of its transactions.
     pub fn put(&mut self, batches: &[Arc<HistoryBatch>], flushes: &[(SignedFlush, u32)]) -> Result<(), HistoryError> {
         self.usable()?;
         self.check(batches)?;
-        let mut write = self.reader.store.database.batch().durability(Some(PersistMode::SyncData));
+        let mut write = self.reader.store.database.batch().durability(Some(PersistMode::Buffer));
         let mut value = Vec::new();
         let mut ids = Vec::with_capacity(batches.iter().map(|batch| batch.records.len()).sum());
         for batch in batches {
@@ -43,6 +44,15 @@ impl History {
             self.posted_from = self.posted_from.min(first.header.number);
         }
         Ok(())
+    }
+
+    /// Makes everything that was put durable.
+    pub fn sync(&mut self) -> Result<(), HistoryError> {
+        self.usable()?;
+        self.reader.store.database.persist(PersistMode::SyncData).map_err(|source| {
+            self.poisoned = true;
+            failed(&self.reader.store.path, source)
+        })
     }
 
     /// Forgets every batch after `number`, and the flushes from its last position on.
