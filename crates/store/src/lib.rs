@@ -17,5 +17,5 @@ pub mod log;
 mod scratch;
 
 pub use checkpoint::{Changed, Checkpoint, CheckpointError, Checkpoints};
-pub use history::{History, HistoryBatch, HistoryDamage, HistoryError, HistoryReader, Record, Summary};
+pub use history::{History, HistoryBatch, HistoryDamage, HistoryError, HistoryReader, PlacedRecord, Record, Summary};
 pub use log::{AppendError, Appended, Frame, Log, LogEnd, LoggedFlush, NotInLog, OpenError, Recovery, Revert, repair};
