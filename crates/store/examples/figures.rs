@@ -7,14 +7,15 @@
 use ghostplane_ghostcipher::workers::Workers;
 use ghostplane_ghostcipher::{Digest, Signature};
 use ghostplane_keystone::{Changeset, Keystone, ObjectChange, SlotChange, StateView};
-use ghostplane_store::{Changed, Checkpoints, Frame, Log, LogEnd, LoggedFlush};
+use ghostplane_store::{Changed, Checkpoints, Frame, History, HistoryBatch, Log, LogEnd, LoggedFlush};
 use ghostplane_types::{
-    AccountRecord, Address, Amount, AssetId, BatchHeader, Encode, Flush, ObjectKey, PlaneState, SignedFlush, Slot,
-    SlotIndex, SlotKind,
+    AccountRecord, Address, Amount, AssetId, BatchHeader, Encode, Flush, ObjectKey, Outcome, PlaneState, SignedFlush,
+    Slot, SlotIndex, SlotKind, Source,
 };
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -33,6 +34,7 @@ fn main() {
     for transactions in [1, 64, 1024] {
         append(&dir, transactions);
     }
+    history(&dir);
     checkpoint(&dir, accounts);
     std::fs::remove_dir_all(&dir).expect("the directory is ours");
 }
@@ -81,6 +83,69 @@ fn append(dir: &Path, transactions: usize) {
     let (_, recovery) =
         timed(&format!("open/{transactions}"), || Log::open(&dir, PLANE, CHAIN)).expect("it opens again");
     println!("  {} bytes in {} segments", recovery.bytes, recovery.segments);
+}
+
+/// Puts full batches in groups, as a node under full load does, and asks for ids at the end.
+fn history(dir: &Path) {
+    const GROUPS: u64 = 64;
+    const BATCHES: u64 = 8;
+    const TRANSACTIONS: u64 = 4096;
+    const POSTED_BYTES: usize = 64;
+    let mut history = History::open(dir, PLANE).expect("a new history");
+    let empty = header(&Keystone::new(1), 0);
+    let outcome = Outcome {
+        code: Outcome::APPLIED,
+        action: Outcome::NO_ACTION,
+        gas: 1000,
+        fee: 10,
+        first_entry: 0,
+        entries: 2,
+        first_withdrawal: 0,
+        withdrawals: 0,
+    };
+    let id = |position: u64| {
+        ghostplane_ghostcipher::digest::hash(ghostplane_ghostcipher::Domain::Test, 0, &[&position.to_le_bytes()])
+    };
+    let batch = |number: u64| {
+        let positions = (number - 1) * TRANSACTIONS..number * TRANSACTIONS;
+        let header = BatchHeader { number, log_upto: positions.end, ..empty };
+        let records: Vec<_> = positions.map(|position| (Source::Log(position), id(position), outcome)).collect();
+        let posted = vec![7; records.len() * POSTED_BYTES];
+        Arc::new(HistoryBatch { header, records, withdrawals: Vec::new(), posted })
+    };
+    let (mut thread, mut wall, mut slowest) = (0, Duration::ZERO, Duration::ZERO);
+    let (this_before, all_before) = (thread_cpu_ns(), cpu_ms());
+    for group in 0..GROUPS {
+        let batches: Vec<_> = (1..=BATCHES).map(|at| batch(group * BATCHES + at)).collect();
+        let (start, cpu) = (Instant::now(), thread_cpu_ns());
+        history.put(&batches, &[]).expect("there is room");
+        thread += thread_cpu_ns() - cpu;
+        wall += start.elapsed();
+        slowest = slowest.max(start.elapsed());
+    }
+    // What the database's own thread does, between the puts too; this one makes the batches meanwhile.
+    let others = ((cpu_ms() - all_before) * 1_000_000).saturating_sub(thread_cpu_ns() - this_before);
+    let count = GROUPS * BATCHES * TRANSACTIONS;
+    println!(
+        "history/put of {count} transactions: {:.2} us of the writing thread's CPU time a transaction, {:.2} us of the database's own, {:.2} us on the clock, slowest group {:.0} ms",
+        thread as f64 / count as f64 / 1e3,
+        others as f64 / count as f64 / 1e3,
+        wall.as_secs_f64() * 1e6 / count as f64,
+        slowest.as_secs_f64() * 1e3
+    );
+    let reader = history.reader();
+    let found = timed("history/find of 1000 ids", || {
+        (0..1000).filter(|at| reader.find(&id(at * (count / 1000))).expect("sound").is_some()).count()
+    });
+    assert_eq!(found, 1000);
+    drop((reader, history));
+    timed("history/open", || History::open(dir, PLANE)).expect("it opens again");
+}
+
+/// CPU time of this thread, the first number of Linux' `schedstat`; 0 where the system does not tell.
+fn thread_cpu_ns() -> u64 {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    stat.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0)
 }
 
 /// Two threads, as the node lends.

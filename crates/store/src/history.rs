@@ -30,7 +30,7 @@ mod tests;
 mod write;
 
 pub use error::{HistoryDamage, HistoryError};
-pub use read::{HistoryReader, Summary};
+pub use read::{HistoryReader, PlacedRecord, Summary};
 
 use error::failed;
 use fjall::config::{BlockSizePolicy, FilterPolicy, FilterPolicyEntry};

@@ -17,7 +17,7 @@ pub mod log;
 mod scratch;
 
 pub use checkpoint::{Changed, Checkpoint, CheckpointError, Checkpoints};
-pub use history::{History, HistoryBatch, HistoryDamage, HistoryError, HistoryReader, Record, Summary};
+pub use history::{History, HistoryBatch, HistoryDamage, HistoryError, HistoryReader, PlacedRecord, Record, Summary};
 pub use log::{
     AppendError, Appended, Cut, CutBatch, Frame, Log, LogEnd, LoggedBatch, LoggedFlush, NotInLog, OpenError, Opened,
     Recovery, Replay, ReplayError, Rest, Revert, free_bytes, repair,

@@ -32,6 +32,8 @@ use tokio::sync::{Semaphore, broadcast, watch};
 
 /// Batches that recovery hands to the history at a time.
 const HISTORY_TOGETHER: usize = 32;
+/// Log positions before the checkpoint whose flushes are put into the history once more.
+const FLUSHES_BEFORE: u64 = 65_536;
 
 /// Why a node does not start.
 #[derive(Debug, Error)]
@@ -282,6 +284,7 @@ impl Recoverer {
         self.recovered.checkpoint = live.header.number;
         self.recovered.checkpoint_us = micros(started);
         let started = Instant::now();
+        let flushes = self.flushes(live.header.log_upto)?;
         let mut kept = Vec::new();
         let mut replay = self.log.replay(&live.header).map_err(|error| StartError::LogAccess(error.to_string()))?;
         let mut headers = Vec::new();
@@ -313,7 +316,7 @@ impl Recoverer {
             let what = "transactions stand behind it that are in no batch".into();
             return Err(StartError::Batch { batch: live.header.number, what });
         }
-        self.history.put(&kept, &self.flushes()?)?;
+        self.history.put(&kept, &flushes)?;
         if !headers.is_empty() {
             self.log.append(&headers).map_err(|error| StartError::LogAccess(error.to_string()))?;
         }
@@ -357,11 +360,12 @@ impl Recoverer {
         Ok(batch)
     }
 
-    /// The flushes of the log from the history's newest on: what a crash may have kept from it.
-    fn flushes(&self) -> Result<Vec<(ghostplane_types::SignedFlush, u32)>, StartError> {
-        let upto = self.history.reader().upto()?.map_or(0, |header| header.log_upto);
+    /// The flushes of the log that a crash may have kept from the history: those behind the checkpoint, and some before it,
+    /// which may have come to the history later than their batches.
+    fn flushes(&self, checkpoint: u64) -> Result<Vec<(ghostplane_types::SignedFlush, u32)>, StartError> {
+        let from = checkpoint.saturating_sub(FLUSHES_BEFORE);
         let mut flushes = Vec::new();
-        for logged in self.log.reader(upto) {
+        for logged in self.log.reader(from) {
             let logged = logged.map_err(|error| StartError::LogAccess(error.to_string()))?;
             if let Frame::Flush(flush) = logged.frame {
                 let count = u32::try_from(flush.transactions.len()).unwrap_or(u32::MAX);

@@ -21,6 +21,9 @@ pub struct HistoryReader {
     pub(super) store: Store,
 }
 
+/// A record with its batch and its index there.
+pub type PlacedRecord = (u64, u32, Record);
+
 /// A batch in short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Summary {
@@ -141,8 +144,7 @@ impl HistoryReader {
 
     /// The records of log positions in their order, each with its batch and its index there; over batches, without the
     /// records of inbox entries between. `None` if not all of them are kept.
-    #[expect(clippy::type_complexity, reason = "batch, index and record; nobody else has a use for a name")]
-    pub fn records_of(&self, positions: Range<u64>) -> Result<Option<Vec<(u64, u32, Record)>>, HistoryError> {
+    pub fn records_of(&self, positions: Range<u64>) -> Result<Option<Vec<PlacedRecord>>, HistoryError> {
         let asked = positions.end.saturating_sub(positions.start);
         if asked > POSITIONS_MAX {
             return Err(HistoryError::TooMany { asked, limit: POSITIONS_MAX });
