@@ -111,7 +111,8 @@ pub fn dev(args: DevArgs, screen: &Screen) -> anyhow::Result<()> {
             table.row(["HTTP".to_string(), format!("http://{}", at.http)]);
             table.row(["directory".to_string(), dir.display().to_string()]);
             table.row(["plane".to_string(), running.node().plane().plane_id().to_string()]);
-            table.row(["state".to_string(), format!("batch {}, {} executed again", recovered.batch, recovered.batches)]);
+            table
+                .row(["state".to_string(), format!("batch {}, {} executed again", recovered.batch, recovered.batches)]);
             table.row(["accounts".to_string(), format!("{}, 10,000 gcc and 1,000 zman each", dev::NAMES.join(", "))]);
             table.row(["ready after".to_string(), format!("{} ms", started.elapsed().as_millis())]);
             screen.table(&table);

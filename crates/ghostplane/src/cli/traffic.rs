@@ -4,9 +4,7 @@ use crate::keys;
 use crate::node::{Node, dev, now_ms};
 use ghostplane_ghostcipher::{Domain, Signature, SigningKey};
 use ghostplane_types::gas::{GAS_NEW_OBJECT, GAS_NEW_SLOT, intrinsic};
-use ghostplane_types::{
-    Action, Address, Amount, AssetId, Encode, KeyRef, Nonce, Pay, Transaction, TransactionBody,
-};
+use ghostplane_types::{Action, Address, Amount, AssetId, Encode, KeyRef, Nonce, Pay, Transaction, TransactionBody};
 use std::path::PathBuf;
 use std::time::Duration;
 use tonic::codegen::Bytes;

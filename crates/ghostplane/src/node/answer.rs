@@ -82,7 +82,8 @@ pub(super) fn run(shared: &Inner, from: &Receiver<ToAnswer>, archive: &Sender<To
         }
         shared.counters.accepted.fetch_add(u64::from(count), Ordering::Relaxed);
         shared.counters.flushes.fetch_add(1, Ordering::Relaxed);
-        let event = NodeEvent::Flushed { flush: flush.flush, first_position: flush.first_position, transactions: count };
+        let event =
+            NodeEvent::Flushed { flush: flush.flush, first_position: flush.first_position, transactions: count };
         let _ = shared.events.send(event);
         if archive.send(ToArchive::Flush(signed, count)).is_err() {
             return;

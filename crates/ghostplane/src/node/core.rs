@@ -16,7 +16,9 @@ use ghostplane_engine::{Halt, OpenBatch, Pushed, check_inbox};
 use ghostplane_ghostcipher::Signature;
 use ghostplane_ghostcipher::workers::Serial;
 use ghostplane_keystone::{ApplyError, Changeset, Keystone, Missing, StateView};
-use ghostplane_sequencer::{Effect, Event, Execution, Fault, LogEntry, Opening, Sequencer, Standing, Submission, Ticket};
+use ghostplane_sequencer::{
+    Effect, Event, Execution, Fault, LogEntry, Opening, Sequencer, Standing, Submission, Ticket,
+};
 use ghostplane_store::HistoryBatch;
 use ghostplane_types::{AccountRecord, Amount, AssetId, Decode, InboxEntry, ObjectKey};
 use hashbrown::HashMap;
@@ -193,10 +195,8 @@ impl Core {
         };
         let header = parts.header;
         let (records, withdrawals) = (parts.records, parts.withdrawals);
-        self.sealed.push_back((
-            Arc::new(HistoryBatch { header, records, withdrawals, posted: closed.posted }),
-            parts.changes,
-        ));
+        self.sealed
+            .push_back((Arc::new(HistoryBatch { header, records, withdrawals, posted: closed.posted }), parts.changes));
         shared.progress.send_modify(|progress| progress.sealed = header.number);
         self.ways.writer.send(ToWriter::Sealed(header)).map_err(|_| CoreError::Gone("the log"))?;
         self.step(Event::Sealed { header })?;

@@ -54,7 +54,11 @@ pub fn options(dir: &Path, keys_dir: &Path, now_ms: u64, block_ms: u64) -> anyho
         let PublicKey::Ed25519(key) = info.gid.public_key;
         let l1 = L1Address(*key.as_bytes());
         options.l1.balances.extend(FUNDS.map(|(asset, amount)| (l1, asset, amount)));
-        options.l1.founding.extend(FUNDS.map(|(asset, l1_amount)| Message::Deposit { asset, l1_amount, to: info.address }));
+        options.l1.founding.extend(FUNDS.map(|(asset, l1_amount)| Message::Deposit {
+            asset,
+            l1_amount,
+            to: info.address,
+        }));
         people.push(Person { name: name.into(), address: info.address, is_new });
     }
     // The L1 was founded with the balances of its first start, which stay what they were if keys changed since.

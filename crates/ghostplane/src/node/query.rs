@@ -331,8 +331,7 @@ impl Node {
 
     /// Hands a signed message to the L1 and waits until a block holds it.
     pub async fn send_to_l1(&self, message: Bytes) -> Result<SentToL1, L1Refused> {
-        let refused =
-            |code, message: String, retryable| L1Refused { code, message, retryable };
+        let refused = |code, message: String, retryable| L1Refused { code, message, retryable };
         let signed = SignedL1Message::from_bytes(&message)
             .map_err(|error| refused(600, format!("not a signed message to the L1: {error}"), false))?;
         let (answer, answered) = tokio::sync::oneshot::channel();

@@ -9,9 +9,7 @@ use super::core::{Core, ToCore, Ways};
 use super::settle::{Settle, ToSettle};
 use super::verify::{self, Raw, VERIFYING_MAX};
 use super::writer::{ToWriter, Writer};
-use super::{
-    Counters, EVENTS_BEHIND_MAX, Ending, Inner, Live, Node, Options, Progress, Pulse, now_ms,
-};
+use super::{Counters, EVENTS_BEHIND_MAX, Ending, Inner, Live, Node, Options, Progress, Pulse, now_ms};
 use crate::local::Threads;
 use ghostplane_engine::{Halt, OpenBatch, Plane, Pushed, check_inbox, verify_all};
 use ghostplane_ghostbridge::{L1, L1Config, L1Genesis, run};
@@ -270,10 +268,7 @@ impl Recoverer {
         self.recovered.checkpoint_us = micros(started);
         let started = Instant::now();
         let mut kept = Vec::new();
-        let mut replay = self
-            .log
-            .replay(&live.header)
-            .map_err(|error| StartError::LogAccess(error.to_string()))?;
+        let mut replay = self.log.replay(&live.header).map_err(|error| StartError::LogAccess(error.to_string()))?;
         let mut headers = Vec::new();
         while let Some(batch) = replay.next() {
             let batch = batch.map_err(|error| StartError::LogAccess(error.to_string()))?;
@@ -292,7 +287,11 @@ impl Recoverer {
         if let Some(opened) = rest.open {
             let rebuilt = self.redo(&mut live, &mut changed, &opened, &rest.inbox, &rest.transactions)?;
             let header = rebuilt.header;
-            headers.push(Frame::Cut(Cut { number: header.number, position: header.log_upto, inbox: header.inbox_upto }));
+            headers.push(Frame::Cut(Cut {
+                number: header.number,
+                position: header.log_upto,
+                inbox: header.inbox_upto,
+            }));
             headers.push(Frame::Sealed(header));
             kept.push(Arc::new(rebuilt));
         } else if !rest.transactions.is_empty() {

@@ -19,10 +19,7 @@ const DISK_FREE_BYTES_MIN: u64 = 64 * 1024 * 1024;
 /// Something for the log.
 pub(super) enum ToWriter {
     /// One group of the sequencer's, with the inbox entries it names.
-    Append {
-        append: Arc<Append>,
-        inbox: Vec<InboxEntry>,
-    },
+    Append { append: Arc<Append>, inbox: Vec<InboxEntry> },
     /// A batch has its roots.
     Sealed(BatchHeader),
 }
@@ -57,9 +54,7 @@ impl Writer {
                 next = from.try_recv().ok();
             }
             let written = match self.write(append, &mut headers) {
-                Ok(durable) => {
-                    durable.map_or(Ok(()), |durable| to.send(durable).map_err(|_| ()))
-                }
+                Ok(durable) => durable.map_or(Ok(()), |durable| to.send(durable).map_err(|_| ())),
                 Err(AppendError::NoSpace(_)) => self.wait_for_room(from, to, &mut headers),
                 Err(error) => {
                     self.shared.fail(format!("the log cannot be written: {error}"));

@@ -1,8 +1,9 @@
 //! What the node says, in the form in which it travels over gRPC.
 
 use crate::node::api::{
-    AccountView, Answers, BatchView, BridgeView, CommitmentView, ExecutedRecord, Flushed, L1Refused, NodeEvent, QueryError,
-    ReceiptView, Refusal, RootsView, Rung, SentToL1, StatusView, TransactionView, WithdrawalView, code_name,
+    AccountView, Answers, BatchView, BridgeView, CommitmentView, ExecutedRecord, Flushed, L1Refused, NodeEvent,
+    QueryError, ReceiptView, Refusal, RootsView, Rung, SentToL1, StatusView, TransactionView, WithdrawalView,
+    code_name,
 };
 use ghostplane_client::wire;
 use ghostplane_engine::Plane;
@@ -294,7 +295,8 @@ pub(super) fn sent_to_l1(sent: Result<SentToL1, L1Refused>) -> wire::SendToL1Res
         }
         Err(L1Refused { code, message, retryable }) => {
             let retry_after_ms = if retryable { L1_RETRY_MS } else { 0 };
-            let refusal = wire::Refusal { code: code.into(), name: code_name(code).to_owned(), message, retry_after_ms };
+            let refusal =
+                wire::Refusal { code: code.into(), name: code_name(code).to_owned(), message, retry_after_ms };
             wire::SendToL1Response { refusal: Some(refusal), ..Default::default() }
         }
     }
