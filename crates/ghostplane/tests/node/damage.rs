@@ -27,6 +27,8 @@ fn a_tail_that_was_cut_short_is_cut_off_and_the_node_starts() {
     fs::write(&segment, &bytes[..end - 2]).expect("writable");
     let cut_off = home.verify()["cut_off_bytes"].as_u64();
     assert!(cut_off.is_some_and(|bytes| bytes > 0), "the rest of a frame is there to be cut off: {cut_off:?}");
+    // The node shall find it as the crash left it, whatever looked at it before.
+    fs::write(&segment, &bytes[..end - 2]).expect("writable");
 
     let node = home.dev();
     told(async {
