@@ -219,7 +219,10 @@ pub fn show_error(error: &anyhow::Error, json: bool) {
 fn code_of(error: &anyhow::Error) -> Option<u16> {
     error.chain().find_map(|cause| match cause.downcast_ref::<SendError>() {
         Some(SendError::Client(error)) => error.code(),
-        _ => cause.downcast_ref::<ClientError>().and_then(ClientError::code),
+        _ => match cause.downcast_ref::<send::WithoutEffect>() {
+            Some(failed) => Some(failed.code),
+            None => cause.downcast_ref::<ClientError>().and_then(ClientError::code),
+        },
     })
 }
 

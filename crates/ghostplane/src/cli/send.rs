@@ -338,13 +338,23 @@ fn applied(client: &Client, receipt: &Receipt) -> anyhow::Result<()> {
         return Ok(());
     }
     let fee = fee(client, claimed.fee);
-    bail!(
+    let message = format!(
         "executed in batch {} for a fee of {fee}, and without effect: action {} failed with {} ({}); nothing else of it was done",
         claimed.batch,
         claimed.action,
         code_name(claimed.code),
         claimed.code
-    )
+    );
+    Err(WithoutEffect { code: claimed.code, message }.into())
+}
+
+/// Executed and paid for, and nothing was done.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(super) struct WithoutEffect {
+    /// Why: the stable code.
+    pub(super) code: u16,
+    message: String,
 }
 
 pub(super) fn fee(client: &Client, units: u64) -> String {

@@ -1,0 +1,15 @@
+//! The node as others meet it: the built binary in a process of its own, spoken to over gRPC, HTTP and the command line,
+//! killed and started again, with its log damaged, and among clients that do not behave.
+
+#[path = "node/crowd.rs"]
+mod crowd;
+#[path = "node/damage.rs"]
+mod damage;
+#[path = "node/kill.rs"]
+mod kill;
+#[path = "node/process.rs"]
+mod process;
+#[path = "node/python.rs"]
+mod python;
+#[path = "node/story.rs"]
+mod story;
