@@ -94,6 +94,10 @@ fn unknown(text: &str, error: KeyFileError) -> anyhow::Error {
 pub fn money(text: &str) -> Result<Money, String> {
     let text = text.trim();
     let joined = match text.split_once(' ') {
+        // Joined, "1 2gcc" would be twelve.
+        Some((_, symbol)) if symbol.trim_start().starts_with(|first: char| !first.is_ascii_alphabetic()) => {
+            return Err(format!("'{text}' is no amount; write it like 1.5gcc"));
+        }
         Some((number, symbol)) => format!("{number}{}", symbol.trim_start()),
         None => text.to_owned(),
     };
