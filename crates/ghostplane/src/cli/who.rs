@@ -94,8 +94,11 @@ fn unknown(text: &str, error: KeyFileError) -> anyhow::Error {
 pub fn money(text: &str) -> Result<Money, String> {
     let text = text.trim();
     let joined = match text.split_once(' ') {
-        Some((number, symbol)) => format!("{number}{}", symbol.trim_start()),
-        None => text.to_owned(),
+        // '1 2gcc' is a mistake, never twelve.
+        Some((number, symbol)) if symbol.trim_start().starts_with(|c: char| c.is_ascii_alphabetic()) => {
+            format!("{number}{}", symbol.trim_start())
+        }
+        _ => text.to_owned(),
     };
     let money: Money = joined.parse().map_err(|error: ghostplane_types::AmountError| error.to_string())?;
     if money.amount.is_zero() { Err("the amount is zero".to_owned()) } else { Ok(money) }
