@@ -228,6 +228,19 @@ mod tests {
     }
 
     #[test]
+    fn a_payers_own_file_needs_no_payer_and_takes_no_other() {
+        let names = ["ann".to_string(), "ghost1ann".to_string()];
+        let of_ann = |text: &str| parse_of_payer(text.as_bytes(), "ann", &names).expect("a payment file");
+        let read = of_ann("payee,amount,asset,reference\nbob,1,gcc,tea\nann,1,gcc,self\n");
+        assert_eq!(read.payments.iter().map(|row| (row.line, row.payer.as_str())).collect::<Vec<_>>(), [(2, "ann")]);
+        assert_eq!(read.refused.len(), 1);
+        let read =
+            of_ann("payer,payee,amount,asset,reference\nann,bob,1,gcc,a\nghost1ann,bob,1,gcc,b\neve,bob,1,gcc,c\n");
+        assert_eq!(read.payments.iter().map(|row| row.line).collect::<Vec<_>>(), [2, 3]);
+        assert!(read.refused[0].problem.contains("'eve'"), "{:?}", read.refused);
+    }
+
+    #[test]
     fn a_generated_economy_is_the_same_every_time() {
         let made = generate(7, 10_000);
         assert_eq!(made, generate(7, 10_000));

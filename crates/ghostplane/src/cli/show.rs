@@ -97,7 +97,7 @@ pub fn balance(args: &BalanceArgs, target: &Target, screen: &Screen) -> anyhow::
             let anchored = anchor(&client, account.header(), screen).await?;
             let balances: Vec<_> =
                 account.balances().iter().map(|(asset, amount)| (asset.number(), amount.units())).collect();
-            let header = account.header().clone();
+            let header = *account.header();
             (account.record().is_some(), header.number, balances, Some((header, anchored)))
         } else {
             let account = client.account_unproven(&whose.address).await?;
