@@ -127,11 +127,10 @@ impl Node<'_> {
                 // Not asked for.
                 stream::Answer::Unverified { .. } => Answer::Later,
                 stream::Answer::Refused(refused) if refused.name == "NonceUsed" => Answer::Used,
+                stream::Answer::Refused(refused) if refused.name == "Expired" => Answer::Expired,
                 // Known: its receipt is found once its batch is sealed. A gap closes when the ones before are in.
                 stream::Answer::Refused(refused)
-                    if refused.passes()
-                        || refused.code == Refused::KNOWN
-                        || matches!(refused.name.as_str(), "NonceGap" | "Expired") =>
+                    if refused.passes() || refused.code == Refused::KNOWN || refused.name == "NonceGap" =>
                 {
                     Answer::Later
                 }

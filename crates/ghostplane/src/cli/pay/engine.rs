@@ -25,6 +25,8 @@ pub(super) enum Answer {
     Executed(u16),
     /// Not now; the same again later.
     Later,
+    /// No longer valid. Signed anew under its number, which is safe whatever became of it.
+    Expired,
     /// Its number was used, by whichever transaction.
     Used,
     /// Not executed, for a reason that somebody must see.
@@ -92,13 +94,15 @@ pub(super) async fn run(
         batch.sort_unstable_by_key(|signed| signed.sequence);
         batch.truncate(WINDOW);
         let answers = plane.submit(&batch).await?;
-        let rows: Vec<u64> = batch.iter().map(|signed| signed.row).collect();
+        let rows: Vec<(u64, u64)> = batch.iter().map(|signed| (signed.row, signed.sequence)).collect();
         let mut done = Vec::new();
+        let mut renewed = Vec::new();
         let mut refused = None;
-        for (row, answer) in rows.iter().zip(answers) {
+        for ((row, sequence), answer) in rows.iter().zip(answers) {
             match answer {
                 Answer::Executed(code) => done.push(Record::Done { row: *row, code }),
                 Answer::Later | Answer::Used => {}
+                Answer::Expired => renewed.push(Record::Signed(plane.sign(*row, *sequence, &standing)?)),
                 Answer::Refused(reason) => refused = refused.or(Some((*row, reason))),
             }
         }
@@ -109,6 +113,9 @@ pub(super) async fn run(
             idle = 0;
         } else {
             idle += 1;
+        }
+        if !renewed.is_empty() {
+            note(past, journal, renewed)?;
         }
         if let Some((row, reason)) = refused {
             bail!(
@@ -128,17 +135,14 @@ pub(super) async fn run(
     }
 }
 
-/// Looks at what cannot or may not be executed as it stands. What was executed is noted by the records returned; what is
-/// expired is signed anew under the same number, what lost its number under another.
+/// Looks at the rows whose number is used. What was executed is noted by the records returned; what lost its number to
+/// another transaction is signed anew.
 async fn renew(past: &Past, plane: &mut impl Plane, standing: &mut Standing) -> anyhow::Result<Vec<Record>> {
     let mut records = Vec::new();
     let mut next = past.next;
     for (row, seat) in &past.seats {
         let Some(last) = seat.signed.last() else { continue };
         if last.sequence >= standing.next {
-            if last.valid_until < standing.time {
-                records.push(Record::Signed(plane.sign(*row, last.sequence, standing)?));
-            }
             continue;
         }
         // The number is used, by one of the row's own transactions or by somebody else.

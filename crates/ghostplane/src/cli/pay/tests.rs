@@ -74,7 +74,9 @@ impl Plane for Fake {
                 self.executed.push((other, None));
             }
             let next = self.executed.len() as u64;
-            answers.push(if signed.valid_until < self.time || signed.sequence > next || self.chance(9) {
+            answers.push(if signed.valid_until < self.time {
+                Answer::Expired
+            } else if signed.sequence > next || self.chance(9) {
                 Answer::Later
             } else if signed.sequence < next {
                 Answer::Used
@@ -100,7 +102,7 @@ impl Plane for Fake {
     fn sign(&mut self, row: u64, sequence: u64, standing: &Standing) -> anyhow::Result<Signed> {
         self.signed += 1;
         let id = Digest(*blake3::hash(&[row, sequence, self.signed].map(u64::to_le_bytes).concat()).as_bytes());
-        let valid_until = standing.time + if self.rough { 2 } else { 1_000 };
+        let valid_until = self.time + if self.rough { 2 } else { 1_000 };
         Ok(Signed { row, sequence, batch: standing.batch, valid_until, id, bytes: row.to_le_bytes().to_vec() })
     }
 
@@ -214,4 +216,19 @@ fn damage_before_the_end_is_no_torn_end() {
         let past = journal::read(&disk.bytes[..end]).expect("a torn journal is one");
         assert!(past.bytes <= end);
     }
+}
+
+#[test]
+fn a_payout_taken_up_late_signs_anew_under_the_same_numbers() {
+    let rows = [2, 3, 4];
+    let mut disk = Disk { budget: usize::MAX, ..Disk::default() };
+    let mut plane = Fake::new(1, false);
+    let standing = Standing { next: 0, batch: 0, time: 0 };
+    let signed = rows.map(|row| Record::Signed(plane.sign(row, row - 2, &standing).expect("it signs")));
+    disk.append(&journal::frame(&[Record::Head(HEAD)])).expect("room");
+    disk.append(&journal::frame(&signed)).expect("room");
+    plane.time = 5_000;
+    attempt(&rows, &mut disk, &mut plane).expect("paid");
+    assert_eq!(plane.executed.iter().map(|(_, row)| *row).collect::<Vec<_>>(), rows.map(Some));
+    assert_eq!(plane.signed, 6);
 }
