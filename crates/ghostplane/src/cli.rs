@@ -3,6 +3,7 @@
 mod connect;
 mod key;
 mod node;
+mod pay;
 mod send;
 mod show;
 mod traffic;
@@ -73,6 +74,8 @@ pub enum Command {
     Key(key::KeyArgs),
     /// Pay somebody on the plane
     Transfer(send::TransferArgs),
+    /// Pay a whole file of payments, each once, however often this is run
+    Pay(pay::PayArgs),
     /// Move money from the L1 to the plane
     Deposit(send::DepositArgs),
     /// Move money from the plane to the L1, where it is claimed
@@ -166,6 +169,7 @@ pub fn run(command: Command, target: &Target, screen: &Screen) -> anyhow::Result
         Command::Bench { suite, seconds } => bench::run(suite, seconds, screen),
         Command::Key(args) => key::run(args, target, screen),
         Command::Transfer(args) => send::transfer(&args, target, screen),
+        Command::Pay(args) => pay::run(&args, target, screen),
         Command::Deposit(args) => send::deposit(&args, target, screen),
         Command::Withdraw(args) => send::withdraw(&args, target, screen),
         Command::Claim(args) => send::claim(&args, target, screen),

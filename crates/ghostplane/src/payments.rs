@@ -8,7 +8,7 @@ use std::path::Path;
 /// Rows of one file.
 pub const ROWS_MAX: usize = 1_000_000;
 /// Bytes of a payer's or payee's name.
-pub const NAME_BYTES_MAX: usize = 64;
+pub const NAME_BYTES_MAX: usize = 80;
 const COLUMNS: [&str; 5] = ["payer", "payee", "amount", "asset", "reference"];
 
 /// One row that is a payment.
@@ -50,14 +50,41 @@ pub fn read(path: &Path) -> anyhow::Result<Payments> {
     parse(file).with_context(|| format!("cannot use {} as a payment file", path.display()))
 }
 
+/// Reads a payment file of one payer. The column payer may be left out; where it is there, each row has to name the payer by
+/// one of `names`. Payees may be addresses.
+pub fn parse_of_payer(content: &[u8], payer: &str, names: &[String]) -> anyhow::Result<Payments> {
+    let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(content);
+    let heading = reader.headers().context("the first line is no heading")?.clone();
+    let read = if heading.iter().any(|found| found.eq_ignore_ascii_case("payer")) {
+        parse(content)?
+    } else {
+        parse_rows(content, Some(payer))?
+    };
+    let mut out = Payments { payments: Vec::new(), refused: read.refused };
+    for row in read.payments {
+        if row.payer == payer || names.contains(&row.payer) {
+            out.payments.push(row);
+        } else {
+            let problem = format!("the payer is '{}', not '{payer}'", row.payer);
+            out.refused.push(BadRow { line: row.line, problem });
+        }
+    }
+    Ok(out)
+}
+
 fn parse(input: impl std::io::Read) -> anyhow::Result<Payments> {
+    parse_rows(input, None)
+}
+
+fn parse_rows(input: impl std::io::Read, payer: Option<&str>) -> anyhow::Result<Payments> {
     let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(input);
     let heading = reader.headers().context("the first line is no heading")?.clone();
     let column = |name: &str| {
         let at = heading.iter().position(|found| found.eq_ignore_ascii_case(name));
         at.with_context(|| format!("there is no column '{name}'; the columns are {}", COLUMNS.join(", ")))
     };
-    let columns = [column("payer")?, column("payee")?, column("amount")?, column("asset")?, column("reference")?];
+    let of_payer = if payer.is_some() { None } else { Some(column("payer")?) };
+    let columns = [column("payee")?, column("amount")?, column("asset")?, column("reference")?];
 
     let mut read = Payments::default();
     let mut record = csv::StringRecord::new();
@@ -76,7 +103,7 @@ fn parse(input: impl std::io::Read) -> anyhow::Result<Payments> {
         if read.payments.len() + read.refused.len() >= ROWS_MAX {
             bail!("more than {ROWS_MAX} rows; split the file");
         }
-        match payment(line, &heading, &record, columns) {
+        match payment(line, &heading, &record, payer, of_payer, columns) {
             Ok(payment) => read.payments.push(payment),
             Err(problem) => read.refused.push(BadRow { line, problem }),
         }
@@ -87,12 +114,16 @@ fn payment(
     line: u64,
     heading: &csv::StringRecord,
     record: &csv::StringRecord,
-    columns: [usize; 5],
+    payer: Option<&str>,
+    of_payer: Option<usize>,
+    columns: [usize; 4],
 ) -> Result<Payment, String> {
     if record.len() != heading.len() {
         return Err(format!("{} fields where the heading has {}", record.len(), heading.len()));
     }
-    let [payer, payee, amount, asset, reference] = columns.map(|at| record.get(at).unwrap_or_default());
+    let field = |at| record.get(at).unwrap_or_default();
+    let payer = of_payer.map(field).or(payer).unwrap_or_default();
+    let [payee, amount, asset, reference] = columns.map(field);
     for (name, what) in [(payer, "payer"), (payee, "payee")] {
         if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
             return Err(format!("the {what} is not a name of 1 to {NAME_BYTES_MAX} bytes"));
@@ -194,6 +225,19 @@ mod tests {
         broken.extend_from_slice(b"ann,b\xffb,1,gcc,no\nann,bob,1,gcc,ok\n");
         let read = parse(&broken[..]).expect("only one row is broken");
         assert_eq!((read.payments.len(), read.refused.len()), (2, 1));
+    }
+
+    #[test]
+    fn a_payers_own_file_needs_no_payer_and_takes_no_other() {
+        let names = ["ann".to_string(), "ghost1ann".to_string()];
+        let of_ann = |text: &str| parse_of_payer(text.as_bytes(), "ann", &names).expect("a payment file");
+        let read = of_ann("payee,amount,asset,reference\nbob,1,gcc,tea\nann,1,gcc,self\n");
+        assert_eq!(read.payments.iter().map(|row| (row.line, row.payer.as_str())).collect::<Vec<_>>(), [(2, "ann")]);
+        assert_eq!(read.refused.len(), 1);
+        let read =
+            of_ann("payer,payee,amount,asset,reference\nann,bob,1,gcc,a\nghost1ann,bob,1,gcc,b\neve,bob,1,gcc,c\n");
+        assert_eq!(read.payments.iter().map(|row| row.line).collect::<Vec<_>>(), [2, 3]);
+        assert!(read.refused[0].problem.contains("'eve'"), "{:?}", read.refused);
     }
 
     #[test]

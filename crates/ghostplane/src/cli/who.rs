@@ -94,12 +94,11 @@ fn unknown(text: &str, error: KeyFileError) -> anyhow::Error {
 pub fn money(text: &str) -> Result<Money, String> {
     let text = text.trim();
     let joined = match text.split_once(' ') {
-        // Joined, "1 2gcc" would be twelve.
-        Some((_, symbol)) if symbol.trim_start().starts_with(|first: char| !first.is_ascii_alphabetic()) => {
-            return Err(format!("'{text}' is no amount; write it like 1.5gcc"));
+        // '1 2gcc' is a mistake, never twelve.
+        Some((number, symbol)) if symbol.trim_start().starts_with(|c: char| c.is_ascii_alphabetic()) => {
+            format!("{number}{}", symbol.trim_start())
         }
-        Some((number, symbol)) => format!("{number}{}", symbol.trim_start()),
-        None => text.to_owned(),
+        _ => text.to_owned(),
     };
     let money: Money = joined.parse().map_err(|error: ghostplane_types::AmountError| error.to_string())?;
     if money.amount.is_zero() { Err("the amount is zero".to_owned()) } else { Ok(money) }
