@@ -7,6 +7,7 @@ mod pay;
 mod send;
 mod show;
 mod traffic;
+mod watch;
 mod who;
 
 use std::io::{self, IsTerminal as _, Write as _};
@@ -72,6 +73,8 @@ pub enum Command {
     },
     /// Make and show signing keys
     Key(key::KeyArgs),
+    /// Watch a plane as it goes
+    Watch(watch::WatchArgs),
     /// Pay somebody on the plane
     Transfer(send::TransferArgs),
     /// Pay a whole file of payments, each once, however often this is run
@@ -162,7 +165,7 @@ pub fn run(command: Command, target: &Target, screen: &Screen) -> anyhow::Result
         Command::Demo(DemoArgs { payments, strict, seed, threads }) => {
             demo::run(&demo::Options { payments, strict, seed, threads }, screen)
         }
-        Command::Dev(args) => node::dev(args, screen),
+        Command::Dev(args) => node::dev(args, target, screen),
         Command::Node(args) => node::node(&args, screen),
         Command::Verify(args) => node::verify(&args, screen),
         Command::Config(args) => crate::config::run(&args, screen),
@@ -170,6 +173,7 @@ pub fn run(command: Command, target: &Target, screen: &Screen) -> anyhow::Result
         Command::Key(args) => key::run(args, target, screen),
         Command::Transfer(args) => send::transfer(&args, target, screen),
         Command::Pay(args) => pay::run(&args, target, screen),
+        Command::Watch(args) => watch::run(&args, target, screen),
         Command::Deposit(args) => send::deposit(&args, target, screen),
         Command::Withdraw(args) => send::withdraw(&args, target, screen),
         Command::Claim(args) => send::claim(&args, target, screen),

@@ -29,7 +29,8 @@ impl Target {
         Ok(self.keys.clone().map_or_else(keys::default_dir, Ok)?)
     }
 
-    fn url(&self) -> String {
+    /// The node's address.
+    pub(super) fn url(&self) -> String {
         let named = || std::env::var(VARIABLE).ok().filter(|url| !url.is_empty());
         self.url.clone().or_else(named).unwrap_or_else(|| URL.to_owned())
     }

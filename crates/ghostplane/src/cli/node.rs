@@ -1,9 +1,10 @@
 //! `dev`, `node`, `verify`, `config`: running a plane, and reading what one has left.
 
+use super::connect::Target;
+use crate::config;
 use crate::node::api::Condition;
 use crate::node::{self, Ending, Node, Running, dev, grpc, http, now_ms};
 use crate::screen::{Align, Screen, Table};
-use crate::{config, keys};
 use anyhow::Context as _;
 use clap::Args;
 use ghostplane_engine::Plane;
@@ -41,9 +42,6 @@ pub struct DevArgs {
     /// Make small payments between erin … judy all the time
     #[arg(long)]
     traffic: bool,
-    /// Where the keys of alice … judy are, or are made
-    #[arg(long, value_name = "DIR")]
-    keys: Option<PathBuf>,
 }
 
 /// How a plane is run for real.
@@ -69,7 +67,7 @@ pub struct VerifyArgs {
 ///
 /// # Errors
 /// Whatever keeps it from starting or ends it.
-pub fn dev(args: DevArgs, screen: &Screen) -> anyhow::Result<()> {
+pub fn dev(args: DevArgs, target: &Target, screen: &Screen) -> anyhow::Result<()> {
     let started = Instant::now();
     let dir = match args.dir {
         Some(dir) => dir,
@@ -78,10 +76,7 @@ pub fn dev(args: DevArgs, screen: &Screen) -> anyhow::Result<()> {
     if args.fresh {
         remove_earlier(&dir)?;
     }
-    let keys_dir = match args.keys {
-        Some(dir) => dir,
-        None => keys::default_dir()?,
-    };
+    let keys_dir = target.keys_dir()?;
     let (options, people) = dev::options(&dir, &keys_dir, now_ms(), args.l1_block_ms)?;
     let running = node::start(options)?;
     let runtime = runtime()?;

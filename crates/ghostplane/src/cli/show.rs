@@ -348,7 +348,7 @@ pub fn status(target: &Target, screen: &Screen) -> anyhow::Result<()> {
     })
 }
 
-fn status_table(status: &wire::Status) -> Table {
+pub(super) fn status_table(status: &wire::Status) -> Table {
     let of = |part: u64, whole: u64| format!("{} of {}", grouped(part), grouped(whole));
     // Far below 2^52, and a figure for people.
     #[allow(clippy::cast_precision_loss)]
