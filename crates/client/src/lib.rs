@@ -6,7 +6,7 @@
 //! use ghostplane_types::{Address, Amount, AssetId, EntityType, Gid, PublicKey};
 //!
 //! # async fn pay(key: SigningKey, to: Address) -> Result<(), Box<dyn std::error::Error>> {
-//! let client = Client::connect("http://127.0.0.1:9900", Options::default()).await?;
+//! let client = Client::connect("http://127.0.0.1:9090", Options::default()).await?;
 //! let identity = Gid {
 //!     public_key: PublicKey::Ed25519(key.verification_key()),
 //!     chain_id: client.plane().chain_id(),

@@ -27,7 +27,7 @@
 //! checkpoint_batches = 256
 //! ```
 //!
-//! Flags go before `GHOSTPLANE_…` variables, and those before the file.
+//! The file itself may be named by `GHOSTPLANE_CONFIG`; the flag `--config` goes before it.
 
 use crate::keys::{self, Passphrase, PassphraseSource};
 use crate::node::{L1Options, Options};

@@ -111,8 +111,8 @@ pub(super) fn measure(seconds: u64, screen: &Screen) -> anyhow::Result<Vec<Row>>
     runtime.block_on(run(&url, registering, STREAMS, None))?;
     progress.inc(1);
 
-    // A short run tells how much to sign for the long ones.
-    let probe = world.transfers(60_000, Payees::Uniform, 1, false);
+    // A first run tells how much to sign for the long ones, and lets the node see every sender as one that came before.
+    let probe = world.transfers(3 * ACCOUNTS, Payees::Uniform, 1, false);
     let probe = runtime.block_on(run(&url, probe, STREAMS, None))?;
     let budget = |rate: f64| (rate * seconds as f64) as usize;
     progress.inc(1);

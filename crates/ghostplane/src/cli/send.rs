@@ -176,8 +176,7 @@ pub fn withdraw(args: &WithdrawArgs, target: &Target, screen: &Screen) -> anyhow
             ]);
         });
         if let Some(index) = index {
-            screen
-                .note(&format!("Once its batch is committed:  ghostplane claim {index} --from {}", args.signing.from));
+            screen.note(&format!("Once its batch is final:  ghostplane claim {index} --from {}", args.signing.from));
         }
         screen.emit(&sent.json(&[
             ("withdrawal", json!(index)),

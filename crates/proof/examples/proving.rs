@@ -1,4 +1,4 @@
-//! How fast proofs are made and verified: `cargo run --release -p ghostplane-proof --example figures -- [case] [threads] [proofs] [checks]`.
+//! How fast proofs are made and verified: `cargo run --release -p ghostplane-proof --example proving -- [case] [threads] [proofs] [checks]`.
 //!
 //! Beside each figure stand the load of the machine before it and bare Poseidon2 compressions a second in the same run.
 #![allow(clippy::float_arithmetic, clippy::print_stdout, clippy::disallowed_methods, reason = "measures and prints")]
