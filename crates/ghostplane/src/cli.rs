@@ -4,6 +4,7 @@ mod connect;
 mod key;
 mod node;
 mod pay;
+mod repair;
 mod send;
 mod show;
 mod traffic;
@@ -52,7 +53,7 @@ pub struct Cli {
 /// What can be asked.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run a whole plane in this process: deposits, payments, a theft that gets caught, withdrawals
+    /// Run a whole plane in this process: deposits, payments, a theft that gets caught, withdrawals; then kill a node
     Demo(DemoArgs),
     /// Run a development plane: embedded L1, ten funded accounts alice … judy
     Dev(node::DevArgs),
@@ -60,6 +61,8 @@ pub enum Command {
     Node(node::NodeArgs),
     /// Execute the log of a directory again and compare every root
     Verify(node::VerifyArgs),
+    /// Give up what is behind the damage in a stopped node's log; says first what that is, and asks
+    Repair(repair::RepairArgs),
     /// Check a node's configuration
     Config(crate::config::ConfigArgs),
     /// Measure this build on this machine, each figure beside its limit
@@ -168,6 +171,7 @@ pub fn run(command: Command, target: &Target, screen: &Screen) -> anyhow::Result
         Command::Dev(args) => node::dev(args, target, screen),
         Command::Node(args) => node::node(&args, screen),
         Command::Verify(args) => node::verify(&args, screen),
+        Command::Repair(args) => repair::run(&args, screen),
         Command::Config(args) => crate::config::run(&args, screen),
         Command::Bench { suite, seconds } => bench::run(suite, seconds, screen),
         Command::Key(args) => key::run(args, target, screen),

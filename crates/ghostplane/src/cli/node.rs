@@ -1,6 +1,7 @@
 //! `dev`, `node`, `verify`, `config`: running a plane, and reading what one has left.
 
 use super::connect::Target;
+use super::repair;
 use crate::config;
 use crate::node::api::Condition;
 use crate::node::{self, Ending, Node, Running, dev, grpc, http, now_ms};
@@ -78,7 +79,7 @@ pub fn dev(args: DevArgs, target: &Target, screen: &Screen) -> anyhow::Result<()
     }
     let keys_dir = target.keys_dir()?;
     let (options, people) = dev::options(&dir, &keys_dir, now_ms(), args.l1_block_ms)?;
-    let running = node::start(options)?;
+    let running = node::start(options).map_err(|error| repair::hint(error, &dir))?;
     let runtime = runtime()?;
     runtime.block_on(async {
         let grpc = bind_or_next(args.grpc, GRPC).await?;
@@ -136,7 +137,8 @@ pub fn node(args: &NodeArgs, screen: &Screen) -> anyhow::Result<()> {
     let settings = config::read(&args.config)?;
     let (grpc_at, http_at) = (settings.grpc, settings.http);
     let options = settings.options()?;
-    let running = node::start(options)?;
+    let dir = options.dir.clone();
+    let running = node::start(options).map_err(|error| repair::hint(error, &dir))?;
     runtime()?.block_on(async {
         let grpc = TcpListener::bind(grpc_at).await.with_context(|| format!("cannot serve gRPC on {grpc_at}"))?;
         let http = TcpListener::bind(http_at).await.with_context(|| format!("cannot serve HTTP on {http_at}"))?;
@@ -168,7 +170,8 @@ pub fn verify(args: &VerifyArgs, screen: &Screen) -> anyhow::Result<()> {
     let genesis = config::read_genesis(&path)?;
     let plane = Plane::new(genesis)?;
     let progress = screen.progress("batches", 0);
-    let done = node::verify_directory(&args.dir, plane, 0, |_, _| progress.inc(1))?;
+    let done = node::verify_directory(&args.dir, plane, 0, |_, _| progress.inc(1));
+    let done = done.map_err(|error| repair::hint(error, &args.dir))?;
     drop(progress);
     let seconds = done.replay_us as f64 / 1e6;
     let rate = done.transactions as f64 / seconds.max(1e-6);

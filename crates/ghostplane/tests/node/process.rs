@@ -103,6 +103,13 @@ impl Home {
         Process { child, grpc: text("grpc"), http: text("http"), said }
     }
 
+    /// A command that looks at the directory and asks no node.
+    pub fn offline(&self, arguments: &[&str]) -> Ended {
+        let mut command = self.command(arguments);
+        command.arg("--json").arg("--dir").arg(self.dir());
+        Ended::of(command)
+    }
+
     /// Starts the node where it must not start.
     pub fn dev_fails(&self) -> Ended {
         Ended::of(self.dev_command(50))
