@@ -23,6 +23,8 @@ pub mod options;
 mod query;
 mod settle;
 mod start;
+#[cfg(test)]
+mod tests;
 mod verify;
 mod writer;
 

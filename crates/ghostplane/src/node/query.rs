@@ -100,6 +100,10 @@ impl Node {
             let live = inner.live.read();
             (live.header, live.keystone.roots())
         };
+        let (log_position, generation) = {
+            let end = inner.log_end.lock();
+            (end.position, end.generation)
+        };
         let progress = *inner.progress.borrow();
         let bounded = |now: usize, max: usize| Bounded { now: now as u64, max: max as u64 };
         let verifying = VERIFYING_MAX.saturating_sub(inner.permits.available_permits());
@@ -108,11 +112,11 @@ impl Node {
             condition: inner.condition(),
             batch: header.number,
             batch_time: header.time,
-            log_position: inner.log_end.lock().position,
+            log_position,
             committed: progress.committed,
             final_batch: progress.final_batch,
             l1_height: inner.l1.block().height,
-            generation: header.generation,
+            generation,
             uptime_ms: u64::try_from(inner.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             objects_used: roots.objects_used,
             slots_used: roots.slots_used,

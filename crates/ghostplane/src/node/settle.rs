@@ -110,7 +110,8 @@ impl Settle {
     fn catch_up(&self) -> Result<(), ()> {
         let (tip, final_batch, generation) =
             self.shared.l1.with_settlement(|l1| (l1.tip().number, l1.final_number(), l1.generation()));
-        if generation != self.shared.live.read().header.generation && tip > 0 {
+        // By the log: after a conviction it is in the next generation before any batch is.
+        if generation != self.shared.log_end.lock().generation {
             self.shared.fail("the L1 went on in another generation: start the node again".into());
             return Err(());
         }
