@@ -16,13 +16,17 @@ const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 const ATTEMPTS_MAX: u32 = 8;
 const PAUSE_MS_MIN: u64 = 20;
 const PAUSE_MS_MAX: u64 = 2_000;
+/// A node that is gone without a word is noticed after so long, whatever is waited for.
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(20);
+const KEEPALIVE_WITHIN: Duration = Duration::from_secs(10);
 
 /// How to connect.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The plane that must be there. Without it the client believes that the node's plane is the one meant.
     pub expected_plane: Option<Digest>,
-    /// How long one call may take, in milliseconds.
+    /// How long one call may take, in milliseconds; of a stream of submissions, how long nothing may come while it is waited
+    /// for.
     pub timeout_ms: u64,
 }
 
@@ -69,6 +73,7 @@ impl Client {
         };
         let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|error| unreachable(&error))?;
         let endpoint = endpoint.connect_timeout(Duration::from_millis(options.timeout_ms)).tcp_nodelay(true);
+        let endpoint = endpoint.http2_keep_alive_interval(KEEPALIVE_EVERY).keep_alive_timeout(KEEPALIVE_WITHIN);
         let channel = endpoint.connect().await.map_err(|error| unreachable(&error))?;
         let mut node = wire::node_client::NodeClient::new(channel.clone());
         let info = within(url, options.timeout_ms, "info", node.get_info(wire::GetInfoRequest {})).await?;
@@ -345,6 +350,10 @@ impl Client {
     pub async fn events(&self, kinds: &[wire::EventKind]) -> Result<Streaming<wire::Event>, ClientError> {
         let request = wire::SubscribeRequest { kinds: kinds.iter().map(|kind| i32::from(*kind)).collect() };
         call!(self, events_client::EventsClient::subscribe(request))
+    }
+
+    pub(crate) const fn timeout_ms(&self) -> u64 {
+        self.timeout_ms
     }
 
     pub(crate) fn url(&self) -> &str {

@@ -18,6 +18,7 @@ mod archive;
 mod core;
 pub mod dev;
 pub mod grpc;
+mod handles;
 pub mod http;
 pub mod options;
 mod query;
@@ -43,7 +44,7 @@ use ghostplane_types::BatchHeader;
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Semaphore, broadcast, mpsc, watch};
 use tonic::codegen::Bytes;
@@ -91,7 +92,7 @@ struct Inner {
     inbox_wanted: AtomicU64,
     archived: AtomicU64,
     checkpoint: AtomicU64,
-    disk_full: AtomicBool,
+    disk_full: watch::Sender<bool>,
     /// Set once: the node stops, on request or because of a fault.
     ending: watch::Sender<Option<Ending>>,
     notes: Mutex<Option<String>>,
@@ -149,7 +150,7 @@ impl Inner {
     fn condition(&self) -> Condition {
         if self.ending.borrow().is_some() {
             Condition::Stopping
-        } else if self.disk_full.load(Ordering::Relaxed) {
+        } else if *self.disk_full.borrow() {
             Condition::DiskFull
         } else {
             Condition::Ready
@@ -186,7 +187,7 @@ impl Inner {
     }
 
     fn set_disk_full(&self, is_full: bool) {
-        self.disk_full.store(is_full, Ordering::Relaxed);
+        self.disk_full.send_replace(is_full);
     }
 
     /// Something that an operator should see, and that passes.
@@ -292,6 +293,22 @@ impl Node {
         match ending.wait_for(Option::is_some).await {
             Ok(ending) => ending.clone().unwrap_or(Ending::Asked),
             Err(_) => Ending::Asked,
+        }
+    }
+
+    /// Waits until the condition is another than `known`, and says which.
+    pub async fn condition_other_than(&self, known: Condition) -> Condition {
+        let (mut ending, mut disk_full) = (self.inner.ending.subscribe(), self.inner.disk_full.subscribe());
+        loop {
+            let condition = self.inner.condition();
+            if condition != known {
+                return condition;
+            }
+            // Both senders live as long as the node.
+            let _ = tokio::select! {
+                changed = ending.changed() => changed,
+                changed = disk_full.changed() => changed,
+            };
         }
     }
 

@@ -5,6 +5,8 @@
 mod crowd;
 #[path = "node/damage.rs"]
 mod damage;
+#[path = "node/full.rs"]
+mod full;
 #[path = "node/kill.rs"]
 mod kill;
 #[path = "node/process.rs"]

@@ -85,6 +85,8 @@ pub(super) struct Ways {
     pub(super) answer: Sender<ToAnswer>,
     pub(super) archive: Sender<ToArchive>,
     pub(super) settle: Sender<ToSettle>,
+    /// One for each message from the L1 that is on its way here: taking it makes room for another.
+    pub(super) l1_news: Receiver<()>,
 }
 
 pub(super) struct Core {
@@ -246,6 +248,9 @@ impl Core {
     }
 
     fn take(&mut self, message: ToCore) -> Result<(), CoreError> {
+        if matches!(message, ToCore::L1Block { .. } | ToCore::Committed { .. }) {
+            let _ = self.ways.l1_news.try_recv();
+        }
         match message {
             ToCore::Verified(group) if self.stop_at.is_some() => refuse_stopping(group),
             ToCore::Verified(group) => self.pending.push_back(group),

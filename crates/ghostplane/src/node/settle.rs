@@ -13,6 +13,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+/// Messages to the core that it has not taken; then this thread waits for it. It may: the core never waits for this thread, whose
+/// posts are bounded by what the sequencer lets be uncommitted.
+pub(super) const NEWS_MAX: usize = 16;
+
 /// Something for the L1.
 pub(super) enum ToSettle {
     /// A batch may be committed.
@@ -26,6 +30,8 @@ pub(super) struct Settle {
     pub(super) shared: Arc<Inner>,
     pub(super) key: Arc<SigningKey>,
     pub(super) core: Sender<ToCore>,
+    /// Room for messages to the core.
+    pub(super) news: Sender<()>,
 }
 
 impl Settle {
@@ -123,7 +129,7 @@ impl Settle {
     fn tell_committed(&self, number: u64) -> Result<(), ()> {
         let generation = self.shared.l1.with_settlement(ghostplane_settlement::Settlement::generation);
         self.shared.progress.send_modify(|progress| progress.committed = progress.committed.max(number));
-        self.core.send(ToCore::Committed { generation, number }).map_err(|_| ())
+        self.tell(ToCore::Committed { generation, number })
     }
 
     /// The newest block and the inbox entries that are deep enough below it.
@@ -138,7 +144,12 @@ impl Settle {
                 return Err(());
             }
         };
-        self.core.send(ToCore::L1Block { time, entries }).map_err(|_| ())
+        self.tell(ToCore::L1Block { time, entries })
+    }
+
+    fn tell(&self, news: ToCore) -> Result<(), ()> {
+        self.news.send(()).map_err(|_| ())?;
+        self.core.send(news).map_err(|_| ())
     }
 
     /// Sends what waits, as much as a block takes. `true` if an answer will come.

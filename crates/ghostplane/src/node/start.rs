@@ -6,7 +6,7 @@
 use super::answer::{self, ToAnswer};
 use super::archive::{self, Archive, ToArchive};
 use super::core::{Core, ToCore, Ways};
-use super::settle::{Settle, ToSettle};
+use super::settle::{self, Settle, ToSettle};
 use super::verify::{self, Raw, VERIFYING_MAX};
 use super::writer::{ToWriter, Writer};
 use super::{Counters, EVENTS_BEHIND_MAX, Ending, Inner, Live, Node, Options, Progress, Pulse, now_ms};
@@ -24,7 +24,7 @@ use ghostplane_types::{BatchHeader, GenesisError, InboxEntry, Transaction};
 use parking_lot::{Mutex, RwLock};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
 use std::time::Instant;
 use thiserror::Error;
@@ -491,9 +491,10 @@ fn set_up(
     let (to_verify, raw) = crossbeam_channel::unbounded::<Raw>();
     let (to_core, core_from) = crossbeam_channel::unbounded::<ToCore>();
     let (to_writer, writer_from) = crossbeam_channel::unbounded::<ToWriter>();
-    let (to_answer, answer_from) = crossbeam_channel::unbounded::<ToAnswer>();
+    let (to_answer, answer_from) = crossbeam_channel::bounded::<ToAnswer>(answer::WAITING_MAX);
     let (to_archive, archive_from) = crossbeam_channel::bounded::<ToArchive>(archive::WAITING_MAX);
     let (to_settle, settle_from) = crossbeam_channel::unbounded::<ToSettle>();
+    let (l1_news, l1_news_taken) = crossbeam_channel::bounded::<()>(settle::NEWS_MAX);
     let shared = Arc::new(Inner {
         plane,
         limits: options.limits,
@@ -513,7 +514,7 @@ fn set_up(
         inbox_wanted: AtomicU64::new(sequencer.inbox_wanted()),
         archived: AtomicU64::new(header.number),
         checkpoint: AtomicU64::new(recovered.checkpoint),
-        disk_full: AtomicBool::new(false),
+        disk_full: watch::Sender::new(false),
         ending: watch::Sender::new(None),
         notes: Mutex::new(None),
         started: Instant::now(),
@@ -547,13 +548,14 @@ fn set_up(
     spawn("archive", Box::new(move || archive.run(&archive_from)))?;
     let (answer_shared, archive_way) = (Arc::clone(&shared), to_archive.clone());
     spawn("answer", Box::new(move || answer::run(&answer_shared, &answer_from, &archive_way)))?;
-    let settle = Settle { shared: Arc::clone(&shared), key: options.sequencer, core: to_core.clone() };
+    let settle = Settle { shared: Arc::clone(&shared), key: options.sequencer, core: to_core.clone(), news: l1_news };
     spawn("settle", Box::new(move || settle.run(&settle_from)))?;
     for _ in 0..Threads::new(options.verify_threads).0.get() {
         let (shared, raw, core) = (Arc::clone(&shared), raw.clone(), to_core.clone());
         spawn("verify", Box::new(move || verify::run(&shared, &raw, &core, seed)))?;
     }
-    let ways = Ways { writer: to_writer, answer: to_answer, archive: to_archive, settle: to_settle };
+    let ways =
+        Ways { writer: to_writer, answer: to_answer, archive: to_archive, settle: to_settle, l1_news: l1_news_taken };
     let core = Core::new(Arc::clone(&shared), sequencer, core_from, ways);
     let core_shared = Arc::clone(&shared);
     let run = move || {

@@ -1,6 +1,6 @@
 //! Figures for Prometheus, in its text form.
 
-use super::{CONNECTIONS_MAX, ROUTES, SUBSCRIBERS_MAX, Shared};
+use super::{ROUTES, SUBSCRIBERS_MAX, Shared};
 use crate::node::api::{Bounded, Condition, StatusView};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -94,7 +94,7 @@ pub(super) fn text(view: &StatusView, shared: &Shared) -> String {
     node(&mut text, view);
     shared.counters.write(&mut text);
     let used = |max: usize, free: usize| Bounded { now: wide(max.saturating_sub(free)), max: wide(max) };
-    let connections = used(CONNECTIONS_MAX, shared.connections.available_permits());
+    let connections = used(shared.connections_max, shared.connections.available_permits());
     text.bounded("ghostplane_http_connections", "Open connections, and the one that is waited for.", connections);
     let subscribers = used(SUBSCRIBERS_MAX, shared.subscribers.available_permits());
     text.bounded("ghostplane_http_subscribers", "Subscribers to events over HTTP.", subscribers);
