@@ -8,7 +8,7 @@ use crate::node::dev::NAMES;
 use crate::node::now_ms;
 use crate::screen::{self, Screen};
 use anyhow::{Context as _, bail, ensure};
-use ghostplane_client::{Answer, Client, ClientError, Draft, Options, Receipt, Trust, wire};
+use ghostplane_client::{Answer, Client, ClientError, Draft, Options, Receipt, Submissions, Trust, wire};
 use ghostplane_ghostcipher::{Digest, SigningKey};
 use ghostplane_types::{AccountRecord, Address, Amount, AssetId, Encode as _, Gid, Transaction};
 use serde_json::Value;
@@ -78,11 +78,11 @@ async fn told(home: &Home, seed: u64, screen: &Screen) -> anyhow::Result<Scene> 
     let client = Client::connect(&node.grpc, Options::default()).await?;
     let people = home.people()?;
     let mut model = Model::new(funded(&client, &people).await?);
-    let made = Payments::draw(seed, &client, &people, &model)?;
+    let mut made = Payments::draw(seed, &client, &people, &model)?;
     screen.good(&format!("process {} serves gRPC at {}; ten people have money", node.child.id(), node.grpc));
 
     let answered = made.stream(&client, &mut node).await?;
-    let unanswered = made.sent.get() - answered.len();
+    let unanswered = made.sent - answered.len();
     screen.bad(&format!(
         "killed by SIGKILL with {} payments acknowledged and {unanswered} on the way",
         screen::grouped(answered.len() as u64)
@@ -259,7 +259,7 @@ struct Payment {
 struct Payments {
     all: Vec<Payment>,
     /// How many were sent before the kill.
-    sent: std::cell::Cell<usize>,
+    sent: usize,
 }
 
 /// What the restarted node says of what was sent before.
@@ -287,32 +287,18 @@ impl Payments {
             next[from] += 1;
             all.push(Payment { from, to, units, transaction });
         }
-        Ok(Self { all, sent: std::cell::Cell::new(0) })
+        Ok(Self { all, sent: 0 })
     }
 
     /// Streams payments and kills the node in the middle. Returns the receipts that came before it was gone.
-    async fn stream(&self, client: &Client, node: &mut Process) -> anyhow::Result<BTreeMap<usize, Receipt>> {
+    async fn stream(&mut self, client: &Client, node: &mut Process) -> anyhow::Result<BTreeMap<usize, Receipt>> {
         let mut stream = client.submit_stream(Trust::Verified).await?;
         let mut answered = BTreeMap::new();
         let mut ahead = vec![0_usize; NAMES.len()];
         let mut is_killed = false;
-        let mut sent = 0;
         loop {
-            while !is_killed {
-                let first = sent;
-                while let Some(payment) = self.all.get(sent)
-                    && sent - first < TOGETHER_MAX
-                    && ahead[payment.from] < AHEAD_MAX
-                {
-                    ahead[payment.from] += 1;
-                    sent += 1;
-                }
-                let bytes: Vec<_> =
-                    self.all[first..sent].iter().map(|payment| payment.transaction.to_bytes().into()).collect();
-                if bytes.is_empty() {
-                    break;
-                }
-                stream.send(first as u64, bytes).await?;
+            if !is_killed {
+                self.send_what_may_go(&mut stream, &mut ahead).await?;
             }
             match stream.next().await {
                 Ok(Some((reference, Answer::Verified(receipt)))) => {
@@ -332,14 +318,32 @@ impl Payments {
                 is_killed = true;
             }
         }
-        self.sent.set(sent);
         Ok(answered)
+    }
+
+    /// Sends as many as their payers may have unanswered.
+    async fn send_what_may_go(&mut self, stream: &mut Submissions, ahead: &mut [usize]) -> anyhow::Result<()> {
+        loop {
+            let first = self.sent;
+            while let Some(payment) = self.all.get(self.sent)
+                && self.sent - first < TOGETHER_MAX
+                && ahead[payment.from] < AHEAD_MAX
+            {
+                ahead[payment.from] += 1;
+                self.sent += 1;
+            }
+            if self.sent == first {
+                return Ok(());
+            }
+            let bytes = self.all[first..self.sent].iter().map(|payment| payment.transaction.to_bytes().into());
+            stream.send(first as u64, bytes.collect()).await?;
+        }
     }
 
     /// Asks for the receipt of everything that was sent.
     async fn look_up(&self, client: &Client, answered: &BTreeMap<usize, Receipt>) -> anyhow::Result<LookedUp> {
         let mut found = LookedUp { receipts: BTreeMap::new(), lost: 0, unanswered_kept: 0 };
-        for at in 0..self.sent.get() {
+        for at in 0..self.sent {
             match (answered.get(&at), client.receipt(&self.all[at].transaction.body.id()).await) {
                 (Some(before), Ok(receipt)) if receipt != *before => found.lost += 1,
                 (before, Ok(receipt)) => {
@@ -361,7 +365,7 @@ impl Payments {
         known: BTreeMap<usize, Receipt>,
     ) -> anyhow::Result<BTreeMap<usize, Receipt>> {
         let mut receipts = known;
-        let sent = self.sent.get();
+        let sent = self.sent;
         for at in 0..sent {
             // Sending what was executed again is answered as well; a few show it.
             if let Some(before) = receipts.get(&at) {
