@@ -369,6 +369,7 @@ fn event_words(event: &Event) -> String {
         Event::CaseClosed { case, batch, .. } => format!("case {case} about batch {batch} is closed"),
         Event::Reverted { first_batch, .. } => format!("batches from {first_batch} on are reverted"),
         Event::Replayed { batch } => format!("batch {batch} was replayed and is true"),
+        Event::Proven { first_batch, last_batch } => format!("batches {first_batch} to {last_batch} are proven"),
         Event::Final { batch } => format!("batches up to {batch} are final"),
         Event::Archived { index, .. } => format!("commitment {index} is archived"),
         Event::Claimed { index } => format!("withdrawal {index} is claimed"),
