@@ -9,6 +9,8 @@ mod damage;
 mod kill;
 #[path = "node/process.rs"]
 mod process;
+#[path = "node/proofs.rs"]
+mod proofs;
 #[path = "node/python.rs"]
 mod python;
 #[path = "node/story.rs"]

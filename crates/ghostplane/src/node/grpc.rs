@@ -15,6 +15,8 @@ use tonic::transport::server::TcpIncoming;
 
 /// Bytes of one message, either way.
 pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of a message about proofs, which carry witnesses: a job, or a proof with what it is about.
+pub const PROOF_MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Calls of one connection that run at a time.
 pub const CALLS_MAX: u32 = 256;
 /// How long [`wire::Wait::Committed`] and [`wire::Wait::Final`] wait at most.
@@ -27,7 +29,6 @@ const KEEPALIVE_WITHIN: Duration = Duration::from_secs(10);
 /// How long calls may run on once the server shall stop.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 
-const NO_PROOFS: &str = "proofs: no prover runs yet";
 const NO_STORAGE: &str = "contract storage: no contracts run yet";
 
 /// Why the server ended.
@@ -70,7 +71,11 @@ pub async fn serve(node: Node, listener: TcpListener, shutdown: impl Future<Outp
         .add_service(bounded!(batches_server, BatchesServer))
         .add_service(bounded!(events_server, EventsServer))
         .add_service(bounded!(bridge_server, BridgeServer))
-        .add_service(bounded!(proofs_server, ProofsServer))
+        .add_service(
+            wire::proofs_server::ProofsServer::new(service.clone())
+                .max_decoding_message_size(2 * MESSAGE_BYTES_MAX)
+                .max_encoding_message_size(PROOF_MESSAGE_BYTES_MAX),
+        )
         .add_service(bounded!(node_server, NodeServer))
         .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), async {
             let _ = stopping.await;

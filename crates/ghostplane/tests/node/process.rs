@@ -82,9 +82,20 @@ impl Home {
 
     /// The same, with that many milliseconds between the L1's blocks.
     pub fn dev_with(&self, block_ms: u64) -> Process {
+        self.start(self.dev_command(block_ms))
+    }
+
+    /// The same, with somebody else who proves.
+    pub fn dev_proved_by(&self, prover: &str, block_ms: u64) -> Process {
+        let mut command = self.dev_command(block_ms);
+        command.args(["--prover", prover]);
+        self.start(command)
+    }
+
+    fn start(&self, mut command: Command) -> Process {
         let complaints = self.0.join("stderr");
         let stderr = File::create(&complaints).expect("a scratch file");
-        let child = self.dev_command(block_ms).stdout(Stdio::piped()).stderr(stderr).spawn();
+        let child = command.stdout(Stdio::piped()).stderr(stderr).spawn();
         let mut child = child.expect("the binary starts");
         let out = child.stdout.take().expect("piped");
         let (sender, receiver) = mpsc::channel();

@@ -112,6 +112,7 @@ mod tests {
             let expected = match *name {
                 "Malformed" => 400,
                 "NonceUsed" | "CommittedAlready" | "ReplayedAlready" | "CaseTwice" | "ClaimedAlready" => 409,
+                "ProvenAlready" => 409,
                 "SequenceUsed" => 409,
                 "Oversized" | "RunTooLarge" => 413,
                 "BlockFull" => 429,
