@@ -12,6 +12,8 @@ use tonic::{Response, Status, Streaming};
 
 /// The largest answer that is read: a full batch in its posted form with its records.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// The largest job for a prover: the witnesses of many batches.
+const PROOF_JOB_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Attempts at one submission, the first included.
 const ATTEMPTS_MAX: u32 = 8;
 const PAUSE_MS_MIN: u64 = 20;
@@ -341,6 +343,35 @@ impl Client {
             Some(refusal) => Err(Refused::from(refusal).into()),
             None => Ok(answer),
         }
+    }
+
+    /// The kept proof over a batch, with headers and flows; the node's word until it is verified.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] if there is none.
+    pub async fn proof(&self, batch: u64) -> Result<wire::Proof, ClientError> {
+        call!(self, proofs_client::ProofsClient::get(wire::GetProofRequest { batch }))
+    }
+
+    /// Batches to be proved, if there are any worth it now. They are the caller's for two minutes.
+    ///
+    /// # Errors
+    /// If the call fails, or the node has nothing proved elsewhere.
+    pub async fn proof_job(&self) -> Result<Option<wire::ProofJob>, ClientError> {
+        let mut service =
+            wire::proofs_client::ProofsClient::new(self.channel.clone()).max_decoding_message_size(PROOF_JOB_BYTES_MAX);
+        let job = self.within("get_job", service.get_job(wire::GetProofJobRequest {})).await?;
+        Ok(job.present.then_some(job))
+    }
+
+    /// Hands in the proof of a job. Returns the batches that it is over.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] if it is no proof of that, or the job is no longer the caller's.
+    pub async fn submit_proof(&self, id: u64, proof: Vec<u8>) -> Result<(u64, u64), ClientError> {
+        let request = wire::SubmitProofRequest { id, proof: proof.into() };
+        let taken = call!(self, proofs_client::ProofsClient::submit(request))?;
+        Ok((taken.first_batch, taken.last_batch))
     }
 
     /// What happens from now on; all kinds if none is named. It ends with an error or with the node.

@@ -4,6 +4,7 @@ mod connect;
 mod key;
 mod node;
 mod pay;
+mod prover;
 mod repair;
 mod send;
 mod show;
@@ -74,6 +75,8 @@ pub enum Command {
         #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=60))]
         seconds: u64,
     },
+    /// Prove batches for a node that has them proved elsewhere
+    Prover(prover::ProverArgs),
     /// Make and show signing keys
     Key(key::KeyArgs),
     /// Watch a plane as it goes
@@ -174,6 +177,7 @@ pub fn run(command: Command, target: &Target, screen: &Screen) -> anyhow::Result
         Command::Repair(args) => repair::run(&args, screen),
         Command::Config(args) => crate::config::run(&args, screen),
         Command::Bench { suite, seconds } => bench::run(suite, seconds, screen),
+        Command::Prover(args) => prover::run(&args, target, screen),
         Command::Key(args) => key::run(args, target, screen),
         Command::Transfer(args) => send::transfer(&args, target, screen),
         Command::Pay(args) => pay::run(&args, target, screen),

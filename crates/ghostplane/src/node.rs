@@ -5,7 +5,8 @@
 //!                   ^                       |         ^                        |
 //!                   +------- [answer] <-----+---------+------- durable --------+
 //!                                           +-> [archive: history, checkpoints]
-//!                                           +-> [settle: L1 blocks in, commitments out]
+//!                                           +-> [settle: L1 blocks in, commitments and proofs out]
+//!                                           +-> [witnesses] -> [prover]
 //! ```
 //!
 //! What stands in brackets is a thread. Every way between them is bounded: by the permits that checking signatures takes,
@@ -21,6 +22,7 @@ pub mod grpc;
 mod handles;
 pub mod http;
 pub mod options;
+pub(crate) mod prove;
 mod query;
 mod settle;
 mod start;
@@ -29,7 +31,7 @@ mod tests;
 mod verify;
 mod writer;
 
-pub use options::{L1Options, Options};
+pub use options::{L1Options, Options, ProverMode, ProverOptions};
 pub use start::{Recovered, Running, StartError, start, verify_directory};
 
 use answer::Recent;
@@ -60,6 +62,8 @@ pub const STREAM_MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 pub const EVENTS_BEHIND_MAX: usize = 4_096;
 /// When a busy node is to be asked again.
 const RETRY_MS: u64 = 50;
+/// When a node that waits for its prover is to be asked again.
+const PROVING_RETRY_MS: u64 = 1_000;
 
 /// A running node. Cheap to clone.
 #[derive(Clone)]
@@ -79,6 +83,7 @@ struct Inner {
     batches: RwLock<BTreeMap<u64, Arc<HistoryBatch>>>,
     history: HistoryReader,
     l1: L1,
+    proving: Arc<prove::Proving>,
     log_end: Mutex<LogEnd>,
     pulse: Mutex<Pulse>,
     counters: Counters,
@@ -123,6 +128,8 @@ struct Progress {
     answered: u64,
     /// The newest batch with a commitment.
     committed: u64,
+    /// The newest batch up to which all are proven, replayed or final.
+    proven: u64,
     /// The newest final batch.
     final_batch: u64,
 }
@@ -209,6 +216,12 @@ impl Submitter {
     /// most [`STREAM_MESSAGE_TRANSACTIONS_MAX`] at a time.
     pub async fn submit(&mut self, first: u64, transactions: Vec<Bytes>) {
         let Ok(count) = u32::try_from(transactions.len()) else { return };
+        // As long as too much waits to be proved, submitters wait; a node that stops refuses them below.
+        let (mut room, mut ending) = (self.node.inner.proving.watch_room(), self.node.inner.ending.subscribe());
+        tokio::select! {
+            _ = room.wait_for(|full| !full) => {}
+            _ = ending.wait_for(Option::is_some) => {}
+        }
         let permit = Arc::clone(&self.node.inner.permits).acquire_many_owned(count).await;
         let sink = self.sink.clone();
         match permit {
@@ -254,6 +267,9 @@ impl Node {
         let inner = &self.inner;
         if inner.is_stopping() {
             return Err(Refusal::Stopping { retry_after_ms: 1_000 });
+        }
+        if inner.proving.is_full() {
+            return Err(Refusal::Busy { retry_after_ms: PROVING_RETRY_MS });
         }
         let permit = Arc::clone(&inner.permits).try_acquire_owned();
         let permit = permit.map_err(|_| Refusal::Busy { retry_after_ms: RETRY_MS })?;

@@ -11,6 +11,8 @@ mod full;
 mod kill;
 #[path = "node/process.rs"]
 mod process;
+#[path = "node/proofs.rs"]
+mod proofs;
 #[path = "node/python.rs"]
 mod python;
 #[path = "node/story.rs"]

@@ -32,7 +32,7 @@ mod tests;
 
 pub use codec::PROOF_BYTES_MAX;
 pub use layout::{Layout, Table, TableShape};
-pub use statement::{BatchClaim, CIRCUIT_VERSION, Statement, StatementError};
+pub use statement::{BATCHES_MAX, BatchClaim, CIRCUIT_VERSION, Statement, StatementError};
 pub use verify::{Verified, VerifyError, info, verify};
 
 #[cfg(feature = "prove")]
@@ -40,4 +40,4 @@ pub use prove::{ProveError, prove};
 #[cfg(feature = "prove")]
 pub use rayon::{ThreadPool, ThreadPoolBuilder};
 #[cfg(feature = "prove")]
-pub use witness::{BatchWitness, WitnessFault};
+pub use witness::{BATCH_WITNESS_BYTES_MAX, BatchWitness, WitnessFault};

@@ -7,6 +7,7 @@ mod honest;
 mod hostile;
 mod mutants;
 mod tables;
+mod witnesses;
 
 use crate::prove::prove_traces;
 use crate::statement::{BatchClaim, Statement};

@@ -4,7 +4,7 @@ use super::connect::Target;
 use super::repair;
 use crate::config;
 use crate::node::api::Condition;
-use crate::node::{self, Ending, Node, Running, dev, grpc, http, now_ms};
+use crate::node::{self, Ending, Node, ProverMode, Running, dev, grpc, http, now_ms};
 use crate::screen::{Align, Screen, Table};
 use anyhow::Context as _;
 use clap::Args;
@@ -40,6 +40,9 @@ pub struct DevArgs {
     /// Start from nothing: removes what an earlier run left in the directory
     #[arg(long)]
     fresh: bool,
+    /// Who proves batches: this process, workers as  ghostplane prover  is one, or nobody
+    #[arg(long, value_name = "WHO", default_value = "in-process", value_parser = ["in-process", "external", "off"])]
+    prover: String,
     /// Make small payments between erin … judy all the time
     #[arg(long)]
     traffic: bool,
@@ -78,7 +81,8 @@ pub fn dev(args: DevArgs, target: &Target, screen: &Screen) -> anyhow::Result<()
         remove_earlier(&dir)?;
     }
     let keys_dir = target.keys_dir()?;
-    let (options, people) = dev::options(&dir, &keys_dir, now_ms(), args.l1_block_ms)?;
+    let (mut options, people) = dev::options(&dir, &keys_dir, now_ms(), args.l1_block_ms)?;
+    options.prover.mode = ProverMode::of(&args.prover).context("no such prover")?;
     let running = node::start(options).map_err(|error| repair::hint(error, &dir))?;
     let runtime = runtime()?;
     runtime.block_on(async {
@@ -271,7 +275,7 @@ fn default_dir() -> anyhow::Result<PathBuf> {
 
 /// Removes what a development plane keeps, and nothing else.
 fn remove_earlier(dir: &std::path::Path) -> anyhow::Result<()> {
-    for name in ["log", "l1", "history", "checkpoint", "keys"] {
+    for name in ["log", "l1", "history", "checkpoint", "proofs", "keys"] {
         let path = dir.join(name);
         match std::fs::remove_dir_all(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

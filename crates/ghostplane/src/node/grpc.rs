@@ -24,6 +24,8 @@ pub const CONNECTIONS_MAX: usize = 1_024;
 pub const SUBMIT_STREAMS_MAX: usize = 1_024;
 /// Subscribers at a time; more are refused.
 pub const SUBSCRIBERS_MAX: usize = 256;
+/// Bytes of a message about proofs, which carry witnesses: a job, or a proof with what it is about.
+pub const PROOF_MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Calls of one connection that run at a time.
 pub const CALLS_MAX: u32 = 256;
 /// How long [`wire::Wait::Committed`] and [`wire::Wait::Final`] wait at most.
@@ -38,7 +40,6 @@ const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// How long calls may run on once the server shall stop.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 
-const NO_PROOFS: &str = "proofs: no prover runs yet";
 const NO_STORAGE: &str = "contract storage: no contracts run yet";
 
 /// Why the server ended.
@@ -82,7 +83,11 @@ pub async fn serve(node: Node, listener: TcpListener, shutdown: impl Future<Outp
         .add_service(bounded!(batches_server, BatchesServer))
         .add_service(bounded!(events_server, EventsServer))
         .add_service(bounded!(bridge_server, BridgeServer))
-        .add_service(bounded!(proofs_server, ProofsServer))
+        .add_service(
+            wire::proofs_server::ProofsServer::new(service.clone())
+                .max_decoding_message_size(2 * MESSAGE_BYTES_MAX)
+                .max_encoding_message_size(PROOF_MESSAGE_BYTES_MAX),
+        )
         .add_service(bounded!(node_server, NodeServer))
         .serve_with_incoming_shutdown(accept::connections(listener, handles::connections(CONNECTIONS_MAX)), async {
             let _ = stopping.await;

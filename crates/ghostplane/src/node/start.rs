@@ -6,6 +6,8 @@
 use super::answer::{self, ToAnswer};
 use super::archive::{self, Archive, ToArchive};
 use super::core::{Core, ToCore, Ways};
+use super::options::ProverMode;
+use super::prove::{self, Kept, Provable, Proving};
 use super::settle::{self, Settle, ToSettle};
 use super::verify::{self, Raw, VERIFYING_MAX};
 use super::writer::{ToWriter, Writer};
@@ -14,6 +16,7 @@ use crate::local::Threads;
 use ghostplane_engine::{Halt, OpenBatch, Plane, Pushed, check_inbox, verify_all};
 use ghostplane_ghostbridge::{L1, L1Config, L1Genesis, run};
 use ghostplane_keystone::{ApplyError, Changeset, Keystone, Missing};
+use ghostplane_proof::BatchWitness;
 use ghostplane_sequencer::{Config, Sequencer, Start};
 use ghostplane_settlement::Message;
 use ghostplane_store::log::FRAME_BYTES_MAX;
@@ -128,6 +131,7 @@ impl Running {
         self.node.stop();
         // If the core has ended already, so be it.
         let _ = self.core.send(ToCore::Stop);
+        self.node.inner.proving.stop();
         let Self { node, threads, core, .. } = self;
         drop(core);
         for thread in threads {
@@ -158,8 +162,12 @@ pub fn start(options: Options) -> Result<Running, StartError> {
     let (genesis_keystone, genesis_header) = found(&plane, seed)?;
     let l1 = open_l1(&options, &plane, &genesis_header)?;
 
+    let files = prove::Files::open(&options.dir).map_err(|error| proofs(&error))?;
+    let final_batch = l1.with_settlement(ghostplane_settlement::Settlement::final_number);
+    // What is final needs no proof.
+    let witnesses = (options.prover.mode != ProverMode::Off).then(|| (files.clone(), final_batch));
     let mut recoverer = Recoverer {
-        rebuilder: Rebuilder { plane: Arc::clone(&plane), workers },
+        rebuilder: Rebuilder { plane: Arc::clone(&plane), workers, witnesses },
         log,
         history: History::open(&options.dir, plane.plane_id())?,
         checkpoints: Checkpoints::open(&options.dir, plane.plane_id())?,
@@ -173,7 +181,15 @@ pub fn start(options: Options) -> Result<Running, StartError> {
     let (live, changed) = recoverer.recover(genesis_keystone, genesis_header)?;
     let uncommitted = recoverer.compare_with(&l1, &live.header)?;
     let Recoverer { log, history, checkpoints, recovered, .. } = recoverer;
-    set_up(options, plane, log, history, checkpoints, live, changed, uncommitted, l1, recovered, seed)
+    let reader = history.reader();
+    let header_of = |number| reader.header(number).ok().flatten();
+    let proving = l1.with_settlement(|l1| Proving::open(options.prover, &plane, files, &live.header, header_of, l1));
+    let proving = Arc::new(proving.map_err(|error| proofs(&error))?);
+    set_up(options, plane, log, history, checkpoints, live, changed, uncommitted, l1, recovered, seed, proving)
+}
+
+fn proofs(error: &std::io::Error) -> StartError {
+    StartError::Other(format!("the directory of proofs: {error}"))
 }
 
 /// A flush is one frame of the log, and must fit it with all its lengths and its signature.
@@ -262,6 +278,8 @@ struct Recoverer {
 struct Rebuilder {
     plane: Arc<Plane>,
     workers: Threads,
+    /// Where witnesses of batches behind this one are kept, if they are wanted.
+    witnesses: Option<(prove::Files, u64)>,
 }
 
 impl Recoverer {
@@ -432,9 +450,23 @@ impl Rebuilder {
             open.close().map_err(halted)?
         };
         let applied = |error: ApplyError| wrong(error.to_string());
+        let wanted = self.witnesses.as_ref().filter(|(_, upto)| number > *upto);
+        let previous = live.header;
+        let witness = match wanted {
+            Some(_) => {
+                let (journal, changes) = (closed.executed.journal(), closed.executed.changes());
+                let witness = BatchWitness::collect(&live.keystone, journal, changes);
+                Some(witness.map_err(|fault| wrong(fault.to_string()))?)
+            }
+            None => None,
+        };
         let roots = live.keystone.apply(closed.executed.changes(), &self.workers).map_err(applied)?;
         let parts = closed.executed.seal(&self.plane, roots).into_parts();
         live.header = parts.header;
+        if let (Some((files, _)), Some(witness)) = (wanted, witness) {
+            let kept = Kept { previous, header: parts.header, flows: parts.flows, witness: witness.encode() };
+            files.write_witness(&kept).map_err(|error| proofs(&error))?;
+        }
         let (header, records, withdrawals) = (parts.header, parts.records, parts.withdrawals);
         Ok((HistoryBatch { header, records, withdrawals, posted: closed.posted }, parts.changes))
     }
@@ -464,6 +496,7 @@ fn set_up(
     l1: L1,
     recovered: Recovered,
     seed: u64,
+    proving: Arc<Proving>,
 ) -> Result<Running, StartError> {
     let other = |error: &dyn std::fmt::Display| StartError::Other(error.to_string());
     let end = log.end().clone();
@@ -487,7 +520,8 @@ fn set_up(
     let sequencer = Sequencer::new(config, &start).map_err(|error| other(&error))?;
     let final_batch = l1.with_settlement(ghostplane_settlement::Settlement::final_number);
     let committed = l1.with_settlement(|settlement| settlement.tip().number);
-    let progress = Progress { sealed: header.number, answered: header.number, committed, final_batch };
+    let proven = l1.with_settlement(ghostplane_settlement::Settlement::proven_number);
+    let progress = Progress { sealed: header.number, answered: header.number, committed, proven, final_batch };
     let (to_verify, raw) = crossbeam_channel::unbounded::<Raw>();
     let (to_core, core_from) = crossbeam_channel::unbounded::<ToCore>();
     let (to_writer, writer_from) = crossbeam_channel::unbounded::<ToWriter>();
@@ -495,6 +529,7 @@ fn set_up(
     let (to_archive, archive_from) = crossbeam_channel::bounded::<ToArchive>(archive::WAITING_MAX);
     let (to_settle, settle_from) = crossbeam_channel::unbounded::<ToSettle>();
     let (l1_news, l1_news_taken) = crossbeam_channel::bounded::<()>(settle::NEWS_MAX);
+    let (to_witnesses, witnesses_from) = crossbeam_channel::bounded::<Provable>(prove::WAITING_MAX);
     let shared = Arc::new(Inner {
         plane,
         limits: options.limits,
@@ -503,6 +538,7 @@ fn set_up(
         batches: RwLock::default(),
         history: history.reader(),
         l1,
+        proving: Arc::clone(&proving),
         log_end: Mutex::new(end.clone()),
         pulse: Mutex::new(Pulse { sequencer: sequencer.status(), pending: 0 }),
         counters: Counters::default(),
@@ -550,12 +586,20 @@ fn set_up(
     spawn("answer", Box::new(move || answer::run(&answer_shared, &answer_from, &archive_way)))?;
     let settle = Settle { shared: Arc::clone(&shared), key: options.sequencer, core: to_core.clone(), news: l1_news };
     spawn("settle", Box::new(move || settle.run(&settle_from)))?;
+    let witnesses = Arc::clone(&proving);
+    spawn("witnesses", Box::new(move || witnesses.keep(&witnesses_from)))?;
     for _ in 0..Threads::new(options.verify_threads).0.get() {
         let (shared, raw, core) = (Arc::clone(&shared), raw.clone(), to_core.clone());
         spawn("verify", Box::new(move || verify::run(&shared, &raw, &core, seed)))?;
     }
-    let ways =
-        Ways { writer: to_writer, answer: to_answer, archive: to_archive, settle: to_settle, l1_news: l1_news_taken };
+    let ways = Ways {
+        writer: to_writer,
+        answer: to_answer,
+        archive: to_archive,
+        settle: to_settle,
+        l1_news: l1_news_taken,
+        witnesses: to_witnesses,
+    };
     let core = Core::new(Arc::clone(&shared), sequencer, core_from, ways);
     let core_shared = Arc::clone(&shared);
     let run = move || {
@@ -564,6 +608,11 @@ fn set_up(
         }
     };
     spawn("core", Box::new(run))?;
+    if options.prover.mode == ProverMode::InProcess {
+        // Nobody waits for it when the node stops: a proof takes as long as it takes, and what is lost is made again.
+        let work = move || proving.work();
+        std::thread::Builder::new().name("prover".into()).spawn(work).map_err(|error| other(&error))?;
+    }
     shared.l1.run(options.l1.block_ms, now_ms).map_err(|error| other(&error))?;
     Ok(Running { node: Node { inner: shared }, recovered, core: to_core, threads })
 }
@@ -588,7 +637,7 @@ pub fn verify_directory(
     let (log, recovery) = Log::open(dir, plane.plane_id(), plane.chain_id())?;
     let (keystone, header) = found(&plane, random_seed()?)?;
     let replay = log.replay(&header).map_err(|error| access(&error))?;
-    let rebuilder = Rebuilder { plane: Arc::new(plane), workers: Threads::new(threads) };
+    let rebuilder = Rebuilder { plane: Arc::new(plane), workers: Threads::new(threads), witnesses: None };
     let mut live = Live { keystone, header };
     let cut_off_bytes = recovery.cut_off.map_or(0, |cut_off| cut_off.bytes);
     let mut recovered = Recovered { cut_off_bytes, ..Recovered::default() };

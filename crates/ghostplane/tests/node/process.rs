@@ -88,6 +88,13 @@ impl Home {
         self.started(self.dev_command(block_ms))
     }
 
+    /// The same, with somebody else who proves.
+    pub fn dev_proved_by(&self, prover: &str, block_ms: u64) -> Process {
+        let mut command = self.dev_command(block_ms);
+        command.args(["--prover", prover]);
+        self.started(command)
+    }
+
     /// Starts the node with a file system of its own of that many MiB under its directory, which is gone with the process.
     /// `None` where the system lets nobody make one.
     pub fn dev_on_small_disk(&self, mib: u32) -> Option<Process> {

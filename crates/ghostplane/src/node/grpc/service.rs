@@ -1,6 +1,6 @@
 //! The calls, service by service.
 
-use super::{NO_PROOFS, NO_STORAGE, SUBMIT_STREAMS_MAX, SUBSCRIBERS_MAX, WAIT_MAX, convert, stream};
+use super::{NO_STORAGE, SUBMIT_STREAMS_MAX, SUBSCRIBERS_MAX, WAIT_MAX, convert, stream};
 use crate::node::Node;
 use crate::node::api::{QueryError, Rung};
 use ghostplane_client::wire;
@@ -202,12 +202,23 @@ impl wire::bridge_server::Bridge for Service {
 
 #[tonic::async_trait]
 impl wire::proofs_server::Proofs for Service {
-    async fn generate(&self, _: Request<wire::GenerateProofRequest>) -> Answer<wire::Proof> {
-        unimplemented(NO_PROOFS)
+    async fn get(&self, request: Request<wire::GetProofRequest>) -> Answer<wire::Proof> {
+        let batch = request.into_inner().batch;
+        let kept = self.ask(move |node| node.proof(batch)).await?;
+        let (first_batch, last_batch) = (kept.first_batch, kept.last_batch);
+        Ok(Response::new(wire::Proof { first_batch, last_batch, bundle: kept.bundle.into() }))
     }
 
-    async fn verify(&self, _: Request<wire::VerifyProofRequest>) -> Answer<wire::VerifyProofResponse> {
-        unimplemented(NO_PROOFS)
+    async fn get_job(&self, _: Request<wire::GetProofJobRequest>) -> Answer<wire::ProofJob> {
+        let job = self.ask(Node::proof_job).await?;
+        Ok(Response::new(job.map_or_else(wire::ProofJob::default, |job| convert::proof_job(&job))))
+    }
+
+    async fn submit(&self, request: Request<wire::SubmitProofRequest>) -> Answer<wire::SubmitProofResponse> {
+        let wire::SubmitProofRequest { id, proof } = request.into_inner();
+        let taken = self.ask(move |node| Ok(node.hand_in_proof(id, proof.to_vec()))).await?;
+        let (first_batch, last_batch) = taken.map_err(|error| convert::bad_request(error.to_string()))?;
+        Ok(Response::new(wire::SubmitProofResponse { first_batch, last_batch }))
     }
 }
 
