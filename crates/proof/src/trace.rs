@@ -2,7 +2,8 @@
 
 use crate::air::claims::{self, ClaimsAir, limbs};
 use crate::air::{journal, nodes, poseidon, range, slots};
-use crate::layout::{LOG_RANGE, Layout};
+use crate::config::Settings;
+use crate::layout::{LOG_RANGE, Layout, Table};
 use crate::prove::ProveError;
 use crate::statement::{Statement, journal_start, segment_start, segments};
 use crate::witness::{BatchWitness, TouchedSlot};
@@ -75,7 +76,11 @@ struct Held {
 impl Draft {
     /// Lays out the batches of a statement. What does not add up is laid out all the same, wrapping around: whether the
     /// batches are sound is for [`check`] to say, or for the constraints.
-    pub(crate) fn new(statement: &Statement, witnesses: &[BatchWitness]) -> Result<Self, ProveError> {
+    pub(crate) fn new(
+        statement: &Statement,
+        witnesses: &[BatchWitness],
+        settings: Settings,
+    ) -> Result<Self, ProveError> {
         let mut openings = Vec::new();
         let mut batch_segments = Vec::new();
         let (mut rows, mut slot_rows, mut node_rows) = (0, 0, 0);
@@ -94,7 +99,7 @@ impl Draft {
             }
         }
         let too_large = ProveError::TooLarge { entries: rows, slots: slot_rows, nodes: node_rows };
-        let layout = Layout::for_rows(rows, slot_rows, node_rows).ok_or(too_large)?;
+        let layout = Layout::for_rows(rows, slot_rows, node_rows, settings).ok_or(too_large)?;
         let log_rows = layout.log_rows(statement);
         let widths = [claims::WIDTH, journal::width(layout.is_wide()), slots::WIDTH, nodes::WIDTH, range::WIDTH];
         let tables = std::array::from_fn(|table| {
@@ -354,6 +359,18 @@ impl Opening {
     }
 }
 
+/// Poseidon2 compressions that a proof of these batches is about, rows that only fill a table up left out.
+pub fn compressions(witnesses: &[BatchWitness]) -> usize {
+    let of = |witness: &BatchWitness| {
+        let opened: usize = Opening::new(KoalaBear::ZERO, witness, 0, 0).levels.iter().map(Vec::len).sum();
+        let nodes = opened + witness.entries.len().div_ceil(JOURNAL_SEGMENT);
+        Table::Journal.compressions() * witness.entries.len()
+            + Table::Slots.compressions() * witness.slots.len()
+            + Table::Nodes.compressions() * nodes
+    };
+    witnesses.iter().map(of).sum()
+}
+
 /// Which batch and segment an entry stands in.
 struct Place {
     tree: KoalaBear,
@@ -492,7 +509,12 @@ pub(crate) fn hash_nodes(rows: &mut [KoalaBear]) {
 }
 
 /// Fills in a compression of every row, a row to each vector lane.
-fn hash_rows(rows: &mut [KoalaBear], width: usize, at: usize, input: impl Fn(&[KoalaBear]) -> [KoalaBear; 16] + Sync) {
+pub(crate) fn hash_rows(
+    rows: &mut [KoalaBear],
+    width: usize,
+    at: usize,
+    input: impl Fn(&[KoalaBear]) -> [KoalaBear; 16] + Sync,
+) {
     rows.par_chunks_mut(width * LANES).for_each(|rows| {
         let mut inputs = [[KoalaBear::ZERO; 16]; LANES];
         for (input_row, row) in inputs.iter_mut().zip(rows.chunks_exact(width)) {
