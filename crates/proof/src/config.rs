@@ -114,7 +114,7 @@ pub(crate) fn config(statement: &Statement, settings: Settings) -> Config {
     if settings != Settings::Fast {
         binding.push(settings.code());
     }
-    let seed: [u8; 32] = Blake3.hash_slice(&binding);
+    let seed: [u8; 32] = Blake3.hash_iter(binding);
     StarkConfig::new(pcs, Challenger::new(Transcript::new(&seed)))
 }
 
