@@ -10,11 +10,13 @@ use p3_batch_stark::{BatchProof, CommonData, ProverData};
 use p3_blake3::Blake3;
 use p3_challenger::{ByteGrindingChallenger, CanObserve, CanSample, SerializingChallenger32};
 use p3_commit::ExtensionMmcs;
-use p3_dft::Radix2DitParallel;
+use p3_dft::{Radix2DitParallel, TwoAdicSubgroupDft};
 use p3_field::PrimeField32;
 use p3_field::extension::QuinticTrinomialExtensionField;
 use p3_fri::{FriParameters, TwoAdicFriPcs};
 use p3_lookup::Lookups;
+use p3_matrix::bitrev::BitReversedMatrixView;
+use p3_matrix::dense::RowMajorMatrix;
 use p3_maybe_rayon::prelude::*;
 use p3_merkle_tree::MerkleTreeMmcs;
 use p3_symmetric::{CompressionFunctionFromHasher, CryptographicHasher};
@@ -89,7 +91,7 @@ pub(crate) type Extension = QuinticTrinomialExtensionField<KoalaBear>;
 type NodeHash = CompressionFunctionFromHasher<Blake3, 2, 32>;
 pub(crate) type ValueMmcs = MerkleTreeMmcs<KoalaBear, u8, RowHash, NodeHash, 2, 32>;
 pub(crate) type ExtensionMmcsOfValues = ExtensionMmcs<KoalaBear, Extension, ValueMmcs>;
-type Pcs = TwoAdicFriPcs<KoalaBear, Radix2DitParallel<KoalaBear>, ValueMmcs, ExtensionMmcsOfValues>;
+type Pcs = TwoAdicFriPcs<KoalaBear, Transform, ValueMmcs, ExtensionMmcsOfValues>;
 type Challenger = SerializingChallenger32<KoalaBear, Transcript>;
 pub(crate) type Config = StarkConfig<Pcs, Extension, Challenger>;
 pub(crate) type StarkProof = BatchProof<Config>;
@@ -109,7 +111,8 @@ pub(crate) fn config(statement: &Statement, settings: Settings) -> Config {
         query_proof_of_work_bits: query_work_bits,
         mmcs: ExtensionMmcs::new(values.clone()),
     };
-    let pcs = Pcs::new(Radix2DitParallel::default(), values, fri);
+    static TRANSFORM: LazyLock<Transform> = LazyLock::new(Transform::default);
+    let pcs = Pcs::new(TRANSFORM.clone(), values, fri);
     let mut binding = statement.binding();
     if settings != Settings::Fast {
         binding.push(settings.code());
@@ -149,6 +152,43 @@ fn derive_lookups(wide: bool) -> Vec<Lookups<KoalaBear>> {
     data.unwrap_or_else(|_| unreachable!("nothing is committed to for tables without preprocessed columns"))
         .common
         .lookups
+}
+
+/// The Fourier transform over the columns of a table, with the roots of unity that it has come across.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Transform(Radix2DitParallel<KoalaBear>);
+
+impl TwoAdicSubgroupDft<KoalaBear> for Transform {
+    type Evaluations = BitReversedMatrixView<RowMajorMatrix<KoalaBear>>;
+
+    fn dft_batch(&self, columns: RowMajorMatrix<KoalaBear>) -> Self::Evaluations {
+        self.0.dft_batch(columns)
+    }
+
+    fn coset_dft_batch(&self, columns: RowMajorMatrix<KoalaBear>, shift: KoalaBear) -> Self::Evaluations {
+        self.0.coset_dft_batch(columns, shift)
+    }
+
+    fn idft_batch(&self, columns: RowMajorMatrix<KoalaBear>) -> RowMajorMatrix<KoalaBear> {
+        self.0.idft_batch(columns)
+    }
+
+    fn coset_idft_batch(&self, columns: RowMajorMatrix<KoalaBear>, shift: KoalaBear) -> RowMajorMatrix<KoalaBear> {
+        self.0.coset_idft_batch(columns, shift)
+    }
+
+    fn coset_lde_batch(
+        &self,
+        mut columns: RowMajorMatrix<KoalaBear>,
+        added_bits: usize,
+        shift: KoalaBear,
+    ) -> Self::Evaluations {
+        // The extension grows the columns in place. Left to itself it would move them on one thread first.
+        let mut values = Vec::with_capacity(columns.values.len() << added_bits);
+        values.par_extend(columns.values.par_iter().copied());
+        columns.values = values;
+        self.0.coset_lde_batch(columns, added_bits, shift)
+    }
 }
 
 /// The hash of a row of the tables: BLAKE3 of its bytes, filled up with zeros to whole blocks, or, where they are more than

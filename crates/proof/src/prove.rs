@@ -91,7 +91,7 @@ pub enum ProveError {
 /// What a prover does, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
-    /// Runs the entries over the balances.
+    /// Runs the entries over the balances, and lays them out.
     Check,
     /// Fills the tables in.
     Trace,
@@ -137,11 +137,13 @@ pub fn prove_with(
     pool: &ThreadPool,
     begins: &mut (dyn FnMut(Phase) + Send),
 ) -> Result<Vec<u8>, ProveError> {
-    begins(Phase::Check);
-    check(statement, witnesses)?;
     pool.install(|| {
+        begins(Phase::Check);
+        let (checked, draft) =
+            rayon::join(|| check(statement, witnesses), || Draft::new(statement, witnesses, settings));
+        checked?;
         begins(Phase::Trace);
-        let traces = Draft::new(statement, witnesses, settings)?.finish();
+        let traces = draft?.finish();
         if !SecurityReport::new(statement, &traces.layout, settings).is_enough() {
             return Err(ProveError::Weak);
         }
