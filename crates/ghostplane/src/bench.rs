@@ -8,7 +8,8 @@
 mod engine;
 mod fixture;
 mod hash;
-mod measure;
+pub(crate) mod measure;
+mod proof;
 mod replay;
 mod state;
 mod transfers;
@@ -28,6 +29,8 @@ pub enum Suite {
     Engine,
     /// Judging batches from a witness, and the size of what is posted.
     Replay,
+    /// Proofs of conservation: speed, size, memory.
+    Proof,
     /// A whole node under load, and its recovery.
     Transfers,
     /// All of them.
@@ -75,7 +78,7 @@ enum Goal {
 }
 
 /// The rows that have a goal.
-const GOALS: [(&str, Goal); 14] = [
+const GOALS: [(&str, Goal); 18] = [
     ("latency/p50", Goal::AtMost(5.0)),
     ("latency/p99", Goal::AtMost(20.0)),
     ("recovery/start-100k", Goal::AtMost(3_000.0)),
@@ -90,16 +93,20 @@ const GOALS: [(&str, Goal); 14] = [
     ("replay/cold-bundles", Goal::AtMost(1000.0)),
     ("posted/bytes-single", Goal::AtMost(90.0)),
     ("posted/bytes-per-action", Goal::AtMost(14.0)),
+    ("proof/16k-among-1.7k", Goal::AtLeast(80e3)),
+    ("proof/64k-among-1k", Goal::AtLeast(150e3)),
+    ("proof/size-kib", Goal::AtMost(1250.0)),
+    ("proof/verify-ms", Goal::AtMost(10.0)),
 ];
 
-/// Measures a suite, or all of them, and shows the figures.
+/// Measures a suite, or all of them, and shows the figures; with `large`, those too that take many minutes.
 ///
 /// # Errors
 /// If the engine refuses what is made up for it, which would be a bug.
-pub fn run(suite: Suite, seconds: u64, screen: &Screen) -> anyhow::Result<()> {
+pub fn run(suite: Suite, seconds: u64, large: bool, screen: &Screen) -> anyhow::Result<()> {
     let mut all = Vec::new();
     let suites = match suite {
-        Suite::All => vec![Suite::State, Suite::Hash, Suite::Engine, Suite::Replay, Suite::Transfers],
+        Suite::All => vec![Suite::State, Suite::Hash, Suite::Engine, Suite::Replay, Suite::Proof, Suite::Transfers],
         one => vec![one],
     };
     for suite in suites {
@@ -107,6 +114,7 @@ pub fn run(suite: Suite, seconds: u64, screen: &Screen) -> anyhow::Result<()> {
             Suite::State => state::measure(screen)?,
             Suite::Hash => hash::measure(screen),
             Suite::Engine => engine::measure(screen)?,
+            Suite::Proof => proof::measure(large, screen)?,
             Suite::Transfers => transfers::measure(seconds, screen)?,
             Suite::Replay | Suite::All => replay::measure(screen)?,
         };

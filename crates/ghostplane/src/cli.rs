@@ -4,6 +4,7 @@ mod connect;
 mod key;
 mod node;
 mod pay;
+pub mod proof;
 mod prover;
 mod repair;
 mod send;
@@ -74,7 +75,12 @@ pub enum Command {
         /// How long each run against a node lasts, about
         #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=60))]
         seconds: u64,
+        /// Prove runs of a million transfers, too: many minutes, and some 10 GiB
+        #[arg(long)]
+        large: bool,
     },
+    /// Proofs of conservation: what they are worth, and a trial of making one
+    Proof(proof::ProofArgs),
     /// Prove batches for a node that has them proved elsewhere
     Prover(prover::ProverArgs),
     /// Make and show signing keys
@@ -176,8 +182,9 @@ pub fn run(command: Command, target: &Target, screen: &Screen) -> anyhow::Result
         Command::Verify(args) => node::verify(&args, screen),
         Command::Repair(args) => repair::run(&args, screen),
         Command::Config(args) => crate::config::run(&args, screen),
-        Command::Bench { suite, seconds } => bench::run(suite, seconds, screen),
+        Command::Bench { suite, seconds, large } => bench::run(suite, seconds, large, screen),
         Command::Prover(args) => prover::run(&args, target, screen),
+        Command::Proof(args) => proof::run(&args, screen),
         Command::Key(args) => key::run(args, target, screen),
         Command::Transfer(args) => send::transfer(&args, target, screen),
         Command::Pay(args) => pay::run(&args, target, screen),

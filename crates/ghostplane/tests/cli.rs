@@ -315,3 +315,43 @@ fn completions_exist_for_every_shell() {
         assert!(home.json(&["completions", shell])["script"].is_string());
     }
 }
+
+#[test]
+fn what_a_proof_is_worth_is_told_term_by_term() {
+    let home = Home::new("proof-info");
+    let json = home.json(&["proof", "info"]);
+    let settings = json["settings"].as_array().expect("settings");
+    assert_eq!(settings.iter().map(|settings| &settings["name"]).collect::<Vec<_>>(), ["fast", "small"]);
+    for settings in settings {
+        assert!(settings["proven_bits"].as_f64() >= Some(100.0), "{settings}");
+        for height in settings["heights"].as_array().expect("heights") {
+            let terms = height["terms"].as_object().expect("terms");
+            assert!(terms.len() > 4 && terms.values().all(|bits| bits.as_f64() >= height["bits"].as_f64()), "{height}");
+        }
+    }
+    assert!(json["not_proved"].as_array().expect("a list").iter().any(|item| item.to_string().contains("signatures")));
+    let text = home.run(&["proof", "info"]).out;
+    assert!(text.contains("low-degree-test") && text.contains("203 queries"), "{text}");
+}
+
+#[test]
+fn a_trial_proves_and_draws() {
+    let home = Home::new("proof-trial");
+    let trial = |settings: &str| {
+        home.json(&["proof", "trial", "--transfers", "50", "--among", "10", "--samples", "1", "--settings", settings])
+    };
+    let (fast, small) = (trial("fast"), trial("small"));
+    for (json, settings) in [(&fast, "fast"), (&small, "small")] {
+        let drawing = &json["proof"];
+        assert_eq!((&drawing["settings"], &drawing["entries"]), (&settings.into(), &50.into()));
+        let parts = drawing["parts"].as_array().expect("parts").iter();
+        let sum: u64 = parts.map(|part| part["bytes"].as_u64().expect("a length")).sum();
+        assert_eq!(Some(sum), drawing["bytes"].as_u64());
+        assert_eq!(drawing["tables"].as_array().map(Vec::len), Some(5));
+        assert!(json["bare_permutations_per_second"].as_f64() > Some(0.0));
+    }
+    assert!(small["proof"]["bytes"].as_u64() < fast["proof"]["bytes"].as_u64());
+    let text = home.run(&["proof", "trial", "--transfers", "3", "--among", "2"]).out;
+    assert!(text.contains("it verifies") && text.contains("rows of journal"), "{text}");
+    home.run(&["proof", "trial", "--among", "1"]).failed(2, "--among");
+}
