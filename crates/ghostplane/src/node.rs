@@ -21,6 +21,7 @@ pub mod grpc;
 pub mod http;
 pub mod options;
 mod query;
+mod redo;
 mod settle;
 mod start;
 mod verify;
