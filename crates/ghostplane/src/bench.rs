@@ -9,6 +9,7 @@ mod engine;
 mod fixture;
 mod hash;
 mod measure;
+mod recovery;
 mod replay;
 mod state;
 mod transfers;
@@ -28,8 +29,10 @@ pub enum Suite {
     Engine,
     /// Judging batches from a witness, and the size of what is posted.
     Replay,
-    /// A whole node under load, and its recovery.
+    /// A whole node under load.
     Transfers,
+    /// How fast a node is back: from its log, from a checkpoint of a million accounts, from nothing.
+    Recovery,
     /// All of them.
     All,
 }
@@ -75,10 +78,12 @@ enum Goal {
 }
 
 /// The rows that have a goal.
-const GOALS: [(&str, Goal); 14] = [
+const GOALS: [(&str, Goal); 16] = [
     ("latency/p50", Goal::AtMost(5.0)),
     ("latency/p99", Goal::AtMost(20.0)),
+    ("start/dev", Goal::AtMost(1_000.0)),
     ("recovery/start-100k", Goal::AtMost(3_000.0)),
+    ("recovery/start-1m", Goal::AtMost(3_000.0)),
     ("state/ledger-update", Goal::AtLeast(1e6)),
     ("state/object-update", Goal::AtLeast(3e6)),
     ("state/rebuild-2e20", Goal::AtMost(300.0)),
@@ -99,7 +104,7 @@ const GOALS: [(&str, Goal); 14] = [
 pub fn run(suite: Suite, seconds: u64, screen: &Screen) -> anyhow::Result<()> {
     let mut all = Vec::new();
     let suites = match suite {
-        Suite::All => vec![Suite::State, Suite::Hash, Suite::Engine, Suite::Replay, Suite::Transfers],
+        Suite::All => vec![Suite::State, Suite::Hash, Suite::Engine, Suite::Replay, Suite::Transfers, Suite::Recovery],
         one => vec![one],
     };
     for suite in suites {
@@ -108,6 +113,7 @@ pub fn run(suite: Suite, seconds: u64, screen: &Screen) -> anyhow::Result<()> {
             Suite::Hash => hash::measure(screen),
             Suite::Engine => engine::measure(screen)?,
             Suite::Transfers => transfers::measure(seconds, screen)?,
+            Suite::Recovery => recovery::measure(seconds, screen)?,
             Suite::Replay | Suite::All => replay::measure(screen)?,
         };
         show(screen, &rows);

@@ -15,6 +15,7 @@
 mod answer;
 pub mod api;
 mod archive;
+mod background;
 mod core;
 pub mod dev;
 pub mod grpc;

@@ -5,6 +5,7 @@
 
 use super::answer::{self, ToAnswer};
 use super::archive::{self, Archive, ToArchive};
+use super::background::{give_way, in_background};
 use super::core::{Core, ToCore, Ways};
 use super::redo::{Redone, redo};
 use super::settle::{Settle, ToSettle};
@@ -176,8 +177,8 @@ pub fn start(options: Options) -> Result<Running, StartError> {
         plane: Arc::clone(&plane),
         workers,
         log,
-        history: History::open(&options.dir, plane.plane_id())?,
-        checkpoints: Checkpoints::open(&options.dir, plane.plane_id())?,
+        history: in_background(|| History::open(&options.dir, plane.plane_id()))?,
+        checkpoints: in_background(|| Checkpoints::open(&options.dir, plane.plane_id()))?,
         seed,
         recovered: Recovered {
             cut_off_bytes: recovery.cut_off.map_or(0, |cut_off| cut_off.bytes),
@@ -479,11 +480,19 @@ fn set_up(
         checkpoint_batches: options.checkpoint_batches,
         newest: (header.number > recovered.checkpoint).then_some(header),
     };
-    spawn("archive", Box::new(move || archive.run(&archive_from)))?;
+    let archive = move || {
+        give_way();
+        archive.run(&archive_from);
+    };
+    spawn("archive", Box::new(archive))?;
     let (answer_shared, archive_way) = (Arc::clone(&shared), to_archive.clone());
     spawn("answer", Box::new(move || answer::run(&answer_shared, &answer_from, &archive_way)))?;
     let settle = Settle { shared: Arc::clone(&shared), key: options.sequencer, core: to_core.clone() };
-    spawn("settle", Box::new(move || settle.run(&settle_from)))?;
+    let settle = move || {
+        give_way();
+        settle.run(&settle_from);
+    };
+    spawn("settle", Box::new(settle))?;
     for _ in 0..Threads::new(options.verify_threads).0.get() {
         let (shared, raw, core) = (Arc::clone(&shared), raw.clone(), to_core.clone());
         spawn("verify", Box::new(move || verify::run(&shared, &raw, &core, seed)))?;
@@ -497,7 +506,7 @@ fn set_up(
         }
     };
     spawn("core", Box::new(run))?;
-    shared.l1.run(options.l1.block_ms, now_ms).map_err(|error| other(&error))?;
+    in_background(|| shared.l1.run(options.l1.block_ms, now_ms)).map_err(|error| other(&error))?;
     Ok(Running { node: Node { inner: shared }, recovered, core: to_core, threads })
 }
 
