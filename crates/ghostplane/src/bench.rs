@@ -10,6 +10,7 @@ mod fixture;
 mod hash;
 pub(crate) mod measure;
 mod proof;
+mod recovery;
 mod replay;
 mod state;
 mod transfers;
@@ -31,8 +32,10 @@ pub enum Suite {
     Replay,
     /// Proofs of conservation: speed, size, memory.
     Proof,
-    /// A whole node under load, and its recovery.
+    /// A whole node under load.
     Transfers,
+    /// How fast a node is back: from its log, from a checkpoint of a million accounts, from nothing.
+    Recovery,
     /// All of them.
     All,
 }
@@ -78,10 +81,12 @@ enum Goal {
 }
 
 /// The rows that have a goal.
-const GOALS: [(&str, Goal); 18] = [
+const GOALS: [(&str, Goal); 20] = [
     ("latency/p50", Goal::AtMost(5.0)),
     ("latency/p99", Goal::AtMost(20.0)),
+    ("start/dev", Goal::AtMost(1_000.0)),
     ("recovery/start-100k", Goal::AtMost(3_000.0)),
+    ("recovery/start-1m", Goal::AtMost(3_000.0)),
     ("state/ledger-update", Goal::AtLeast(1e6)),
     ("state/object-update", Goal::AtLeast(3e6)),
     ("state/rebuild-2e20", Goal::AtMost(300.0)),
@@ -106,7 +111,15 @@ const GOALS: [(&str, Goal); 18] = [
 pub fn run(suite: Suite, seconds: u64, large: bool, screen: &Screen) -> anyhow::Result<()> {
     let mut all = Vec::new();
     let suites = match suite {
-        Suite::All => vec![Suite::State, Suite::Hash, Suite::Engine, Suite::Replay, Suite::Proof, Suite::Transfers],
+        Suite::All => vec![
+            Suite::State,
+            Suite::Hash,
+            Suite::Engine,
+            Suite::Replay,
+            Suite::Proof,
+            Suite::Transfers,
+            Suite::Recovery,
+        ],
         one => vec![one],
     };
     for suite in suites {
@@ -116,6 +129,7 @@ pub fn run(suite: Suite, seconds: u64, large: bool, screen: &Screen) -> anyhow::
             Suite::Engine => engine::measure(screen)?,
             Suite::Proof => proof::measure(large, screen)?,
             Suite::Transfers => transfers::measure(seconds, screen)?,
+            Suite::Recovery => recovery::measure(seconds, screen)?,
             Suite::Replay | Suite::All => replay::measure(screen)?,
         };
         show(screen, &rows);

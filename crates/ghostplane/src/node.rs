@@ -16,6 +16,7 @@
 mod answer;
 pub mod api;
 mod archive;
+mod background;
 mod core;
 pub mod dev;
 pub mod grpc;
@@ -24,6 +25,7 @@ pub mod http;
 pub mod options;
 pub(crate) mod prove;
 mod query;
+mod redo;
 mod settle;
 mod start;
 #[cfg(test)]

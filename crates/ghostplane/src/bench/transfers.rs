@@ -30,7 +30,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::codegen::Bytes;
 
 /// Accounts that pay each other.
-const ACCOUNTS: usize = 100_000;
+pub(super) const ACCOUNTS: usize = 100_000;
 /// Streams of an ordinary run, each on a connection of its own.
 const STREAMS: usize = 4;
 /// Transactions of one message.
@@ -49,7 +49,7 @@ struct Payer {
     seq: u64,
 }
 
-struct World {
+pub(super) struct World {
     plane: Arc<Plane>,
     payers: Vec<Payer>,
     random: Random,
@@ -66,7 +66,7 @@ enum Payees {
 
 /// What a run came to.
 #[derive(Default)]
-struct Measured {
+pub(super) struct Measured {
     answered: u64,
     refused: u64,
     seconds: f64,
@@ -75,8 +75,13 @@ struct Measured {
 }
 
 impl Measured {
-    fn rate(&self) -> f64 {
+    pub(super) fn rate(&self) -> f64 {
         self.answered as f64 / self.seconds
+    }
+
+    /// Transfers that were executed.
+    pub(super) fn answered(&self) -> u64 {
+        self.answered
     }
 
     fn percentile(&self, share: f64) -> f64 {
@@ -107,8 +112,7 @@ pub(super) fn measure(seconds: u64, screen: &Screen) -> anyhow::Result<Vec<Row>>
 
     let mut world = World::new(running.node().plane());
     runtime.block_on(world.fund(&url, &sequencer))?;
-    let registering = world.transfers(ACCOUNTS, Payees::Uniform, 1, true);
-    runtime.block_on(run(&url, registering, STREAMS, None))?;
+    runtime.block_on(world.register(&url))?;
     progress.inc(1);
 
     // A first run tells how much to sign for the long ones, and lets the node see every sender as one that came before.
@@ -213,14 +217,14 @@ fn recovery(dir: &Path, sequencer: &Arc<SigningKey>, accepted: u64, live: f64) -
     ])
 }
 
-fn stop_node(running: Running) -> anyhow::Result<()> {
+pub(super) fn stop_node(running: Running) -> anyhow::Result<()> {
     match running.stop() {
         node::Ending::Asked => Ok(()),
         node::Ending::Fault(why) => anyhow::bail!("the node ended: {why}"),
     }
 }
 
-fn start(dir: &Path, sequencer: &Arc<SigningKey>) -> anyhow::Result<Running> {
+pub(super) fn start(dir: &Path, sequencer: &Arc<SigningKey>) -> anyhow::Result<Running> {
     let gid = gid_of(sequencer);
     let path = dir.join("genesis-time");
     let time = match std::fs::read_to_string(&path) {
@@ -248,7 +252,7 @@ fn gid_of(key: &SigningKey) -> Gid {
 }
 
 impl World {
-    fn new(plane: &Arc<Plane>) -> Self {
+    pub(super) fn new(plane: &Arc<Plane>) -> Self {
         let mut random = Random(0x5be0_cd19);
         let payers = (0..ACCOUNTS).map(|_| {
             let key = SigningKey::from_seed(random.bytes());
@@ -259,12 +263,18 @@ impl World {
         Self { plane: Arc::clone(plane), payers, random, valid_until: now_ms() + 24 * 3_600_000 }
     }
 
-    /// The sequencer's account gives everybody something, 256 at a time.
-    async fn fund(&mut self, url: &str, sequencer: &SigningKey) -> anyhow::Result<()> {
+    /// The sequencer's account gives every payer something.
+    pub(super) async fn fund(&mut self, url: &str, sequencer: &SigningKey) -> anyhow::Result<()> {
+        let payees: Vec<Address> = self.payers.iter().map(|payer| payer.address).collect();
+        self.fund_all(url, sequencer, &payees).await
+    }
+
+    /// The sequencer's account gives something to everybody of a list, 256 at a time.
+    pub(super) async fn fund_all(&mut self, url: &str, sequencer: &SigningKey, to: &[Address]) -> anyhow::Result<()> {
         let gid = gid_of(sequencer);
         let amount = Amount::new(EACH).expect("small");
-        let bundles = self.payers.chunks(ACTIONS_MAX).zip(0..).map(|(payees, seq)| {
-            let to_all = payees.iter().map(|payee| Action::Transfer { to: payee.address, asset: AssetId::GCC, amount });
+        let bundles = to.chunks(ACTIONS_MAX).zip(0..).map(|(payees, seq)| {
+            let to_all = payees.iter().map(|payee| Action::Transfer { to: *payee, asset: AssetId::GCC, amount });
             let nonce = Nonce { lane: Nonce::LANE_ROOT, seq };
             sign(&self.plane, sequencer, gid, KeyRef::Carried(gid), nonce, self.valid_until, to_all.collect())
         });
@@ -275,6 +285,23 @@ impl World {
             ensure!(done.refused == 0, "the accounts of the bench could not be funded");
         }
         Ok(())
+    }
+
+    /// Addresses of nobody in particular.
+    pub(super) fn strangers(&mut self, count: usize) -> Vec<Address> {
+        (0..count).map(|_| Address::from_bytes(self.random.bytes())).collect()
+    }
+
+    /// Every payer pays once, with his identity.
+    pub(super) async fn register(&mut self, url: &str) -> anyhow::Result<()> {
+        let registering = self.transfers(ACCOUNTS, Payees::Uniform, 1, true);
+        run(url, registering, STREAMS, None).await.map(drop)
+    }
+
+    /// So many payments among all payers, as fast as they are taken.
+    pub(super) async fn uniform(&mut self, url: &str, count: usize) -> anyhow::Result<Measured> {
+        let transfers = self.transfers(count, Payees::Uniform, 1, false);
+        run(url, transfers, STREAMS, None).await
     }
 
     /// So many transactions, signed on all cores. Every payer has his turn before any has two, so that nobody's lane
@@ -485,16 +512,16 @@ fn signature_rate() -> f64 {
 }
 
 /// A directory that goes away.
-struct Scratch(std::path::PathBuf);
+pub(super) struct Scratch(std::path::PathBuf);
 
 impl Scratch {
-    fn new() -> anyhow::Result<Self> {
+    pub(super) fn new() -> anyhow::Result<Self> {
         let dir = std::env::temp_dir().join(format!("ghostplane-bench-{}", std::process::id()));
         std::fs::create_dir_all(&dir)?;
         Ok(Self(dir))
     }
 
-    fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.0
     }
 }

@@ -185,6 +185,7 @@ pub fn verify(args: &VerifyArgs, screen: &Screen) -> anyhow::Result<()> {
             "batch": done.batch,
             "batches": done.batches,
             "transactions": done.transactions,
+            "open": done.open == 1,
             "transactions_per_second": rate,
             "cut_off_bytes": done.cut_off_bytes,
         }));
@@ -193,6 +194,12 @@ pub fn verify(args: &VerifyArgs, screen: &Screen) -> anyhow::Result<()> {
             "{} batches with {} transactions come out as the log has them, {rate:.0} transactions a second",
             done.batches, done.transactions
         ));
+        if done.open > 0 {
+            screen.note(&format!(
+                "Batch {} was open when the node ended: its transactions are counted, and the next start closes it.",
+                done.batch
+            ));
+        }
         if done.cut_off_bytes > 0 {
             screen.note(&format!("A tail of {} bytes that nobody was answered for was cut off.", done.cut_off_bytes));
         }
