@@ -184,7 +184,7 @@ pub fn run(command: Command, target: &Target, screen: &Screen) -> anyhow::Result
         Command::Config(args) => crate::config::run(&args, screen),
         Command::Bench { suite, seconds, large } => bench::run(suite, seconds, large, screen),
         Command::Prover(args) => prover::run(&args, target, screen),
-        Command::Proof(args) => proof::run(&args, screen),
+        Command::Proof(args) => proof::run(&args, target, screen),
         Command::Key(args) => key::run(args, target, screen),
         Command::Transfer(args) => send::transfer(&args, target, screen),
         Command::Pay(args) => pay::run(&args, target, screen),

@@ -1,15 +1,19 @@
 //! Proofs of conservation: what they are worth, what one looks like, and a trial of making one.
 
+use super::connect::{Target, block_on};
 use crate::bench::measure::{Samples, peak_bytes, wall_seconds};
 use crate::local::Threads;
 use crate::screen::{Align, Progress, Screen, Table, bytes, duration, grouped, per_second};
 use crate::trial::{self, Part};
+use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use ghostplane_proof::security::{BITS_MIN, NOT_PROVED, SecurityReport};
 use ghostplane_proof::{
     CIRCUIT_VERSION, Parameters, PartKind, Phase, Settings, Statement, ThreadPool, ThreadPoolBuilder, compressions,
     info, parts, prove_bare, prove_with, verify,
 };
+use ghostplane_settlement::ProofBundle;
+use ghostplane_types::Decode as _;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -24,6 +28,11 @@ pub struct ProofArgs {
 enum ProofCommand {
     /// What a proof is worth, term by term, and what it does not say
     Info,
+    /// The proof over a batch of a plane, checked and drawn
+    Show {
+        /// The batch's number
+        batch: u64,
+    },
     /// Prove made-up transfers here, and draw the proof
     Trial(TrialArgs),
 }
@@ -69,14 +78,42 @@ impl Mode {
 ///
 /// # Errors
 /// Whatever stood in the way of a proof.
-pub fn run(args: &ProofArgs, screen: &Screen) -> anyhow::Result<()> {
+pub fn run(args: &ProofArgs, target: &Target, screen: &Screen) -> anyhow::Result<()> {
     match &args.command {
         ProofCommand::Info => {
             show_info(screen);
             Ok(())
         }
+        ProofCommand::Show { batch } => show(*batch, target, screen),
         ProofCommand::Trial(args) => show_trial(args, screen),
     }
+}
+
+/// The proof over a batch as the L1 took it: fetched, verified and drawn.
+fn show(batch: u64, target: &Target, screen: &Screen) -> anyhow::Result<()> {
+    block_on(async {
+        let client = target.connect().await?;
+        let kept = client.proof(batch).await?;
+        let bundle = ProofBundle::from_bytes(&kept.bundle).context("the node's proof is none")?;
+        let claims: Vec<_> = bundle.batches.iter().map(|shown| (shown.header, shown.flows.clone())).collect();
+        let (chain_id, plane_id) = (client.plane().genesis().chain_id, client.plane().id());
+        let statement = Statement::new(chain_id, plane_id, &bundle.previous, &claims)?;
+        let started = Instant::now();
+        let verified = verify(&statement, &bundle.proof).context("the proof does not hold")?;
+        let spent = started.elapsed();
+        let mut drawn = draw(&statement, &bundle.proof, screen)?;
+        let (first, last) = (kept.first_batch, kept.last_batch);
+        screen.good(&format!(
+            "verified in {}, worth {:.1} bits: it holds for the headers of batches {first} to {last} that the node shows",
+            duration(spent),
+            verified.security().bits()
+        ));
+        drawn["first_batch"] = json!(first);
+        drawn["last_batch"] = json!(last);
+        drawn["bits"] = json!(verified.security().bits());
+        screen.emit(&drawn);
+        Ok(())
+    })
 }
 
 /// Heights of the tallest table for which terms are shown: the least that there is, and up to the most.

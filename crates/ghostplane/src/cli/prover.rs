@@ -2,12 +2,11 @@
 
 use super::connect::{Target, block_on};
 use crate::node::prove::{Job, Kept, pool};
-use crate::screen::{Align, Screen, Table, bytes, duration, grouped};
+use crate::screen::{Screen, bytes, duration, grouped};
 use anyhow::{Context as _, bail};
-use clap::{Args, Subcommand};
+use clap::Args;
 use ghostplane_client::{Client, ClientError, wire};
-use ghostplane_proof::{Statement, ThreadPool, info, prove};
-use ghostplane_settlement::ProofBundle;
+use ghostplane_proof::{ThreadPool, prove};
 use ghostplane_types::limits::BATCH_FLOWS_MAX;
 use ghostplane_types::{BatchHeader, Decode as _, DecodeError, Flow, Reader};
 use serde_json::json;
@@ -19,10 +18,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// How batches are proved for a node.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
 pub struct ProverArgs {
-    #[command(subcommand)]
-    command: Option<ProverCommand>,
     /// Threads to prove with; 0 for as many as the machine has
     #[arg(long, value_name = "N", default_value_t = 0)]
     threads: usize,
@@ -31,27 +27,11 @@ pub struct ProverArgs {
     jobs: Option<u64>,
 }
 
-#[derive(Debug, Subcommand)]
-enum ProverCommand {
-    /// The kept proof over a batch: its tables
-    Show {
-        /// The batch's number
-        batch: u64,
-    },
-}
-
-/// Proves what a node hands out until it is interrupted, or shows a proof.
+/// Proves what a node hands out until it is interrupted.
 ///
 /// # Errors
 /// If the node cannot be reached, hands out what cannot be proved, or refuses a proof.
 pub fn run(args: &ProverArgs, target: &Target, screen: &Screen) -> anyhow::Result<()> {
-    match &args.command {
-        Some(ProverCommand::Show { batch }) => show(*batch, target, screen),
-        None => work(args, target, screen),
-    }
-}
-
-fn work(args: &ProverArgs, target: &Target, screen: &Screen) -> anyhow::Result<()> {
     let threads = match args.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
@@ -134,53 +114,4 @@ fn flows(bytes: &[u8]) -> Result<Vec<Flow>, DecodeError> {
     let flows = reader.list("flows", BATCH_FLOWS_MAX)?;
     reader.finish()?;
     Ok(flows)
-}
-
-/// The proof over a batch as the L1 took it.
-fn show(batch: u64, target: &Target, screen: &Screen) -> anyhow::Result<()> {
-    block_on(async {
-        let client = target.connect().await?;
-        let kept = client.proof(batch).await?;
-        let bundle = ProofBundle::from_bytes(&kept.bundle).context("the node's proof is none")?;
-        let claims: Vec<_> = bundle.batches.iter().map(|shown| (shown.header, shown.flows.clone())).collect();
-        let (chain_id, plane_id) = (client.plane().genesis().chain_id, client.plane().id());
-        let statement = Statement::new(chain_id, plane_id, &bundle.previous, &claims)?;
-        let verified = ghostplane_proof::verify(&statement, &bundle.proof).context("the proof does not hold")?;
-        let tables = info(&statement, &bundle.proof)?;
-        let right = |name| (name, Align::Right);
-        let mut table =
-            Table::new(&[("table", Align::Left), right("rows"), right("columns"), right("lookups"), right("opened")]);
-        for (shape, opened) in &tables {
-            table.row([
-                format!("{:?}", shape.table).to_lowercase(),
-                grouped(shape.rows as u64),
-                shape.columns.to_string(),
-                shape.lookup_columns.to_string(),
-                bytes(*opened as u64),
-            ]);
-        }
-        screen.heading(&format!("The proof over batches {} to {}", kept.first_batch, kept.last_batch));
-        screen.table(&table);
-        screen.good(&format!(
-            "{} entries, {}, {:.1} bits: it holds for the headers that the node shows",
-            grouped(statement.entries()),
-            bytes(bundle.proof.len() as u64),
-            verified.security().bits()
-        ));
-        screen.emit(&json!({
-            "first_batch": kept.first_batch,
-            "last_batch": kept.last_batch,
-            "entries": statement.entries(),
-            "bytes": bundle.proof.len(),
-            "bits": verified.security().bits(),
-            "tables": tables.iter().map(|(shape, opened)| json!({
-                "table": format!("{:?}", shape.table).to_lowercase(),
-                "rows": shape.rows,
-                "columns": shape.columns,
-                "lookup_columns": shape.lookup_columns,
-                "opened_bytes": opened,
-            })).collect::<Vec<_>>(),
-        }));
-        Ok(())
-    })
 }

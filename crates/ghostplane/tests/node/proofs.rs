@@ -67,7 +67,7 @@ fn a_proven_batch_is_final_before_the_longer_window_is_over() {
         let status = client.status().await.expect("a status");
         assert_eq!((status.prover.as_str(), status.unproven_batches), ("in-process", 0));
         assert!(status.proven_batch >= batch && status.unproven_bytes == 0, "{status:?}");
-        let shown = home.run(&node, &["prover", "show", &batch.to_string()]).json();
+        let shown = home.run(&node, &["proof", "show", &batch.to_string()]).json();
         assert!(shown["bits"].as_f64().is_some_and(|bits| bits >= 100.0), "{shown}");
     });
     assert!(node.interrupt().success());
