@@ -1,4 +1,5 @@
-//! Threads that give way: history, checkpoints and the L1 have seconds, and a receipt has milliseconds.
+//! Threads that give way: signatures are checked by the hundred, history, checkpoints and the L1 have seconds, and a receipt
+//! has milliseconds. Order, log, answers and sockets go before them.
 
 use rustix::process::{getpriority_process, setpriority_process};
 

@@ -521,7 +521,12 @@ fn set_up(
     spawn("witnesses", Box::new(move || witnesses.keep(&witnesses_from)))?;
     for _ in 0..Threads::new(options.verify_threads).0.get() {
         let (shared, raw, core) = (Arc::clone(&shared), raw.clone(), to_core.clone());
-        spawn("verify", Box::new(move || verify::run(&shared, &raw, &core, seed)))?;
+        let verify = move || {
+            // Work by the batch, and a receipt is three short steps of other threads that must not wait for the end of one.
+            give_way();
+            verify::run(&shared, &raw, &core, seed);
+        };
+        spawn("verify", Box::new(verify))?;
     }
     let ways = Ways {
         writer: to_writer,
