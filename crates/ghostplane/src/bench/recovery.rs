@@ -139,7 +139,8 @@ fn checkpoint() -> anyhow::Result<Vec<Row>> {
     let running = start(dir.path(), &sequencer)?;
     let whole_ms = started.elapsed().as_secs_f64() * 1e3;
     let recovered = running.recovered();
-    ensure!(recovered.checkpoint > 0 && recovered.batches == 0, "the checkpoint was not of use");
+    // A node that is asked to stop leaves its open batch to the log.
+    ensure!(recovered.checkpoint > 0 && recovered.batches <= 1, "the checkpoint was not of use: {recovered:?}");
     stop_node(running)?;
     Ok(vec![
         Row::plain("recovery/checkpoint-1m", recovered.checkpoint_us as f64 / 1e3, "ms"),

@@ -135,6 +135,8 @@ pub(super) struct Proving {
 #[derive(Default)]
 struct Board {
     waiting: BTreeMap<u64, Waiting>,
+    /// Whether the thread that writes witnesses has ended.
+    witnesses_ended: bool,
     entries: u64,
     bytes: u64,
     committed: u64,
@@ -342,10 +344,21 @@ impl Proving {
                 }
             }
             self.note_room(&board);
-            drop(board);
             self.witnessed.store(header.number, Ordering::Release);
+            drop(board);
             self.news.notify_all();
         }
+        self.board.lock().witnesses_ended = true;
+        self.news.notify_all();
+    }
+
+    /// Waits until the batch's witness is written, or nobody writes any more. `false` in the second case.
+    pub(super) fn wait_witnessed(&self, number: u64) -> bool {
+        let mut board = self.board.lock();
+        while !self.has_witnessed(number) && !board.witnesses_ended {
+            self.news.wait(&mut board);
+        }
+        self.has_witnessed(number)
     }
 
     /// Proves until it is stopped.
