@@ -118,7 +118,7 @@ class Node:
         self.expect("Batches.List", self.batches.List, pb.ListBatchesRequest(count=5))
         self.expect("Bridge.GetStatus", self.bridge.GetStatus, pb.GetBridgeStatusRequest())
         self.expect("Transactions.Get", self.transactions.Get, pb.GetTransactionRequest(id=bytes(32)), code.NOT_FOUND)
-        self.expect("Proofs.Generate", self.proofs.Generate, pb.GenerateProofRequest(), code.UNIMPLEMENTED)
+        self.expect("Proofs.Get", self.proofs.Get, pb.GetProofRequest(batch=1 << 40), code.NOT_FOUND)
         self.expect("State.GetStorage", self.state.GetStorage, pb.GetStorageRequest(), code.UNIMPLEMENTED)
         self.show_events(1)
         answer = self.call(self.transactions.Submit, pb.SubmitRequest(transaction=b"no transaction"))

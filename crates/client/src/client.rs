@@ -12,17 +12,23 @@ use tonic::{Response, Status, Streaming};
 
 /// The largest answer that is read: a full batch in its posted form with its records.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// The largest job for a prover: the witnesses of many batches.
+const PROOF_JOB_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Attempts at one submission, the first included.
 const ATTEMPTS_MAX: u32 = 8;
 const PAUSE_MS_MIN: u64 = 20;
 const PAUSE_MS_MAX: u64 = 2_000;
+/// A node that is gone without a word is noticed after so long, whatever is waited for.
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(20);
+const KEEPALIVE_WITHIN: Duration = Duration::from_secs(10);
 
 /// How to connect.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The plane that must be there. Without it the client believes that the node's plane is the one meant.
     pub expected_plane: Option<Digest>,
-    /// How long one call may take, in milliseconds.
+    /// How long one call may take, in milliseconds; of a stream of submissions, how long nothing may come while it is waited
+    /// for.
     pub timeout_ms: u64,
 }
 
@@ -69,6 +75,7 @@ impl Client {
         };
         let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|error| unreachable(&error))?;
         let endpoint = endpoint.connect_timeout(Duration::from_millis(options.timeout_ms)).tcp_nodelay(true);
+        let endpoint = endpoint.http2_keep_alive_interval(KEEPALIVE_EVERY).keep_alive_timeout(KEEPALIVE_WITHIN);
         let channel = endpoint.connect().await.map_err(|error| unreachable(&error))?;
         let mut node = wire::node_client::NodeClient::new(channel.clone());
         let info = within(url, options.timeout_ms, "info", node.get_info(wire::GetInfoRequest {})).await?;
@@ -338,6 +345,35 @@ impl Client {
         }
     }
 
+    /// The kept proof over a batch, with headers and flows; the node's word until it is verified.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] if there is none.
+    pub async fn proof(&self, batch: u64) -> Result<wire::Proof, ClientError> {
+        call!(self, proofs_client::ProofsClient::get(wire::GetProofRequest { batch }))
+    }
+
+    /// Batches to be proved, if there are any worth it now. They are the caller's for two minutes.
+    ///
+    /// # Errors
+    /// If the call fails, or the node has nothing proved elsewhere.
+    pub async fn proof_job(&self) -> Result<Option<wire::ProofJob>, ClientError> {
+        let mut service =
+            wire::proofs_client::ProofsClient::new(self.channel.clone()).max_decoding_message_size(PROOF_JOB_BYTES_MAX);
+        let job = self.within("get_job", service.get_job(wire::GetProofJobRequest {})).await?;
+        Ok(job.present.then_some(job))
+    }
+
+    /// Hands in the proof of a job. Returns the batches that it is over.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] if it is no proof of that, or the job is no longer the caller's.
+    pub async fn submit_proof(&self, id: u64, proof: Vec<u8>) -> Result<(u64, u64), ClientError> {
+        let request = wire::SubmitProofRequest { id, proof: proof.into() };
+        let taken = call!(self, proofs_client::ProofsClient::submit(request))?;
+        Ok((taken.first_batch, taken.last_batch))
+    }
+
     /// What happens from now on; all kinds if none is named. It ends with an error or with the node.
     ///
     /// # Errors
@@ -345,6 +381,10 @@ impl Client {
     pub async fn events(&self, kinds: &[wire::EventKind]) -> Result<Streaming<wire::Event>, ClientError> {
         let request = wire::SubscribeRequest { kinds: kinds.iter().map(|kind| i32::from(*kind)).collect() };
         call!(self, events_client::EventsClient::subscribe(request))
+    }
+
+    pub(crate) const fn timeout_ms(&self) -> u64 {
+        self.timeout_ms
     }
 
     pub(crate) fn url(&self) -> &str {

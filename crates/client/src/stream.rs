@@ -8,6 +8,7 @@ use ghostplane_ghostcipher::Digest;
 use ghostplane_types::{Transaction, TransactionBody};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
@@ -100,7 +101,8 @@ impl Submissions {
     ///
     /// # Errors
     /// [`ClientError::Failed`] if they exceed a bound of the message or of what may be unanswered, or repeat a reference:
-    /// nothing is sent then. [`ClientError::Unreachable`] if the stream has ended.
+    /// nothing is sent then. [`ClientError::Unreachable`] if the stream has ended, [`ClientError::TimedOut`] if the node does
+    /// not read for as long as one call may take: open another stream then, and send again what is unanswered.
     pub async fn send(&mut self, first_reference: u64, transactions: Vec<Bytes>) -> Result<(), ClientError> {
         let bytes: usize = transactions.iter().map(Bytes::len).sum();
         if transactions.len() > MESSAGE_TRANSACTIONS_MAX || bytes > MESSAGE_BYTES_MAX {
@@ -126,7 +128,7 @@ impl Submissions {
         let without_paths = self.trust == Trust::Unverified;
         let request = wire::SubmitStreamRequest { first_reference, transactions, without_paths };
         let sent = match &self.requests {
-            Some(requests) => requests.send(request).await.is_ok(),
+            Some(requests) => self.within(requests.send(request)).await?.is_ok(),
             None => false,
         };
         if sent { Ok(()) } else { Err(self.ended()) }
@@ -141,13 +143,16 @@ impl Submissions {
     ///
     /// # Errors
     /// [`ClientError::Lied`] if an answer does not pass its check, [`ClientError::Unreachable`] if the stream ends while
-    /// something is unanswered: sending the same transactions again is safe.
+    /// something is unanswered, [`ClientError::TimedOut`] if no answer comes for as long as one call may take: sending the same
+    /// transactions again is safe.
     pub async fn next(&mut self) -> Result<Option<(u64, Answer)>, ClientError> {
         loop {
             if let Some(answer) = self.ready.pop_front() {
                 return Ok(Some(answer));
             }
-            let message = self.answers.message().await;
+            let after_ms = self.client.timeout_ms();
+            let message = tokio::time::timeout(Duration::from_millis(after_ms), self.answers.message()).await;
+            let message = message.map_err(|_| late(after_ms))?;
             match message.map_err(|status| self.client.status_error("submit_stream", &status))? {
                 Some(response) => self.take(response)?,
                 None if self.outstanding.is_empty() => return Ok(None),
@@ -192,6 +197,12 @@ impl Submissions {
         self.outstanding.remove(&reference).ok_or_else(|| differs("reference", &"one that is unanswered", &reference))
     }
 
+    /// Waits no longer than one call may take.
+    async fn within<T>(&self, what: impl Future<Output = T>) -> Result<T, ClientError> {
+        let after_ms = self.client.timeout_ms();
+        tokio::time::timeout(Duration::from_millis(after_ms), what).await.map_err(|_| late(after_ms))
+    }
+
     fn ended(&self) -> ClientError {
         let reason = format!("the stream ended with {} transactions unanswered", self.outstanding.len());
         ClientError::Unreachable { url: self.client.url().to_owned(), reason }
@@ -200,6 +211,10 @@ impl Submissions {
 
 fn differs(what: &'static str, expected: &dyn std::fmt::Display, found: &dyn std::fmt::Display) -> CheckError {
     CheckError::Differs { what, expected: expected.to_string(), found: found.to_string() }
+}
+
+fn late(after_ms: u64) -> ClientError {
+    ClientError::TimedOut { what: "the stream of submissions".to_owned(), after_ms }
 }
 
 fn misuse(message: String) -> ClientError {

@@ -2,7 +2,7 @@
 
 use ghostplane_engine::Plane;
 use ghostplane_ghostcipher::{Digest, Domain, SigningKey, merkle};
-use ghostplane_settlement::{Message, bond_digest};
+use ghostplane_settlement::{Message, ProofBundle, bond_digest};
 use ghostplane_types::batch::posted_digest;
 use ghostplane_types::commitment::COMMITMENT_VERSION;
 use ghostplane_types::l1::L1MessageTooLong;
@@ -114,6 +114,23 @@ pub fn commitment_run(
     let headers = batches.iter().map(|(header, _)| **header).collect();
     run.push(Message::Commit { commitment, headers });
     Ok(run)
+}
+
+/// The messages that bring a proof with what it is about, in pieces: one run. Nothing for a bundle of no batches.
+pub fn proof_run(bundle: &ProofBundle) -> Vec<Message> {
+    let (Some(first), Some(last)) = (bundle.batches.first(), bundle.batches.last()) else { return Vec::new() };
+    let (first_batch, last_batch) = (first.header.number, last.header.number);
+    let bytes = bundle.to_bytes();
+    let len = bytes.len() as u64;
+    let pieces = bytes.chunks(CHUNK_BYTES_MAX).zip((0..).step_by(CHUNK_BYTES_MAX));
+    let message = |(piece, offset): (&[u8], u64)| Message::SubmitProof {
+        first_batch,
+        last_batch,
+        len,
+        offset,
+        bytes: piece.to_vec(),
+    };
+    pieces.map(message).collect()
 }
 
 /// The message that adds `amount` to the bond and makes `operator` the operator of term `term`, see

@@ -9,7 +9,9 @@ mod covenant;
 mod engine;
 mod fixture;
 mod hash;
-mod measure;
+pub(crate) mod measure;
+mod proof;
+mod recovery;
 mod replay;
 mod state;
 mod transfers;
@@ -31,8 +33,12 @@ pub enum Suite {
     Replay,
     /// Rules: decisions beside Cedar alone.
     Covenant,
-    /// A whole node under load, and its recovery.
+    /// Proofs of conservation: speed, size, memory.
+    Proof,
+    /// A whole node under load.
     Transfers,
+    /// How fast a node is back: from its log, from a checkpoint of a million accounts, from nothing.
+    Recovery,
     /// All of them.
     All,
 }
@@ -80,14 +86,16 @@ enum Goal {
 }
 
 /// The rows that have a goal.
-const GOALS: [(&str, Goal); 18] = [
+const GOALS: [(&str, Goal); 24] = [
     ("covenant/decision-1", Goal::RatioAtLeast(0.7)),
     ("covenant/decision-10", Goal::RatioAtLeast(0.7)),
     ("covenant/decision-100", Goal::RatioAtLeast(0.7)),
     ("covenant/decision-1000", Goal::RatioAtLeast(0.7)),
     ("latency/p50", Goal::AtMost(5.0)),
     ("latency/p99", Goal::AtMost(20.0)),
+    ("start/dev", Goal::AtMost(1_000.0)),
     ("recovery/start-100k", Goal::AtMost(3_000.0)),
+    ("recovery/start-1m", Goal::AtMost(3_000.0)),
     ("state/ledger-update", Goal::AtLeast(1e6)),
     ("state/object-update", Goal::AtLeast(3e6)),
     ("state/rebuild-2e20", Goal::AtMost(300.0)),
@@ -99,16 +107,29 @@ const GOALS: [(&str, Goal); 18] = [
     ("replay/cold-bundles", Goal::AtMost(1000.0)),
     ("posted/bytes-single", Goal::AtMost(90.0)),
     ("posted/bytes-per-action", Goal::AtMost(14.0)),
+    ("proof/16k-among-1.7k", Goal::AtLeast(80e3)),
+    ("proof/64k-among-1k", Goal::AtLeast(150e3)),
+    ("proof/size-kib", Goal::AtMost(1250.0)),
+    ("proof/verify-ms", Goal::AtMost(10.0)),
 ];
 
-/// Measures a suite, or all of them, and shows the figures.
+/// Measures a suite, or all of them, and shows the figures; with `large`, those too that take many minutes.
 ///
 /// # Errors
 /// If the engine refuses what is made up for it, which would be a bug.
-pub fn run(suite: Suite, seconds: u64, screen: &Screen) -> anyhow::Result<()> {
+pub fn run(suite: Suite, seconds: u64, large: bool, screen: &Screen) -> anyhow::Result<()> {
     let mut all = Vec::new();
     let suites = match suite {
-        Suite::All => vec![Suite::State, Suite::Hash, Suite::Engine, Suite::Replay, Suite::Covenant, Suite::Transfers],
+        Suite::All => vec![
+            Suite::State,
+            Suite::Hash,
+            Suite::Engine,
+            Suite::Replay,
+            Suite::Covenant,
+            Suite::Proof,
+            Suite::Transfers,
+            Suite::Recovery,
+        ],
         one => vec![one],
     };
     for suite in suites {
@@ -117,7 +138,9 @@ pub fn run(suite: Suite, seconds: u64, screen: &Screen) -> anyhow::Result<()> {
             Suite::Hash => hash::measure(screen),
             Suite::Engine => engine::measure(screen)?,
             Suite::Covenant => covenant::measure(screen)?,
+            Suite::Proof => proof::measure(large, screen)?,
             Suite::Transfers => transfers::measure(seconds, screen)?,
+            Suite::Recovery => recovery::measure(seconds, screen)?,
             Suite::Replay | Suite::All => replay::measure(screen)?,
         };
         show(screen, &rows);

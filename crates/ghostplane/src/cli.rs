@@ -5,6 +5,9 @@ mod covenant;
 mod key;
 mod node;
 mod pay;
+pub mod proof;
+mod prover;
+mod repair;
 mod send;
 mod show;
 mod traffic;
@@ -54,7 +57,7 @@ pub struct Cli {
 /// What can be asked.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run a whole plane in this process: deposits, payments, a theft that gets caught, withdrawals
+    /// Run a whole plane in this process: deposits, payments, a theft that gets caught, withdrawals; then kill a node
     Demo(DemoArgs),
     /// Run a development plane: embedded L1, ten funded accounts alice … judy
     Dev(node::DevArgs),
@@ -62,6 +65,8 @@ pub enum Command {
     Node(node::NodeArgs),
     /// Execute the log of a directory again and compare every root
     Verify(node::VerifyArgs),
+    /// Give up what is behind the damage in a stopped node's log; says first what that is, and asks
+    Repair(repair::RepairArgs),
     /// Check a node's configuration
     Config(crate::config::ConfigArgs),
     /// Measure this build on this machine, each figure beside its limit
@@ -72,7 +77,14 @@ pub enum Command {
         /// How long each run against a node lasts, about
         #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=60))]
         seconds: u64,
+        /// Prove runs of a million transfers, too: many minutes, and some 10 GiB
+        #[arg(long)]
+        large: bool,
     },
+    /// Proofs of conservation: what they are worth, and a trial of making one
+    Proof(proof::ProofArgs),
+    /// Prove batches for a node that has them proved elsewhere
+    Prover(prover::ProverArgs),
     /// Make and show signing keys
     Key(key::KeyArgs),
     /// Watch a plane as it goes
@@ -172,8 +184,11 @@ pub fn run(command: Command, target: &Target, screen: &Screen) -> anyhow::Result
         Command::Dev(args) => node::dev(args, target, screen),
         Command::Node(args) => node::node(&args, screen),
         Command::Verify(args) => node::verify(&args, screen),
+        Command::Repair(args) => repair::run(&args, screen),
         Command::Config(args) => crate::config::run(&args, screen),
-        Command::Bench { suite, seconds } => bench::run(suite, seconds, screen),
+        Command::Bench { suite, seconds, large } => bench::run(suite, seconds, large, screen),
+        Command::Prover(args) => prover::run(&args, target, screen),
+        Command::Proof(args) => proof::run(&args, target, screen),
         Command::Key(args) => key::run(args, target, screen),
         Command::Transfer(args) => send::transfer(&args, target, screen),
         Command::Pay(args) => pay::run(&args, target, screen),

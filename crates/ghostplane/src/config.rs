@@ -25,12 +25,18 @@
 //! uncommitted_bytes = 67108864
 //! verify_threads = 0
 //! checkpoint_batches = 256
+//!
+//! [prover]                             # each may be left out
+//! mode = "in-process"                  # or "external", or "off"
+//! threads = 1
+//! wait_ms = 2000
+//! backlog_bytes = 4294967296
 //! ```
 //!
 //! The file itself may be named by `GHOSTPLANE_CONFIG`; the flag `--config` goes before it.
 
 use crate::keys::{self, Passphrase, PassphraseSource};
-use crate::node::{L1Options, Options};
+use crate::node::{L1Options, Options, ProverMode, ProverOptions};
 use crate::screen::Screen;
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Subcommand};
@@ -81,6 +87,7 @@ pub struct Settings {
     limits: Limits,
     verify_threads: usize,
     checkpoint_batches: u64,
+    prover: ProverOptions,
 }
 
 #[derive(Deserialize)]
@@ -97,6 +104,8 @@ struct File {
     l1: L1Table,
     #[serde(default)]
     limits: LimitsTable,
+    #[serde(default)]
+    prover: ProverTable,
 }
 
 #[derive(Default, Deserialize)]
@@ -131,6 +140,32 @@ struct LimitsTable {
     uncommitted_bytes: Option<u64>,
     verify_threads: Option<usize>,
     checkpoint_batches: Option<u64>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProverTable {
+    mode: Option<String>,
+    threads: Option<usize>,
+    wait_ms: Option<u64>,
+    backlog_bytes: Option<u64>,
+}
+
+impl ProverTable {
+    fn read(&self, usual_wait_ms: u64) -> anyhow::Result<ProverOptions> {
+        let usual = ProverOptions::default();
+        let mode = match self.mode.as_deref() {
+            Some(word) => ProverMode::of(word)
+                .with_context(|| format!("prover.mode is '{word}', it can be in-process, external or off"))?,
+            None => usual.mode,
+        };
+        let threads = self.threads.unwrap_or(usual.threads);
+        ensure!((1..=1024).contains(&threads), "prover.threads is {threads}, it can be 1 to 1024");
+        let wait_ms = self.wait_ms.unwrap_or(usual_wait_ms);
+        ensure!(wait_ms <= 600_000, "prover.wait_ms is {wait_ms}, it can be 0 to 600000");
+        let backlog_bytes = self.backlog_bytes.unwrap_or(usual.backlog_bytes);
+        Ok(ProverOptions { mode, threads, wait_ms, backlog_bytes })
+    }
 }
 
 /// Checks a configuration and says what it comes to.
@@ -185,6 +220,7 @@ pub fn read(path: &Path) -> anyhow::Result<Settings> {
     let block_ms = file.l1.block_ms.unwrap_or(1_000);
     ensure!((10..=600_000).contains(&block_ms), "l1.block_ms is {block_ms}, it can be 10 to 600000");
     let balances = file.l1.balances.iter().map(BalanceTable::read).collect::<anyhow::Result<Vec<_>>>()?;
+    let prover = file.prover.read(ProverOptions::usual_wait_ms(&genesis, block_ms))?;
     let address = |usual: &str| usual.parse().expect("a constant address");
     Ok(Settings {
         grpc: file.serve.grpc.unwrap_or_else(|| address(crate::cli::GRPC)),
@@ -202,6 +238,7 @@ pub fn read(path: &Path) -> anyhow::Result<Settings> {
         limits,
         verify_threads: file.limits.verify_threads.unwrap_or(0),
         checkpoint_batches: file.limits.checkpoint_batches.unwrap_or(256).max(1),
+        prover,
     })
 }
 
@@ -235,6 +272,7 @@ impl Settings {
             limits: self.limits,
             verify_threads: self.verify_threads,
             checkpoint_batches: self.checkpoint_batches,
+            prover: self.prover,
         })
     }
 }

@@ -1,6 +1,8 @@
-//! The demo: a whole plane in one process, from deposits on the L1 to withdrawals on the L1, with a thief in the middle.
+//! The demo: a whole plane in one process, from deposits on the L1 to withdrawals on the L1, with a thief in the middle; then a
+//! node in a process of its own, paid through over its API and killed.
 
 mod cast;
+mod process;
 mod report;
 
 use crate::local::{LocalL1, Operator, Threads, Watcher, claim_message};
@@ -53,6 +55,7 @@ pub fn run(options: &Options, screen: &Screen) -> anyhow::Result<()> {
     demo.withdraw()?;
     demo.check_everything()?;
     let Demo { mut report, .. } = demo;
+    report.node(process::play(options.seed, screen)?);
     report.elapsed = started.elapsed();
     report.show(screen);
     Ok(())

@@ -14,3 +14,4 @@ pub mod local;
 pub mod node;
 pub mod payments;
 pub mod screen;
+pub mod trial;

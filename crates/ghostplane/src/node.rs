@@ -5,7 +5,8 @@
 //!                   ^                       |         ^                        |
 //!                   +------- [answer] <-----+---------+------- durable --------+
 //!                                           +-> [archive: history, checkpoints]
-//!                                           +-> [settle: L1 blocks in, commitments out]
+//!                                           +-> [settle: L1 blocks in, commitments and proofs out]
+//!                                           +-> [witnesses] -> [prover]
 //! ```
 //!
 //! What stands in brackets is a thread. Every way between them is bounded: by the permits that checking signatures takes,
@@ -15,18 +16,24 @@
 mod answer;
 pub mod api;
 mod archive;
+mod background;
 mod core;
 pub mod dev;
 pub mod grpc;
+mod handles;
 pub mod http;
 pub mod options;
+pub(crate) mod prove;
 mod query;
+mod redo;
 mod settle;
 mod start;
+#[cfg(test)]
+mod tests;
 mod verify;
 mod writer;
 
-pub use options::{L1Options, Options};
+pub use options::{L1Options, Options, ProverMode, ProverOptions};
 pub use start::{Recovered, Running, StartError, start, verify_directory};
 
 use answer::Recent;
@@ -41,7 +48,7 @@ use ghostplane_types::BatchHeader;
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Semaphore, broadcast, mpsc, watch};
 use tonic::codegen::Bytes;
@@ -57,6 +64,8 @@ pub const STREAM_MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 pub const EVENTS_BEHIND_MAX: usize = 4_096;
 /// When a busy node is to be asked again.
 const RETRY_MS: u64 = 50;
+/// When a node that waits for its prover is to be asked again.
+const PROVING_RETRY_MS: u64 = 1_000;
 
 /// A running node. Cheap to clone.
 #[derive(Clone)]
@@ -76,6 +85,7 @@ struct Inner {
     batches: RwLock<BTreeMap<u64, Arc<HistoryBatch>>>,
     history: HistoryReader,
     l1: L1,
+    proving: Arc<prove::Proving>,
     log_end: Mutex<LogEnd>,
     pulse: Mutex<Pulse>,
     counters: Counters,
@@ -89,7 +99,7 @@ struct Inner {
     inbox_wanted: AtomicU64,
     archived: AtomicU64,
     checkpoint: AtomicU64,
-    disk_full: AtomicBool,
+    disk_full: watch::Sender<bool>,
     /// Set once: the node stops, on request or because of a fault.
     ending: watch::Sender<Option<Ending>>,
     notes: Mutex<Option<String>>,
@@ -120,6 +130,8 @@ struct Progress {
     answered: u64,
     /// The newest batch with a commitment.
     committed: u64,
+    /// The newest batch up to which all are proven, replayed or final.
+    proven: u64,
     /// The newest final batch.
     final_batch: u64,
 }
@@ -147,7 +159,7 @@ impl Inner {
     fn condition(&self) -> Condition {
         if self.ending.borrow().is_some() {
             Condition::Stopping
-        } else if self.disk_full.load(Ordering::Relaxed) {
+        } else if *self.disk_full.borrow() {
             Condition::DiskFull
         } else {
             Condition::Ready
@@ -184,7 +196,7 @@ impl Inner {
     }
 
     fn set_disk_full(&self, is_full: bool) {
-        self.disk_full.store(is_full, Ordering::Relaxed);
+        self.disk_full.send_replace(is_full);
     }
 
     /// Something that an operator should see, and that passes.
@@ -206,6 +218,12 @@ impl Submitter {
     /// most [`STREAM_MESSAGE_TRANSACTIONS_MAX`] at a time.
     pub async fn submit(&mut self, first: u64, transactions: Vec<Bytes>) {
         let Ok(count) = u32::try_from(transactions.len()) else { return };
+        // As long as too much waits to be proved, submitters wait; a node that stops refuses them below.
+        let (mut room, mut ending) = (self.node.inner.proving.watch_room(), self.node.inner.ending.subscribe());
+        tokio::select! {
+            _ = room.wait_for(|full| !full) => {}
+            _ = ending.wait_for(Option::is_some) => {}
+        }
         let permit = Arc::clone(&self.node.inner.permits).acquire_many_owned(count).await;
         let sink = self.sink.clone();
         match permit {
@@ -252,6 +270,9 @@ impl Node {
         if inner.is_stopping() {
             return Err(Refusal::Stopping { retry_after_ms: 1_000 });
         }
+        if inner.proving.is_full() {
+            return Err(Refusal::Busy { retry_after_ms: PROVING_RETRY_MS });
+        }
         let permit = Arc::clone(&inner.permits).try_acquire_owned();
         let permit = permit.map_err(|_| Refusal::Busy { retry_after_ms: RETRY_MS })?;
         let (to, mut answers) = mpsc::unbounded_channel();
@@ -290,6 +311,22 @@ impl Node {
         match ending.wait_for(Option::is_some).await {
             Ok(ending) => ending.clone().unwrap_or(Ending::Asked),
             Err(_) => Ending::Asked,
+        }
+    }
+
+    /// Waits until the condition is another than `known`, and says which.
+    pub async fn condition_other_than(&self, known: Condition) -> Condition {
+        let (mut ending, mut disk_full) = (self.inner.ending.subscribe(), self.inner.disk_full.subscribe());
+        loop {
+            let condition = self.inner.condition();
+            if condition != known {
+                return condition;
+            }
+            // Both senders live as long as the node.
+            let _ = tokio::select! {
+                changed = ending.changed() => changed,
+                changed = disk_full.changed() => changed,
+            };
         }
     }
 

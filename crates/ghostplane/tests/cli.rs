@@ -322,7 +322,7 @@ fn rules_are_made_checked_and_tried_out() {
     let listed = home.json(&["covenant", "template", "list"]);
     assert_eq!(listed.as_array().expect("a list").len(), 9);
     let shown = home.run(&["covenant", "template", "show", "spending-limit", "limit=25gcc", "window=day"]);
-    let rules = home.write("limit.cedar", &shown.stdout);
+    let rules = home.write("limit.cedar", &shown.out);
     let checked = home.json(&["covenant", "check", text(&rules)]);
     assert_eq!(checked["policies"], serde_json::json!(["spending-limit", "otherwise"]));
     let test = ["covenant", "test", text(&rules), "--tx", "transfer", "--spent-day", "5gcc", "--time", "1000"];
@@ -338,4 +338,44 @@ fn rules_are_made_checked_and_tried_out() {
     home.run(&["covenant", "template", "show", "allow-list", "accounts=x"]).failed(1, "does not fit");
     let wrong = home.write("wrong.cedar", "permit (principal, action, resource) when { principal.age > 5 };");
     home.run(&["covenant", "check", text(&wrong)]).failed(1, "(16)");
+}
+
+#[test]
+fn what_a_proof_is_worth_is_told_term_by_term() {
+    let home = Home::new("proof-info");
+    let json = home.json(&["proof", "info"]);
+    let settings = json["settings"].as_array().expect("settings");
+    assert_eq!(settings.iter().map(|settings| &settings["name"]).collect::<Vec<_>>(), ["fast", "small"]);
+    for settings in settings {
+        assert!(settings["proven_bits"].as_f64() >= Some(100.0), "{settings}");
+        for height in settings["heights"].as_array().expect("heights") {
+            let terms = height["terms"].as_object().expect("terms");
+            assert!(terms.len() > 4 && terms.values().all(|bits| bits.as_f64() >= height["bits"].as_f64()), "{height}");
+        }
+    }
+    assert!(json["not_proved"].as_array().expect("a list").iter().any(|item| item.to_string().contains("signatures")));
+    let text = home.run(&["proof", "info"]).out;
+    assert!(text.contains("low-degree-test") && text.contains("203 queries"), "{text}");
+}
+
+#[test]
+fn a_trial_proves_and_draws() {
+    let home = Home::new("proof-trial");
+    let trial = |settings: &str| {
+        home.json(&["proof", "trial", "--transfers", "50", "--among", "10", "--samples", "1", "--settings", settings])
+    };
+    let (fast, small) = (trial("fast"), trial("small"));
+    for (json, settings) in [(&fast, "fast"), (&small, "small")] {
+        let drawing = &json["proof"];
+        assert_eq!((&drawing["settings"], &drawing["entries"]), (&settings.into(), &50.into()));
+        let parts = drawing["parts"].as_array().expect("parts").iter();
+        let sum: u64 = parts.map(|part| part["bytes"].as_u64().expect("a length")).sum();
+        assert_eq!(Some(sum), drawing["bytes"].as_u64());
+        assert_eq!(drawing["tables"].as_array().map(Vec::len), Some(5));
+        assert!(json["bare_permutations_per_second"].as_f64() > Some(0.0));
+    }
+    assert!(small["proof"]["bytes"].as_u64() < fast["proof"]["bytes"].as_u64());
+    let text = home.run(&["proof", "trial", "--transfers", "3", "--among", "2"]).out;
+    assert!(text.contains("it verifies") && text.contains("rows of journal"), "{text}");
+    home.run(&["proof", "trial", "--among", "1"]).failed(2, "--among");
 }

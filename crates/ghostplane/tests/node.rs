@@ -5,10 +5,14 @@
 mod crowd;
 #[path = "node/damage.rs"]
 mod damage;
+#[path = "node/full.rs"]
+mod full;
 #[path = "node/kill.rs"]
 mod kill;
 #[path = "node/process.rs"]
 mod process;
+#[path = "node/proofs.rs"]
+mod proofs;
 #[path = "node/python.rs"]
 mod python;
 #[path = "node/story.rs"]

@@ -4,7 +4,8 @@
 //! of any of them is a reviewed decision with a line in the CHANGELOG; `GHOSTPLANE_BLESS=1 cargo test --test vectors`
 //! writes what the code gives now.
 
-use ghostplane::local::{LocalL1, Operator, Watcher, case_messages, claim_message};
+use ghostplane::local::{LocalL1, Operator, Threads, Watcher, case_messages, claim_message};
+use ghostplane::trial;
 use ghostplane_engine::{Plane, posted};
 use ghostplane_ghostbridge::L1_REFUSAL_CODES;
 use ghostplane_ghostcipher::node::{self, TreeKey};
@@ -14,6 +15,7 @@ use ghostplane_ghostcipher::{
     Digest, Domain, FieldDigest, SigningKey, VerificationKey, digest, domain, hex, merkle, signing_bytes,
 };
 use ghostplane_keystone::{Keystone, journal};
+use ghostplane_proof::{CIRCUIT_VERSION, Settings, ThreadPoolBuilder, prove_with};
 use ghostplane_settlement::{Message, Purpose, REFUSAL_CODES};
 use ghostplane_store::checkpoint::{self, CHECKPOINT_VERSION};
 use ghostplane_store::log::segment::LOG_VERSION;
@@ -544,6 +546,39 @@ fn fresh_state_before(operator: &Operator, number: u64) -> Keystone {
         keystone.apply(&kept.changes, &Serial).expect("batches apply in order");
     }
     keystone
+}
+
+#[test]
+fn proofs() {
+    let run = trial::make_up(64, 100, 20, Threads::new(2)).expect("a small run");
+    let [part] = &run[..] else { panic!("one proof holds it") };
+    let batch = &part.statement.batches()[0];
+    let pool = ThreadPoolBuilder::new().num_threads(2).build().expect("threads");
+    let proofs = Settings::ALL.map(|settings| {
+        let proof =
+            prove_with(&part.statement, &part.witnesses, settings, &pool, &mut |_| ()).expect("an honest batch");
+        json!({
+            "settings": settings.name(),
+            "code": settings.code(),
+            "header": hex::encode(&proof[..12]),
+            "bytes": proof.len(),
+            "blake3": blake3::hash(&proof).to_string(),
+        })
+    });
+    frozen(
+        "proof.json",
+        &json!({
+            "circuit": CIRCUIT_VERSION,
+            "plane_id": part.statement.plane_id().to_string(),
+            "header_digest": batch.header_digest.to_string(),
+            "root_before": batch.root_before.to_string(),
+            "root_after": batch.root_after.to_string(),
+            "journal_digest": batch.journal_digest.to_string(),
+            "journal": part.witnesses[0].entries().iter().map(bytes).collect::<Vec<_>>(),
+            "statement_digest": part.statement.digest().to_string(),
+            "proofs": proofs,
+        }),
+    );
 }
 
 #[test]

@@ -426,6 +426,10 @@ fn the_tables_of_limits_and_gas_are_those_of_the_code() {
             CASES_OPEN_MAX,
             REPLAYS_OPEN_MAX,
             CASE_BYTES_MAX,
+            PROOFS_OPEN_MAX,
+            PROOF_BLOCKS_MAX,
+            PROOF_STATEMENT_BYTES_MAX,
+            PROOF_BUNDLE_BYTES_MAX,
             CLAIM_RUNS_MAX,
             MESSAGE_BYTES_MAX,
         ]

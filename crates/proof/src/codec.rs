@@ -5,10 +5,9 @@
 
 use crate::air::TableAir;
 use crate::config::{
-    Extension, ExtensionMmcsOfValues, LOG_ARITY_MAX, LOG_BLOWUP, LOG_FINAL_POLY, QUERIES, StarkProof, ValueMmcs,
-    lookups,
+    Extension, ExtensionMmcsOfValues, LOG_ARITY_MAX, LOG_FINAL_POLY, Settings, StarkProof, ValueMmcs, lookups,
 };
-use crate::layout::Layout;
+use crate::layout::{Layout, Table};
 use crate::statement::{CIRCUIT_VERSION, Statement};
 use crate::verify::VerifyError;
 use ghostplane_ghostcipher::poseidon2::KoalaBear;
@@ -48,13 +47,15 @@ pub(crate) struct Shape {
     folds: Vec<usize>,
     /// Power of the tallest committed column.
     log_tallest: usize,
+    queries: usize,
 }
 
 impl Shape {
-    pub(crate) fn new(statement: &Statement, layout: &Layout) -> Self {
+    pub(crate) fn new(statement: &Statement, layout: &Layout, settings: Settings) -> Self {
+        let log_blowup = settings.parameters().log_blowup;
         let airs = TableAir::all(statement, layout);
         let log_rows = layout.log_rows(statement);
-        let mut heights: Vec<usize> = log_rows.iter().map(|log| log + LOG_BLOWUP).collect();
+        let mut heights: Vec<usize> = log_rows.iter().map(|log| log + log_blowup).collect();
         heights.sort_unstable_by(|a, b| b.cmp(a));
         heights.dedup();
         let lookups = lookups(layout.is_wide());
@@ -63,8 +64,9 @@ impl Shape {
             widths: std::array::from_fn(|table| airs[table].width()),
             reads_next: std::array::from_fn(|table| !airs[table].main_next_row_columns().is_empty()),
             lookup_widths: std::array::from_fn(|table| (lookups[table].len() + 1) * EXTENSION),
-            folds: fold_schedule(&heights, LOG_FINAL_POLY + LOG_BLOWUP, LOG_ARITY_MAX),
+            folds: fold_schedule(&heights, LOG_FINAL_POLY + log_blowup, LOG_ARITY_MAX),
             log_tallest: heights[0],
+            queries: settings.parameters().queries,
         }
     }
 
@@ -73,21 +75,21 @@ impl Shape {
         [self.widths.to_vec(), vec![EXTENSION; 5 * QUOTIENT_CHUNKS], self.lookup_widths.to_vec()]
     }
 
-    /// Bytes of the proof by part, without the paths: what `info` shows.
+    /// Bytes of the opened rows by table.
     pub(crate) fn row_bytes(&self) -> [usize; 5] {
         std::array::from_fn(|table| {
             let columns = self.widths[table] + self.lookup_widths[table] + QUOTIENT_CHUNKS * EXTENSION;
-            columns * 4 * QUERIES
+            columns * 4 * self.queries
         })
     }
 }
 
 #[cfg(feature = "prove")]
-pub(crate) fn encode(layout: &Layout, proof: &StarkProof) -> Vec<u8> {
+pub(crate) fn encode(layout: &Layout, settings: Settings, proof: &StarkProof) -> Vec<u8> {
     let mut out = Encoder(Vec::with_capacity(1 << 20));
     out.0.extend(MAGIC);
     out.0.extend(CIRCUIT_VERSION.to_le_bytes());
-    out.0.extend([layout.journal, layout.slots, layout.nodes, 0]);
+    out.0.extend([layout.journal, layout.slots, layout.nodes, settings.code()]);
     let commitments = &proof.commitments;
     out.cap(&commitments.main);
     out.cap(commitments.permutation.as_ref().expect("there are lookups"));
@@ -149,15 +151,15 @@ impl Encoder {
     }
 }
 
-/// The layout that the header of a proof names.
-pub(crate) fn decode_layout(bytes: &[u8]) -> Result<Layout, VerifyError> {
+/// The layout and settings that the header of a proof names.
+pub(crate) fn decode_header(bytes: &[u8]) -> Result<(Layout, Settings), VerifyError> {
     if bytes.len() > PROOF_BYTES_MAX {
         return Err(VerifyError::TooLong { bytes: bytes.len() });
     }
     let Some((header, _)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
         return Err(VerifyError::Length { at: bytes.len() });
     };
-    let [m0, m1, m2, m3, v0, v1, v2, v3, journal, slots, nodes, reserved] = *header;
+    let [m0, m1, m2, m3, v0, v1, v2, v3, journal, slots, nodes, code] = *header;
     if [m0, m1, m2, m3] != MAGIC {
         return Err(VerifyError::NotAProof);
     }
@@ -166,15 +168,27 @@ pub(crate) fn decode_layout(bytes: &[u8]) -> Result<Layout, VerifyError> {
         return Err(VerifyError::Version { found: version });
     }
     let layout = Layout { journal, slots, nodes };
-    if reserved != 0 || !layout.is_allowed() {
+    let settings = Settings::from_code(code).ok_or(VerifyError::Settings { found: code })?;
+    if !layout.is_allowed(settings) {
         return Err(VerifyError::Layout { journal, slots, nodes });
     }
-    Ok(layout)
+    Ok((layout, settings))
 }
 
-/// Reads a proof about `statement` with this layout, all of its lengths given.
+/// Bytes of the Merkle paths, the one part of a proof whose length the shape does not give.
+#[derive(Clone, Copy, Debug, Default)]
+struct PathBytes {
+    rows: usize,
+    folds: usize,
+}
+
+/// Reads a proof of this shape, all of its lengths given.
 pub(crate) fn decode(shape: &Shape, bytes: &[u8]) -> Result<StarkProof, VerifyError> {
-    let mut input = Decoder { bytes, at: HEADER_BYTES };
+    read(shape, bytes).map(|(proof, _)| proof)
+}
+
+fn read(shape: &Shape, bytes: &[u8]) -> Result<(StarkProof, PathBytes), VerifyError> {
+    let mut input = Decoder { bytes, at: HEADER_BYTES, paths: PathBytes::default() };
     let main = input.cap()?;
     let permutation = Some(input.cap()?);
     let quotient_chunks = input.cap()?;
@@ -201,7 +215,8 @@ pub(crate) fn decode(shape: &Shape, bytes: &[u8]) -> Result<StarkProof, VerifyEr
     if input.at != bytes.len() {
         return Err(VerifyError::Length { at: input.at });
     }
-    Ok(StarkProof {
+    let paths = input.paths;
+    let proof = StarkProof {
         commitments: BatchCommitments { main, permutation, quotient_chunks, random: None },
         opened_values: BatchOpenedValues { instances },
         opening_proof,
@@ -210,7 +225,63 @@ pub(crate) fn decode(shape: &Shape, bytes: &[u8]) -> Result<StarkProof, VerifyEr
         // No work is asked for before these challenges, and zero is what stands for none.
         lookup_pow_witness: Some(KoalaBear::ZERO),
         ood_pow_witness: KoalaBear::ZERO,
-    })
+    };
+    Ok((proof, paths))
+}
+
+fn path_bytes(paths: &Paths) -> usize {
+    4 + 32 * paths.sibling_hashes.len()
+}
+
+/// What some of the bytes of a proof are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PartKind {
+    /// Header, the roots of what is committed to, and the tables' lookup sums.
+    Head,
+    /// All columns at the out-of-domain point.
+    Openings,
+    /// The low-degree test: roots of its folds, the final polynomial, the work.
+    Folding,
+    /// Opened rows of one table, with those of its lookups and quotient.
+    Rows(Table),
+    /// Merkle paths of the opened rows.
+    RowPaths,
+    /// What was folded at the opened places.
+    Folds,
+    /// Merkle paths of the folds.
+    FoldPaths,
+}
+
+/// A part of a proof, and its length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Which.
+    pub kind: PartKind,
+    /// How long.
+    pub bytes: usize,
+}
+
+/// The parts of a proof, in the order of its bytes but for the rows, which are put together by table.
+pub(crate) fn parts(shape: &Shape, bytes: &[u8]) -> Result<Vec<Part>, VerifyError> {
+    let (_, paths) = read(shape, bytes)?;
+    let openings = |table: usize| {
+        let points = if shape.reads_next[table] { 2 } else { 1 };
+        points * shape.widths[table] + QUOTIENT_CHUNKS * EXTENSION + 2 * shape.lookup_widths[table]
+    };
+    let siblings: usize = shape.folds.iter().map(|log_arity| (1 << log_arity) - 1).sum();
+    let element = 4 * EXTENSION;
+    let head = HEADER_BYTES + 32 * TREES + 5 * element;
+    let mut parts = vec![
+        Part { kind: PartKind::Head, bytes: head },
+        Part { kind: PartKind::Openings, bytes: element * (0..5).map(openings).sum::<usize>() },
+        Part { kind: PartKind::Folding, bytes: 32 * shape.folds.len() + (element << LOG_FINAL_POLY) + 4 },
+    ];
+    let rows = Table::ALL.into_iter().zip(shape.row_bytes());
+    parts.extend(rows.map(|(table, bytes)| Part { kind: PartKind::Rows(table), bytes }));
+    parts.push(Part { kind: PartKind::RowPaths, bytes: paths.rows });
+    parts.push(Part { kind: PartKind::Folds, bytes: shape.queries * siblings * element });
+    parts.push(Part { kind: PartKind::FoldPaths, bytes: paths.folds });
+    Ok(parts)
 }
 
 type Fri = FriProof<Extension, ExtensionMmcsOfValues, KoalaBear, Vec<BatchMultiOpening<KoalaBear, ValueMmcs>>>;
@@ -218,6 +289,7 @@ type Fri = FriProof<Extension, ExtensionMmcsOfValues, KoalaBear, Vec<BatchMultiO
 struct Decoder<'a> {
     bytes: &'a [u8],
     at: usize,
+    paths: PathBytes,
 }
 
 impl Decoder<'_> {
@@ -272,7 +344,7 @@ impl Decoder<'_> {
     fn paths(&mut self, shape: &Shape) -> Result<Paths, VerifyError> {
         let at = self.at;
         let count = usize::try_from(u32::from_le_bytes(self.take()?)).map_err(|_| VerifyError::Length { at })?;
-        if count > QUERIES * shape.log_tallest {
+        if count > shape.queries * shape.log_tallest {
             return Err(VerifyError::Length { at });
         }
         self.check_room(count, 32)?;
@@ -286,19 +358,24 @@ impl Decoder<'_> {
         let query_pow_witness = self.element()?;
         let mut input_openings = Vec::with_capacity(TREES);
         for widths in shape.trees() {
-            self.check_room(QUERIES * widths.iter().sum::<usize>(), 4)?;
-            let mut opened_values = Vec::with_capacity(QUERIES);
-            for _ in 0..QUERIES {
+            self.check_room(shape.queries * widths.iter().sum::<usize>(), 4)?;
+            let mut opened_values = Vec::with_capacity(shape.queries);
+            for _ in 0..shape.queries {
                 opened_values.push(widths.iter().map(|width| self.elements(*width)).collect::<Result<Vec<_>, _>>()?);
             }
-            input_openings.push(BatchMultiOpening { opened_values, opening_proof: self.paths(shape)? });
+            let opening_proof = self.paths(shape)?;
+            self.paths.rows += path_bytes(&opening_proof);
+            input_openings.push(BatchMultiOpening { opened_values, opening_proof });
         }
         let mut commit_phase_openings = Vec::with_capacity(rounds);
         for log_arity in &shape.folds {
             let siblings = (1 << log_arity) - 1;
-            self.check_room(QUERIES * siblings, 4 * EXTENSION)?;
-            let sibling_values = (0..QUERIES).map(|_| self.extensions(siblings)).collect::<Result<Vec<_>, _>>()?;
-            commit_phase_openings.push(CommitPhaseMultiStep { sibling_values, opening_proof: self.paths(shape)? });
+            self.check_room(shape.queries * siblings, 4 * EXTENSION)?;
+            let sibling_values =
+                (0..shape.queries).map(|_| self.extensions(siblings)).collect::<Result<Vec<_>, _>>()?;
+            let opening_proof = self.paths(shape)?;
+            self.paths.folds += path_bytes(&opening_proof);
+            commit_phase_openings.push(CommitPhaseMultiStep { sibling_values, opening_proof });
         }
         Ok(FriProof {
             batch_pow_witness: KoalaBear::ZERO,

@@ -1,7 +1,7 @@
 //! Every parameter and every generic type of the proof system, in one place.
 //!
-//! KoalaBear with its quintic extension, BLAKE3 commitments, blow-up 2, and queries enough for 100 proven bits by unique
-//! decoding alone; `security` works the terms out.
+//! KoalaBear with its quintic extension, BLAKE3 commitments, and for each of the [`Settings`] a blow-up with queries enough
+//! for 100 proven bits by unique decoding alone; `security` works the terms out.
 
 use crate::air::TableAir;
 use crate::statement::Statement;
@@ -10,23 +10,76 @@ use p3_batch_stark::{BatchProof, CommonData, ProverData};
 use p3_blake3::Blake3;
 use p3_challenger::{ByteGrindingChallenger, CanObserve, CanSample, SerializingChallenger32};
 use p3_commit::ExtensionMmcs;
-use p3_dft::Radix2DitParallel;
+use p3_dft::{Radix2DitParallel, TwoAdicSubgroupDft};
 use p3_field::PrimeField32;
 use p3_field::extension::QuinticTrinomialExtensionField;
 use p3_fri::{FriParameters, TwoAdicFriPcs};
 use p3_lookup::Lookups;
+use p3_matrix::bitrev::BitReversedMatrixView;
+use p3_matrix::dense::RowMajorMatrix;
 use p3_maybe_rayon::prelude::*;
 use p3_merkle_tree::MerkleTreeMmcs;
 use p3_symmetric::{CompressionFunctionFromHasher, CryptographicHasher};
 use p3_uni_stark::StarkConfig;
 use std::sync::LazyLock;
 
-/// The blow-up is two: constraints have degree three.
-pub(crate) const LOG_BLOWUP: usize = 1;
-/// Queries for 100 proven bits by unique decoding, with the work below.
-pub(crate) const QUERIES: usize = 203;
-/// Bits of work before the queries are drawn.
-pub(crate) const QUERY_WORK_BITS: usize = 16;
+/// Which parameters a proof is made with: faster, or smaller. Its header says which; each is worth 100 proven bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Settings {
+    /// Made as fast as can be.
+    #[default]
+    Fast = 0,
+    /// As small as is worth its time, for an L1 that is paid by the byte.
+    Small = 1,
+}
+
+/// What [`Settings`] stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parameters {
+    /// Power of two by which the committed columns are longer than the tables.
+    pub log_blowup: usize,
+    /// Places at which the committed columns are opened.
+    pub queries: usize,
+    /// Bits of work before these places are drawn.
+    pub query_work_bits: usize,
+}
+
+impl Settings {
+    /// All of them, by code.
+    pub const ALL: [Self; 2] = [Self::Fast, Self::Small];
+
+    /// Their name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fast => "fast",
+            Self::Small => "small",
+        }
+    }
+
+    /// Queries and work for 100 proven bits by unique decoding.
+    pub const fn parameters(self) -> Parameters {
+        match self {
+            // A blow-up of two is the least: constraints have degree three.
+            Self::Fast => Parameters { log_blowup: 1, queries: 203, query_work_bits: 16 },
+            Self::Small => Parameters { log_blowup: 3, queries: 97, query_work_bits: 20 },
+        }
+    }
+
+    /// The byte that stands for them in a proof.
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// What such a byte stands for.
+    pub const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            0 => Some(Self::Fast),
+            1 => Some(Self::Small),
+            _ => None,
+        }
+    }
+}
+
 /// The low-degree test stops at a polynomial of eight coefficients.
 pub(crate) const LOG_FINAL_POLY: usize = 3;
 /// The low-degree test folds by at most this power of two at once.
@@ -38,26 +91,33 @@ pub(crate) type Extension = QuinticTrinomialExtensionField<KoalaBear>;
 type NodeHash = CompressionFunctionFromHasher<Blake3, 2, 32>;
 pub(crate) type ValueMmcs = MerkleTreeMmcs<KoalaBear, u8, RowHash, NodeHash, 2, 32>;
 pub(crate) type ExtensionMmcsOfValues = ExtensionMmcs<KoalaBear, Extension, ValueMmcs>;
-type Pcs = TwoAdicFriPcs<KoalaBear, Radix2DitParallel<KoalaBear>, ValueMmcs, ExtensionMmcsOfValues>;
+type Pcs = TwoAdicFriPcs<KoalaBear, Transform, ValueMmcs, ExtensionMmcsOfValues>;
 type Challenger = SerializingChallenger32<KoalaBear, Transcript>;
 pub(crate) type Config = StarkConfig<Pcs, Extension, Challenger>;
 pub(crate) type StarkProof = BatchProof<Config>;
 
-/// The proof system for one statement: the transcript starts with everything that the statement says.
-pub(crate) fn config(statement: &Statement) -> Config {
+/// The proof system for one statement: the transcript starts with everything that the statement says, and with the settings
+/// where they are not the usual ones.
+pub(crate) fn config(statement: &Statement, settings: Settings) -> Config {
+    let Parameters { log_blowup, queries, query_work_bits } = settings.parameters();
     let values = ValueMmcs::new(RowHash, NodeHash::new(Blake3), 0);
     let fri = FriParameters {
-        log_blowup: LOG_BLOWUP,
+        log_blowup,
         log_final_poly_len: LOG_FINAL_POLY,
         max_log_arity: LOG_ARITY_MAX,
-        num_queries: QUERIES,
+        num_queries: queries,
         batch_proof_of_work_bits: 0,
         commit_proof_of_work_bits: 0,
-        query_proof_of_work_bits: QUERY_WORK_BITS,
+        query_proof_of_work_bits: query_work_bits,
         mmcs: ExtensionMmcs::new(values.clone()),
     };
-    let pcs = Pcs::new(Radix2DitParallel::default(), values, fri);
-    let seed: [u8; 32] = Blake3.hash_slice(&statement.binding());
+    static TRANSFORM: LazyLock<Transform> = LazyLock::new(Transform::default);
+    let pcs = Pcs::new(TRANSFORM.clone(), values, fri);
+    let mut binding = statement.binding();
+    if settings != Settings::Fast {
+        binding.push(settings.code());
+    }
+    let seed: [u8; 32] = Blake3.hash_iter(binding);
     StarkConfig::new(pcs, Challenger::new(Transcript::new(&seed)))
 }
 
@@ -83,15 +143,52 @@ fn derive_lookups(wide: bool) -> Vec<Lookups<KoalaBear>> {
     let degrees = layout.log_rows(&statement);
     let budgets = [DEGREE_MAX; 5];
     let data = ProverData::from_airs_and_degrees_with_lookup_budgets(
-        &config(&statement),
+        &config(&statement, Settings::Fast),
         &airs,
         &degrees,
         &budgets,
-        LOG_BLOWUP,
+        Settings::Fast.parameters().log_blowup,
     );
     data.unwrap_or_else(|_| unreachable!("nothing is committed to for tables without preprocessed columns"))
         .common
         .lookups
+}
+
+/// The Fourier transform over the columns of a table, with the roots of unity that it has come across.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Transform(Radix2DitParallel<KoalaBear>);
+
+impl TwoAdicSubgroupDft<KoalaBear> for Transform {
+    type Evaluations = BitReversedMatrixView<RowMajorMatrix<KoalaBear>>;
+
+    fn dft_batch(&self, columns: RowMajorMatrix<KoalaBear>) -> Self::Evaluations {
+        self.0.dft_batch(columns)
+    }
+
+    fn coset_dft_batch(&self, columns: RowMajorMatrix<KoalaBear>, shift: KoalaBear) -> Self::Evaluations {
+        self.0.coset_dft_batch(columns, shift)
+    }
+
+    fn idft_batch(&self, columns: RowMajorMatrix<KoalaBear>) -> RowMajorMatrix<KoalaBear> {
+        self.0.idft_batch(columns)
+    }
+
+    fn coset_idft_batch(&self, columns: RowMajorMatrix<KoalaBear>, shift: KoalaBear) -> RowMajorMatrix<KoalaBear> {
+        self.0.coset_idft_batch(columns, shift)
+    }
+
+    fn coset_lde_batch(
+        &self,
+        mut columns: RowMajorMatrix<KoalaBear>,
+        added_bits: usize,
+        shift: KoalaBear,
+    ) -> Self::Evaluations {
+        // The extension grows the columns in place. Left to itself it would move them on one thread first.
+        let mut values = Vec::with_capacity(columns.values.len() << added_bits);
+        values.par_extend(columns.values.par_iter().copied());
+        columns.values = values;
+        self.0.coset_lde_batch(columns, added_bits, shift)
+    }
 }
 
 /// The hash of a row of the tables: BLAKE3 of its bytes, filled up with zeros to whole blocks, or, where they are more than

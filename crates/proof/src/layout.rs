@@ -1,6 +1,7 @@
 //! The five tables of a proof, and how tall they may be.
 
 use crate::air;
+use crate::config::Settings;
 use crate::statement::Statement;
 
 /// A table of the proof.
@@ -21,6 +22,26 @@ pub enum Table {
 impl Table {
     /// All tables, in the order in which they are committed.
     pub const ALL: [Self; 5] = [Self::Claims, Self::Journal, Self::Slots, Self::Nodes, Self::Range];
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Claims => "claims",
+            Self::Journal => "journal",
+            Self::Slots => "slots",
+            Self::Nodes => "nodes",
+            Self::Range => "range",
+        }
+    }
+
+    /// Poseidon2 compressions in each of its rows.
+    pub const fn compressions(self) -> usize {
+        match self {
+            Self::Claims | Self::Range => 0,
+            Self::Journal => 1,
+            Self::Slots | Self::Nodes => 2,
+        }
+    }
 }
 
 /// How large a table is.
@@ -51,8 +72,10 @@ pub struct Layout {
 pub(crate) const LOG_ROWS_MIN: u8 = 5;
 /// The largest journal: fewer than 2^22 entries.
 pub(crate) const LOG_JOURNAL_MAX: u8 = 22;
-/// At least two touches an entry bound the slots, and the blow-up must fit the field's two-adicity of 24.
+/// At least two touches an entry bound the slots.
 pub(crate) const LOG_ROWS_MAX: u8 = 22;
+/// The field has no larger domain: a table times its blow-up must fit.
+const LOG_DOMAIN_MAX: usize = 24;
 /// Rows of the range table: eight numbers a row.
 pub(crate) const LOG_RANGE: u8 = 13;
 /// A journal up to this height tells times apart with one 16-bit limb.
@@ -61,20 +84,22 @@ pub(crate) const LOG_JOURNAL_NARROW: u8 = 16;
 impl Layout {
     /// The least layout that holds so many rows, or none if they are too many.
     #[cfg(feature = "prove")]
-    pub(crate) fn for_rows(journal: usize, slots: usize, nodes: usize) -> Option<Self> {
+    pub(crate) fn for_rows(journal: usize, slots: usize, nodes: usize, settings: Settings) -> Option<Self> {
         let log = |rows: usize| {
             let log = rows.max(1).checked_next_power_of_two()?.ilog2();
             Some(u8::try_from(log).ok()?.max(LOG_ROWS_MIN))
         };
         Some(Self { journal: log(journal)?, slots: log(slots)?, nodes: log(nodes)? })
-            .filter(|layout| layout.is_allowed())
+            .filter(|layout| layout.is_allowed(settings))
     }
 
     /// Whether a prover may choose this.
-    pub(crate) fn is_allowed(&self) -> bool {
+    pub(crate) fn is_allowed(&self, settings: Settings) -> bool {
+        let tallest = usize::from(self.journal.max(self.slots).max(self.nodes));
         (LOG_ROWS_MIN..=LOG_JOURNAL_MAX).contains(&self.journal)
             && (LOG_ROWS_MIN..=LOG_ROWS_MAX).contains(&self.slots)
             && (LOG_ROWS_MIN..=LOG_ROWS_MAX).contains(&self.nodes)
+            && tallest + settings.parameters().log_blowup <= LOG_DOMAIN_MAX
     }
 
     /// Whether times need a second limb.

@@ -13,6 +13,8 @@
 //! The crate is pure, and starts no thread: the prover runs in a pool that it is handed.
 
 mod air;
+#[cfg(feature = "prove")]
+mod bare;
 mod codec;
 mod config;
 mod layout;
@@ -30,14 +32,19 @@ mod witness;
 #[cfg(all(test, feature = "prove"))]
 mod tests;
 
-pub use codec::PROOF_BYTES_MAX;
+pub use codec::{PROOF_BYTES_MAX, Part, PartKind};
+pub use config::{Parameters, Settings};
 pub use layout::{Layout, Table, TableShape};
-pub use statement::{BatchClaim, CIRCUIT_VERSION, Statement, StatementError};
-pub use verify::{Verified, VerifyError, info, verify};
+pub use statement::{BATCHES_MAX, BatchClaim, CIRCUIT_VERSION, Statement, StatementError};
+pub use verify::{Verified, VerifyError, info, parts, verify};
 
 #[cfg(feature = "prove")]
-pub use prove::{ProveError, prove};
+pub use bare::prove_bare;
+#[cfg(feature = "prove")]
+pub use prove::{Phase, ProveError, prove, prove_with};
 #[cfg(feature = "prove")]
 pub use rayon::{ThreadPool, ThreadPoolBuilder};
 #[cfg(feature = "prove")]
-pub use witness::{BatchWitness, WitnessFault};
+pub use trace::compressions;
+#[cfg(feature = "prove")]
+pub use witness::{BATCH_WITNESS_BYTES_MAX, BatchWitness, WitnessFault};

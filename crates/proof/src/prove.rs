@@ -2,7 +2,7 @@
 
 use crate::air::TableAir;
 use crate::codec::encode;
-use crate::config::{Config, common_data, config};
+use crate::config::{Config, Settings, common_data, config};
 use crate::security::{BITS_MIN, SecurityReport};
 use crate::statement::{BatchClaim, Statement};
 use crate::trace::{Draft, Traces};
@@ -88,6 +88,34 @@ pub enum ProveError {
     System(String),
 }
 
+/// What a prover does, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Runs the entries over the balances, and lays them out.
+    Check,
+    /// Fills the tables in.
+    Trace,
+    /// Makes the proof.
+    Prove,
+    /// Verifies it.
+    Verify,
+}
+
+impl Phase {
+    /// All of them, in order.
+    pub const ALL: [Self; 4] = [Self::Check, Self::Trace, Self::Prove, Self::Verify];
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Check => "check",
+            Self::Trace => "trace",
+            Self::Prove => "prove",
+            Self::Verify => "verify",
+        }
+    }
+}
+
 /// Proves a statement, with the threads of `pool`, and verifies the proof before it is given away.
 ///
 /// The same statement and witnesses give the same bytes, however many threads there are.
@@ -95,28 +123,48 @@ pub enum ProveError {
 /// # Errors
 /// [`ProveError`] if the witnesses do not show the statement.
 pub fn prove(statement: &Statement, witnesses: &[BatchWitness], pool: &ThreadPool) -> Result<Vec<u8>, ProveError> {
-    check(statement, witnesses)?;
+    prove_with(statement, witnesses, Settings::Fast, pool, &mut |_| ())
+}
+
+/// Proves a statement as [`prove`] does, with these settings, and tells of each phase as it begins.
+///
+/// # Errors
+/// [`ProveError`] if the witnesses do not show the statement.
+pub fn prove_with(
+    statement: &Statement,
+    witnesses: &[BatchWitness],
+    settings: Settings,
+    pool: &ThreadPool,
+    begins: &mut (dyn FnMut(Phase) + Send),
+) -> Result<Vec<u8>, ProveError> {
     pool.install(|| {
-        let traces = Draft::new(statement, witnesses)?.finish();
-        if !SecurityReport::new(statement, &traces.layout).is_enough() {
+        begins(Phase::Check);
+        let (checked, draft) =
+            rayon::join(|| check(statement, witnesses), || Draft::new(statement, witnesses, settings));
+        checked?;
+        begins(Phase::Trace);
+        let traces = draft?.finish();
+        if !SecurityReport::new(statement, &traces.layout, settings).is_enough() {
             return Err(ProveError::Weak);
         }
-        let bytes = prove_traces(statement, traces)?;
+        begins(Phase::Prove);
+        let bytes = prove_traces(statement, traces, settings)?;
+        begins(Phase::Verify);
         verify(statement, &bytes).map_err(ProveError::DoesNotVerify)?;
         Ok(bytes)
     })
 }
 
 /// Proves that tables keep their constraints. Tables that do not give bytes that do not verify.
-pub(crate) fn prove_traces(statement: &Statement, traces: Traces) -> Result<Vec<u8>, ProveError> {
+pub(crate) fn prove_traces(statement: &Statement, traces: Traces, settings: Settings) -> Result<Vec<u8>, ProveError> {
     let Traces { layout, tables } = traces;
     let airs = TableAir::all(statement, &layout);
     let instances: Vec<StarkInstance<'_, Config, TableAir>> =
         airs.iter().zip(&tables).map(|(air, trace)| StarkInstance { air, trace, public_values: Vec::new() }).collect();
     let data = ProverData { common: common_data(layout.is_wide()), prover_only: ProverOnlyData::empty() };
-    let proof = prove_batch(&config(statement), &instances, &data);
+    let proof = prove_batch(&config(statement, settings), &instances, &data);
     let proof = proof.map_err(|error| ProveError::System(error.to_string()))?;
-    Ok(encode(&layout, &proof))
+    Ok(encode(&layout, settings, &proof))
 }
 
 /// Runs the entries over the balances: what cannot be proved is told here, entry by entry, before any work.

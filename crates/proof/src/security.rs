@@ -6,10 +6,8 @@
 
 use crate::air::TableAir;
 use crate::codec::QUOTIENT_CHUNKS;
-use crate::config::{
-    DEGREE_MAX, Extension, LOG_ARITY_MAX, LOG_BLOWUP, LOG_FINAL_POLY, QUERIES, QUERY_WORK_BITS, lookups,
-};
-use crate::layout::{LOG_JOURNAL_NARROW, LOG_ROWS_MIN, Layout};
+use crate::config::{DEGREE_MAX, Extension, LOG_ARITY_MAX, LOG_FINAL_POLY, Parameters, Settings, lookups};
+use crate::layout::{LOG_JOURNAL_NARROW, LOG_RANGE, LOG_ROWS_MIN, Layout};
 use crate::statement::Statement;
 use ghostplane_ghostcipher::poseidon2::KoalaBear;
 use p3_air::BaseAir;
@@ -67,30 +65,34 @@ pub struct SecurityReport {
 }
 
 impl SecurityReport {
-    /// The report for a statement and layout.
-    pub fn new(statement: &Statement, layout: &Layout) -> Self {
+    /// The report for a statement, layout and settings.
+    pub fn new(statement: &Statement, layout: &Layout, settings: Settings) -> Self {
         // The layout counts by two figures, and the search behind the bounds takes longer than reading a proof.
-        static REPORTS: [[OnceLock<SecurityReport>; LOG_HEIGHTS]; 2] =
-            [const { [const { OnceLock::new() }; LOG_HEIGHTS] }; 2];
+        static REPORTS: [[[OnceLock<SecurityReport>; LOG_HEIGHTS]; 2]; Settings::ALL.len()] =
+            [const { [const { [const { OnceLock::new() }; LOG_HEIGHTS] }; 2] }; Settings::ALL.len()];
         let tallest = layout.log_rows(statement).into_iter().max().expect("there are tables");
-        let report = || Self::with(statement, layout, QUERIES, QUERY_WORK_BITS);
-        match REPORTS[usize::from(layout.is_wide())].get(tallest) {
+        let report = || Self::with(tallest, layout.is_wide(), settings.parameters());
+        match REPORTS[usize::from(settings.code())][usize::from(layout.is_wide())].get(tallest) {
             Some(known) => known.get_or_init(report).clone(),
             None => report(),
         }
     }
 
-    pub(crate) fn with(statement: &Statement, layout: &Layout, queries: usize, query_pow_bits: usize) -> Self {
-        let figures = figures(layout.is_wide());
-        let log_rows = layout.log_rows(statement);
-        let log_trace_length = log_rows.into_iter().max().expect("there are tables");
+    /// The report for proofs whose tallest table has 2^`log_rows` rows, with a journal as tall as that.
+    pub fn at_height(log_rows: u8, settings: Settings) -> Self {
+        Self::with(log_rows.max(LOG_RANGE).into(), log_rows > LOG_JOURNAL_NARROW, settings.parameters())
+    }
+
+    /// The report for the tallest table of all and whether the journal counts in two limbs.
+    pub(crate) fn with(log_trace_length: usize, wide: bool, parameters: Parameters) -> Self {
+        let figures = figures(wide);
         let fri = FriRegime {
-            log_blowup: LOG_BLOWUP,
-            num_queries: queries,
+            log_blowup: parameters.log_blowup,
+            num_queries: parameters.queries,
             log_final_poly_len: LOG_FINAL_POLY,
             max_log_arity: LOG_ARITY_MAX,
             commit_pow_bits: 0,
-            query_pow_bits,
+            query_pow_bits: parameters.query_work_bits,
         };
         let air = StarkAirParams {
             num_constraints: figures.constraints,

@@ -6,6 +6,8 @@ use ghostplane_keystone::journal::{JOURNAL_ENTRIES_LIMIT, JOURNAL_SEGMENT};
 use ghostplane_types::batch::flows_digest;
 use ghostplane_types::limits::BATCH_FLOWS_MAX;
 use ghostplane_types::{BatchHeader, Flow};
+use p3_blake3::Blake3;
+use p3_symmetric::CryptographicHasher;
 use thiserror::Error;
 
 /// The version of the circuit, its parameters and the proof's bytes as one frozen tuple. A verifier knows exactly one.
@@ -125,6 +127,12 @@ impl Statement {
     /// Journal entries of all batches.
     pub fn entries(&self) -> u64 {
         self.batches.iter().map(|batch| u64::from(batch.entries)).sum()
+    }
+
+    /// BLAKE3 of everything that the statement says: what the transcript of a proof starts with, unless its settings are
+    /// others than the usual ones.
+    pub fn digest(&self) -> Digest {
+        Digest(Blake3.hash_iter(self.binding()))
     }
 
     /// Every byte that the proof is bound to, in one order: the transcript of the proof starts with their hash.

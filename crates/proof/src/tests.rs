@@ -7,7 +7,9 @@ mod honest;
 mod hostile;
 mod mutants;
 mod tables;
+mod witnesses;
 
+use crate::Settings;
 use crate::prove::prove_traces;
 use crate::statement::{BatchClaim, Statement};
 use crate::trace::{Draft, Traces};
@@ -21,7 +23,7 @@ fn pool(threads: usize) -> ThreadPool {
 /// What the verifier says to tables. With debug assertions the prover itself refuses those that break a constraint.
 fn judge(statement: &Statement, traces: Traces) -> Result<(), String> {
     let pool = pool(2);
-    let made = catch_unwind(AssertUnwindSafe(|| pool.install(|| prove_traces(statement, traces))));
+    let made = catch_unwind(AssertUnwindSafe(|| pool.install(|| prove_traces(statement, traces, Settings::Fast))));
     let Ok(made) = made else {
         if !cfg!(debug_assertions) {
             panic!("only debug assertions stop the prover");

@@ -2,14 +2,15 @@
 
 use crate::air::claims::{self, ClaimsAir, limbs};
 use crate::air::{journal, nodes, poseidon, range, slots};
-use crate::layout::{LOG_RANGE, Layout};
+use crate::config::Settings;
+use crate::layout::{LOG_RANGE, Layout, Table};
 use crate::prove::ProveError;
 use crate::statement::{Statement, journal_start, segment_start, segments};
 use crate::witness::{BatchWitness, TouchedSlot};
 use ghostplane_ghostcipher::FieldDigest;
 use ghostplane_ghostcipher::poseidon2::{FieldTag, KoalaBear, compress};
 use ghostplane_keystone::journal::JOURNAL_SEGMENT;
-use ghostplane_types::{Amount, AssetId, SlotIndex, TREE_DEPTH};
+use ghostplane_types::{Amount, AssetId, JournalEntry, SlotIndex, TREE_DEPTH};
 use p3_field::{Field, PackedValue, PrimeCharacteristicRing, PrimeField32};
 use p3_matrix::dense::RowMajorMatrix;
 use p3_maybe_rayon::prelude::*;
@@ -75,7 +76,11 @@ struct Held {
 impl Draft {
     /// Lays out the batches of a statement. What does not add up is laid out all the same, wrapping around: whether the
     /// batches are sound is for [`check`] to say, or for the constraints.
-    pub(crate) fn new(statement: &Statement, witnesses: &[BatchWitness]) -> Result<Self, ProveError> {
+    pub(crate) fn new(
+        statement: &Statement,
+        witnesses: &[BatchWitness],
+        settings: Settings,
+    ) -> Result<Self, ProveError> {
         let mut openings = Vec::new();
         let mut batch_segments = Vec::new();
         let (mut rows, mut slot_rows, mut node_rows) = (0, 0, 0);
@@ -94,7 +99,7 @@ impl Draft {
             }
         }
         let too_large = ProveError::TooLarge { entries: rows, slots: slot_rows, nodes: node_rows };
-        let layout = Layout::for_rows(rows, slot_rows, node_rows).ok_or(too_large)?;
+        let layout = Layout::for_rows(rows, slot_rows, node_rows, settings).ok_or(too_large)?;
         let log_rows = layout.log_rows(statement);
         let widths = [claims::WIDTH, journal::width(layout.is_wide()), slots::WIDTH, nodes::WIDTH, range::WIDTH];
         let tables = std::array::from_fn(|table| {
@@ -129,6 +134,7 @@ impl Draft {
             let mut issues = outside(|flow| flow.issued.units());
             let mut retires = outside(|_| 0);
             let segment_count = segments(batch.entries);
+            let mut lines = Vec::with_capacity(witness.entries.len());
             for (at, entry) in witness.entries.iter().enumerate() {
                 let find = |index: SlotIndex| witness.slots.binary_search_by_key(&index, |slot| slot.index).ok();
                 let (from, to) = (find(entry.from), find(entry.to));
@@ -151,15 +157,16 @@ impl Draft {
                     end: at % JOURNAL_SEGMENT == JOURNAL_SEGMENT - 1 || at + 1 == witness.entries.len(),
                     last: at + 1 == witness.entries.len(),
                 };
-                let width = tables[JOURNAL].width;
-                let cells = &mut tables[JOURNAL].values[row * width..][..width];
-                put_entry(cells, &place, entry, asset, &payer, &payee, count(row));
+                lines.push(Line { place, entry, asset, payer, payee, clock: count(row) });
                 row += 1;
             }
-            for (at, (slot, cell)) in witness.slots.iter().zip(&cells).enumerate() {
-                let start = (opening.first_slot + at) * slots::WIDTH;
-                put_slot(&mut tables[SLOTS].values[start..start + slots::WIDTH], opening.tree, slot, cell);
-            }
+            let width = tables[JOURNAL].width;
+            let rows = tables[JOURNAL].values[(row - lines.len()) * width..].par_chunks_exact_mut(width);
+            rows.zip(&lines).for_each(|(row, line)| put_entry(row, line));
+            let rows = tables[SLOTS].values[opening.first_slot * slots::WIDTH..].par_chunks_exact_mut(slots::WIDTH);
+            rows.zip(&witness.slots)
+                .zip(&cells)
+                .for_each(|((row, slot), cell)| put_slot(row, opening.tree, slot, cell));
             claim_row += 3;
             for (issue, retire) in issues.iter().zip(&retires) {
                 for cell in [issue, retire] {
@@ -294,33 +301,22 @@ impl Draft {
     fn count_range(&mut self) {
         let wide = self.traces.layout.is_wide();
         let [_, journal_table, slot_table, _, range_table] = &mut self.traces.tables;
-        let mut times = vec![0_u32; 1 << 16];
-        let mut ask = |number: KoalaBear| {
-            // A number that is out of range is not in the table: nothing can be counted for it.
-            let place = usize::try_from(number.as_canonical_u32()).expect("32 bits fit");
-            if let Some(times) = times.get_mut(place) {
-                *times += 1;
-            }
-        };
-        for row in journal_table.values.chunks_exact(journal_table.width) {
-            for column in [journal::PAYER, journal::PAYEE, journal::AMOUNT] {
-                row[column..column + 4].iter().for_each(|limb| ask(*limb));
-            }
-            ask(row[journal::PAYEE + 3].double());
-            for (time, span) in [(journal::PAYER_TIME, journal::SPANS), (journal::PAYEE_TIME, journal::SPANS + 1)] {
-                let elapsed = row[journal::CLOCK] - row[time];
-                if wide {
-                    ask(elapsed - row[span] * KoalaBear::new(1 << 16));
-                    ask(row[span]);
-                    ask(row[span] * KoalaBear::new(1 << 9));
-                } else {
-                    ask(elapsed);
-                }
-            }
-        }
-        for row in slot_table.values.chunks_exact(slots::WIDTH) {
-            row[slots::BEFORE..slots::BEFORE + 4].iter().for_each(|limb| ask(*limb));
-            ask(row[slots::BEFORE + 3].double());
+        let mut times = vec![0; 1 << 16];
+        let width = journal_table.width;
+        let journal_rows = journal_table.values.par_chunks(width * COUNTED_ROWS);
+        let slot_rows = slot_table.values.par_chunks(slots::WIDTH * COUNTED_ROWS);
+        let asked = journal_rows.map(|rows| {
+            let mut asked = Asked::default();
+            rows.chunks_exact(width).for_each(|row| asked.by_entry(row, wide));
+            asked
+        });
+        let asked = asked.chain(slot_rows.map(|rows| {
+            let mut asked = Asked::default();
+            rows.chunks_exact(slots::WIDTH).for_each(|row| asked.by_slot(row));
+            asked
+        }));
+        for asked in asked.collect::<Vec<_>>() {
+            times.iter_mut().zip(asked.0).for_each(|(sum, times)| *sum += times);
         }
         debug_assert_eq!(times.len(), range::NUMBERS << LOG_RANGE);
         let rows = range_table.values.chunks_exact_mut(range::WIDTH).zip(times.chunks_exact(range::NUMBERS));
@@ -330,6 +326,50 @@ impl Draft {
                 *cell = KoalaBear::new(*times);
             }
         }
+    }
+}
+
+/// Rows whose numbers are counted together.
+const COUNTED_ROWS: usize = 1 << 13;
+
+/// How often the range table is asked for each of its numbers.
+struct Asked(Vec<u32>);
+
+impl Default for Asked {
+    fn default() -> Self {
+        Self(vec![0; 1 << 16])
+    }
+}
+
+impl Asked {
+    fn number(&mut self, number: KoalaBear) {
+        // A number that is out of range is not in the table: nothing can be counted for it.
+        let place = usize::try_from(number.as_canonical_u32()).expect("32 bits fit");
+        if let Some(times) = self.0.get_mut(place) {
+            *times += 1;
+        }
+    }
+
+    fn by_entry(&mut self, row: &[KoalaBear], wide: bool) {
+        for column in [journal::PAYER, journal::PAYEE, journal::AMOUNT] {
+            row[column..column + 4].iter().for_each(|limb| self.number(*limb));
+        }
+        self.number(row[journal::PAYEE + 3].double());
+        for (time, span) in [(journal::PAYER_TIME, journal::SPANS), (journal::PAYEE_TIME, journal::SPANS + 1)] {
+            let elapsed = row[journal::CLOCK] - row[time];
+            if wide {
+                self.number(elapsed - row[span] * KoalaBear::new(1 << 16));
+                self.number(row[span]);
+                self.number(row[span] * KoalaBear::new(1 << 9));
+            } else {
+                self.number(elapsed);
+            }
+        }
+    }
+
+    fn by_slot(&mut self, row: &[KoalaBear]) {
+        row[slots::BEFORE..slots::BEFORE + 4].iter().for_each(|limb| self.number(*limb));
+        self.number(row[slots::BEFORE + 3].double());
     }
 }
 
@@ -354,6 +394,18 @@ impl Opening {
     }
 }
 
+/// Poseidon2 compressions that a proof of these batches is about, rows that only fill a table up left out.
+pub fn compressions(witnesses: &[BatchWitness]) -> usize {
+    let of = |witness: &BatchWitness| {
+        let opened: usize = Opening::new(KoalaBear::ZERO, witness, 0, 0).levels.iter().map(Vec::len).sum();
+        let nodes = opened + witness.entries.len().div_ceil(JOURNAL_SEGMENT);
+        Table::Journal.compressions() * witness.entries.len()
+            + Table::Slots.compressions() * witness.slots.len()
+            + Table::Nodes.compressions() * nodes
+    };
+    witnesses.iter().map(of).sum()
+}
+
 /// Which batch and segment an entry stands in.
 struct Place {
     tree: KoalaBear,
@@ -376,21 +428,24 @@ fn touch(cell: Option<&mut Held>, time: u32, change: impl Fn(u64) -> u64) -> Tou
     touch
 }
 
-fn put_entry(
-    row: &mut [KoalaBear],
-    place: &Place,
-    entry: &ghostplane_types::JournalEntry,
+/// What the row of an entry is made of.
+struct Line<'a> {
+    place: Place,
+    entry: &'a JournalEntry,
     asset: AssetId,
-    payer: &Touch,
-    payee: &Touch,
+    payer: Touch,
+    payee: Touch,
     clock: u32,
-) {
+}
+
+fn put_entry(row: &mut [KoalaBear], line: &Line<'_>) {
+    let Line { place, entry, asset, payer, payee, clock } = line;
     row[journal::REAL] = KoalaBear::ONE;
     row[journal::END] = KoalaBear::from_bool(place.end);
     row[journal::LAST] = KoalaBear::from_bool(place.last);
     row[journal::TREE] = place.tree;
     row[journal::LEVEL] = KoalaBear::new(place.level);
-    row[journal::CLOCK] = KoalaBear::new(clock);
+    row[journal::CLOCK] = KoalaBear::new(*clock);
     row[journal::ASSET] = KoalaBear::new(asset.number());
     row[journal::FROM_OUTSIDE] = KoalaBear::from_bool(entry.from.is_outside());
     row[journal::TO_OUTSIDE] = KoalaBear::from_bool(entry.to.is_outside());
@@ -492,7 +547,12 @@ pub(crate) fn hash_nodes(rows: &mut [KoalaBear]) {
 }
 
 /// Fills in a compression of every row, a row to each vector lane.
-fn hash_rows(rows: &mut [KoalaBear], width: usize, at: usize, input: impl Fn(&[KoalaBear]) -> [KoalaBear; 16] + Sync) {
+pub(crate) fn hash_rows(
+    rows: &mut [KoalaBear],
+    width: usize,
+    at: usize,
+    input: impl Fn(&[KoalaBear]) -> [KoalaBear; 16] + Sync,
+) {
     rows.par_chunks_mut(width * LANES).for_each(|rows| {
         let mut inputs = [[KoalaBear::ZERO; 16]; LANES];
         for (input_row, row) in inputs.iter_mut().zip(rows.chunks_exact(width)) {

@@ -1,8 +1,8 @@
 //! The verifier: small, bounded in time and memory, and indifferent to who made the bytes.
 
 use crate::air::TableAir;
-use crate::codec::{PROOF_BYTES_MAX, Shape, decode, decode_layout};
-use crate::config::{common_data, config, lookups};
+use crate::codec::{self, PROOF_BYTES_MAX, Part, Shape, decode, decode_header};
+use crate::config::{Settings, common_data, config, lookups};
 use crate::layout::{LOG_JOURNAL_MAX, LOG_ROWS_MAX, LOG_ROWS_MIN, Layout, Table, TableShape};
 use crate::security::{BITS_MIN, SecurityReport};
 use crate::statement::{CIRCUIT_VERSION, Statement};
@@ -17,6 +17,7 @@ pub struct Verified {
     plane_id: Digest,
     headers: Vec<Digest>,
     layout: Layout,
+    settings: Settings,
     security: SecurityReport,
 }
 
@@ -34,6 +35,11 @@ impl Verified {
     /// The heights of the tables.
     pub fn layout(&self) -> Layout {
         self.layout
+    }
+
+    /// The settings that it was made with.
+    pub fn settings(&self) -> Settings {
+        self.settings
     }
 
     /// What the proof's soundness rests on, term by term.
@@ -62,7 +68,7 @@ pub enum VerifyError {
     },
     /// Table heights that no prover may choose.
     #[error(
-        "tables of 2^{journal}, 2^{slots} and 2^{nodes} rows; allowed are 2^{LOG_ROWS_MIN} to 2^{LOG_JOURNAL_MAX}, and 2^{LOG_ROWS_MAX}"
+        "tables of 2^{journal}, 2^{slots} and 2^{nodes} rows; allowed are 2^{LOG_ROWS_MIN} to 2^{LOG_JOURNAL_MAX} and 2^{LOG_ROWS_MAX}, and a larger blow-up allows less"
     )]
     Layout {
         /// Power of the journal table.
@@ -71,6 +77,12 @@ pub enum VerifyError {
         slots: u8,
         /// Power of the node table.
         nodes: u8,
+    },
+    /// Settings that this release does not know.
+    #[error("a proof with settings {found}, this release knows 0 (fast) and 1 (small)")]
+    Settings {
+        /// Their code.
+        found: u8,
     },
     /// Too short, too long, or a list longer than it can be.
     #[error("the proof does not have the length that its layout gives it, seen at byte {at}")]
@@ -102,19 +114,19 @@ pub enum VerifyError {
 /// # Errors
 /// [`VerifyError`] if they do not.
 pub fn verify(statement: &Statement, bytes: &[u8]) -> Result<Verified, VerifyError> {
-    let layout = decode_layout(bytes)?;
-    let security = SecurityReport::new(statement, &layout);
+    let (layout, settings) = decode_header(bytes)?;
+    let security = SecurityReport::new(statement, &layout, settings);
     if !security.is_enough() {
         return Err(VerifyError::Weak);
     }
-    let proof = decode(&Shape::new(statement, &layout), bytes)?;
+    let proof = decode(&Shape::new(statement, &layout, settings), bytes)?;
     let airs = TableAir::all(statement, &layout);
     // Everything that the statement says is in the claims table and the transcript; no table has public values of its own.
     let public_values = vec![Vec::new(); airs.len()];
-    verify_batch(&config(statement), &airs, &proof, &public_values, &common_data(layout.is_wide()))
+    verify_batch(&config(statement, settings), &airs, &proof, &public_values, &common_data(layout.is_wide()))
         .map_err(|error| VerifyError::Invalid { reason: error.to_string() })?;
     let headers = statement.batches().iter().map(|batch| batch.header_digest).collect();
-    Ok(Verified { plane_id: statement.plane_id(), headers, layout, security })
+    Ok(Verified { plane_id: statement.plane_id(), headers, layout, settings, security })
 }
 
 /// What a proof about `statement` says of itself, without checking it: tables, and bytes of opened rows by table.
@@ -122,9 +134,20 @@ pub fn verify(statement: &Statement, bytes: &[u8]) -> Result<Verified, VerifyErr
 /// # Errors
 /// [`VerifyError`] if the header is not that of a proof.
 pub fn info(statement: &Statement, bytes: &[u8]) -> Result<Vec<(TableShape, usize)>, VerifyError> {
-    let layout = decode_layout(bytes)?;
-    let shape = Shape::new(statement, &layout);
+    let (layout, settings) = decode_header(bytes)?;
+    let shape = Shape::new(statement, &layout, settings);
     Ok(table_shapes(statement, &layout).into_iter().zip(shape.row_bytes()).collect())
+}
+
+/// What each of the bytes of a proof about `statement` is for, and the settings that it names, without checking it. The
+/// parts sum up to the proof.
+///
+/// # Errors
+/// [`VerifyError`] if they do not have the form of a proof.
+pub fn parts(statement: &Statement, bytes: &[u8]) -> Result<(Settings, Vec<Part>), VerifyError> {
+    let (layout, settings) = decode_header(bytes)?;
+    let parts = codec::parts(&Shape::new(statement, &layout, settings), bytes)?;
+    Ok((settings, parts))
 }
 
 /// The tables of a layout.

@@ -106,6 +106,13 @@ pub enum Event {
         /// Which.
         batch: u64,
     },
+    /// Batches were proven to conserve value. That makes nothing final, and releases nothing: it shortens the window.
+    Proven {
+        /// The first.
+        first_batch: u64,
+        /// The last.
+        last_batch: u64,
+    },
     /// All batches up to this one are final.
     Final {
         /// The last final batch.

@@ -1,6 +1,7 @@
 //! How large the settlement's state can get and how much one message can make it do, with the relations between the
 //! limits checked when the crate is compiled.
 
+use ghostplane_proof::PROOF_BYTES_MAX;
 use ghostplane_types::BatchHeader;
 use ghostplane_types::Decode;
 use ghostplane_types::limits::{
@@ -37,6 +38,15 @@ pub const CASES_OPEN_MAX: usize = 32;
 pub const REPLAYS_OPEN_MAX: usize = 16;
 /// Bytes that one case can hold: the posted batch and its witness.
 pub const CASE_BYTES_MAX: usize = BATCH_BYTES_MAX + WITNESS_BYTES_MAX;
+
+/// Proofs of which some pieces were brought, one for each sender; the operator has one place more.
+pub const PROOFS_OPEN_MAX: usize = 4;
+/// L1 blocks after its first piece in which a proof can be completed.
+pub const PROOF_BLOCKS_MAX: u64 = 16;
+/// Bytes of what a proof is about: headers, paths and flows.
+pub const PROOF_STATEMENT_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of a proof with what it is about.
+pub const PROOF_BUNDLE_BYTES_MAX: usize = PROOF_BYTES_MAX + PROOF_STATEMENT_BYTES_MAX;
 
 /// Runs of claimed withdrawals that are apart from each other.
 pub const CLAIM_RUNS_MAX: usize = 1 << 22;

@@ -85,6 +85,20 @@ pub enum Message {
     },
     /// Pays a withdrawal out to whom it is for. Anybody may ask.
     Claim(Box<Claim>),
+    /// Brings the next bytes of a [`crate::ProofBundle`] in canonical form, a proof of conservation with what it is about;
+    /// the last ones have it verified. Anybody may prove. The first ones drop what the sender had brought of another.
+    SubmitProof {
+        /// The first batch it is about.
+        first_batch: u64,
+        /// The last batch it is about.
+        last_batch: u64,
+        /// Bytes of the whole bundle.
+        len: u64,
+        /// How many of them were brought before.
+        offset: u64,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
     /// A message that a later release runs.
     Reserved {
         /// Which.
@@ -150,8 +164,6 @@ pub enum ClaimedUnder {
 /// Messages that later releases run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reserved {
-    /// A conservation proof over batches.
-    SubmitProof,
     /// Evidence that the sequencer broke a receipt.
     Evidence,
     /// Freezes a plane whose operator is gone.
@@ -164,15 +176,11 @@ pub enum Reserved {
 
 impl Reserved {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::SubmitProof, Self::Evidence, Self::Freeze, Self::ForcedExit, Self::ScheduleUpgrade];
+    pub const ALL: [Self; 4] = [Self::Evidence, Self::Freeze, Self::ForcedExit, Self::ScheduleUpgrade];
 
     /// What is missing, in words.
     pub const fn what(self) -> &'static str {
         match self {
-            Self::SubmitProof => {
-                "conservation proofs: no batch is called proven, finality goes by the longer window or replay"
-            }
             Self::Evidence => "evidence against receipts",
             Self::Freeze => "freezing a plane",
             Self::ForcedExit => "leaving a frozen plane",
@@ -182,7 +190,6 @@ impl Reserved {
 
     const fn tag(self) -> u8 {
         match self {
-            Self::SubmitProof => 64,
             Self::Evidence => 65,
             Self::Freeze => 66,
             Self::ForcedExit => 67,
@@ -241,6 +248,14 @@ impl Encode for Message {
                 out.push(11);
                 claim.encode(out);
             }
+            Self::SubmitProof { first_batch, last_batch, len, offset, bytes } => {
+                out.push(64);
+                first_batch.encode(out);
+                last_batch.encode(out);
+                len.encode(out);
+                offset.encode(out);
+                put_byte_string(out, bytes);
+            }
             Self::Reserved { what, body } => {
                 out.push(what.tag());
                 put_byte_string(out, body);
@@ -278,6 +293,13 @@ impl Decode for Message {
             },
             10 => Self::Judge { case: reader.read()? },
             11 => Self::Claim(Box::new(reader.read()?)),
+            64 => Self::SubmitProof {
+                first_batch: reader.read()?,
+                last_batch: reader.read()?,
+                len: reader.read()?,
+                offset: reader.read()?,
+                bytes: reader.byte_string("proof piece bytes", CHUNK_BYTES_MAX)?.to_vec(),
+            },
             tag => match Reserved::ALL.into_iter().find(|what| what.tag() == tag) {
                 Some(what) => {
                     Self::Reserved { what, body: reader.byte_string("message bytes", CHUNK_BYTES_MAX)?.to_vec() }

@@ -22,6 +22,7 @@ pub struct Pending {
     /// What the window clock showed then, see [`crate::Settlement::window_clock`].
     pub(crate) clock: u64,
     pub(crate) replayed: Marks,
+    pub(crate) proven: Marks,
 }
 
 fields!(Pending {
@@ -32,6 +33,7 @@ fields!(Pending {
     height: u64,
     clock: u64,
     replayed: Marks,
+    proven: Marks,
 });
 
 impl Pending {
@@ -56,10 +58,26 @@ impl Pending {
         }
     }
 
+    /// Whether a proof shows that the batch conserves value.
+    pub fn is_proven(&self, batch: u64) -> bool {
+        self.place(batch).is_some_and(|place| self.proven.contains(place))
+    }
+
+    /// Marks those of its batches that are among these.
+    pub(crate) fn mark_proven(&mut self, first_batch: u64, last_batch: u64) {
+        for batch in first_batch.max(self.first_batch)..=last_batch.min(self.last_batch()) {
+            if let Some(place) = self.place(batch) {
+                self.proven.insert(place);
+            }
+        }
+    }
+
     /// Cuts the batches after `prev` off, which is one of this commitment's.
     pub(crate) fn cut_after(&mut self, prev: BatchHeader) {
         self.last_header = prev;
-        self.replayed.keep(usize::try_from(self.batches()).expect("at most the batches of a commitment"));
+        let kept = usize::try_from(self.batches()).expect("at most the batches of a commitment");
+        self.replayed.keep(kept);
+        self.proven.keep(kept);
     }
 
     fn place(&self, batch: u64) -> Option<usize> {

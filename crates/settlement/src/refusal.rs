@@ -9,10 +9,12 @@
 //! | 360.. | commitments |
 //! | 400.. | cases |
 //! | 440.. | claims |
+//! | 470.. | proofs |
 
 use crate::archive::ArchivePathError;
 use ghostplane_ghostcipher::merkle::PathError;
 use ghostplane_ghostcipher::{Digest, VerificationKey};
+use ghostplane_proof::{BATCHES_MAX, StatementError, VerifyError};
 use ghostplane_types::{AssetId, L1Address};
 use thiserror::Error;
 
@@ -711,6 +713,109 @@ refusals! {
         /// What is claimed.
         amount: u64,
     } => "escrow holds {escrow}, {amount} is claimed",
+
+    /// No proof can be over these batches.
+    470 ProofRange {
+        /// The first.
+        first_batch: u64,
+        /// The last.
+        last_batch: u64,
+    } => "a proof over batches {first_batch} to {last_batch}; one covers 1 to {BATCHES_MAX}",
+    /// The commitment of a batch is not here: not made yet, reverted, or archived as final.
+    471 ProofNotPending {
+        /// The batch.
+        batch: u64,
+        /// The last final batch.
+        final_number: u64,
+        /// The last committed batch.
+        tip: u64,
+    } => "the commitment of batch {batch} is not pending: {final_number} is final, {tip} is committed",
+    /// Each of the batches is proven or final.
+    472 ProvenAlready {
+        /// The first.
+        first_batch: u64,
+        /// The last.
+        last_batch: u64,
+    } => "batches {first_batch} to {last_batch} are all proven or final",
+    /// A bundle of no bytes or of more than any takes.
+    473 ProofLength {
+        /// Bytes announced.
+        found: u64,
+        /// Bytes allowed.
+        limit: u64,
+    } => "a bundle of {found} bytes, it takes 1 to {limit}",
+    /// The sender has begun another proof. A first piece drops it.
+    474 ProofOther {
+        /// The first batch of that one.
+        first_batch: u64,
+        /// The last batch of that one.
+        last_batch: u64,
+    } => "the sender has begun another proof, over batches {first_batch} to {last_batch}",
+    /// A piece for another place than the next.
+    475 ProofOffset {
+        /// The place.
+        found: u64,
+        /// Bytes brought so far.
+        expected: u64,
+    } => "a piece for byte {found}, {expected} bytes were brought",
+    /// A piece of nothing.
+    476 ProofPieceEmpty => "a piece of no bytes",
+    /// A piece of more than fits a message.
+    477 ProofPieceLong {
+        /// Its bytes.
+        found: usize,
+        /// Bytes allowed.
+        limit: usize,
+    } => "a piece of {found} bytes, at most {limit}",
+    /// More than was announced.
+    478 ProofOver {
+        /// Bytes that would be brought.
+        found: u64,
+        /// Bytes announced.
+        limit: u64,
+    } => "{found} bytes would be brought of {limit}",
+    /// As many proofs are begun as may be. They are dropped when they are not completed soon.
+    479 ProofsFull {
+        /// Proofs begun.
+        open: usize,
+        /// Proofs that may be.
+        limit: usize,
+    } => "{open} proofs are begun, at most {limit}",
+    /// The bytes are no bundle in canonical form.
+    480 ProofUnreadable => "the bytes brought are no bundle of a proof",
+    /// A bundle with another number of batches than it was announced with.
+    481 ProofBatches {
+        /// Batches of the bundle.
+        found: u64,
+        /// Batches announced.
+        expected: u64,
+    } => "the bundle has {found} batches, announced were {expected}",
+    /// A header is not where its number says under the commitment.
+    482 ProofHeaderPosition {
+        /// The batch.
+        batch: u64,
+        /// Its place by its path.
+        found: u64,
+        /// Its place by its number.
+        expected: u64,
+    } => "the path of header {batch} is for place {found}, its number for {expected}",
+    /// A header is not the one that was committed.
+    483 ProofHeaderPath {
+        /// The batch.
+        batch: u64,
+        /// How the path fails.
+        error: PathError,
+    } => "header {batch}: {error}",
+    /// Headers and flows do not belong together.
+    484 ProofStatement {
+        /// Why.
+        error: StatementError,
+    } => "{error}",
+    /// The proof does not prove them.
+    485 ProofInvalid {
+        /// Why.
+        error: VerifyError,
+    } => "{error}",
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod commit;
 mod encoding;
 mod finality;
 mod inflow;
+mod proofs;
 
 use crate::archive::Archive;
 use crate::case::OpenCase;
@@ -18,6 +19,7 @@ use crate::judge::Judge;
 use crate::message::{L1Block, Message};
 use crate::pending::Pending;
 use crate::posted::Posted;
+use crate::proofs::OpenProof;
 use crate::refusal::Refusal;
 use ghostplane_ghostcipher::{Digest, Domain, digest};
 use ghostplane_types::genesis::GenesisAsset;
@@ -58,6 +60,7 @@ pub struct Settlement {
     pending: VecDeque<Pending>,
     cases: BTreeMap<u64, OpenCase>,
     next_case: u64,
+    open_proofs: BTreeMap<L1Address, OpenProof>,
     archive: Archive,
     claims: Claims,
 }
@@ -90,7 +93,7 @@ pub enum Rung {
     Attested,
     /// It is committed with its data, and anybody can have it replayed.
     Challengeable,
-    /// A proof shows that it conserves value. Unimplemented: nothing reaches this rung yet.
+    /// A proof shows that it conserves value, which shortens its window and releases nothing by itself.
     Proven,
     /// It stays. Its withdrawals can be claimed.
     Final,
@@ -163,6 +166,7 @@ impl Settlement {
             pending: VecDeque::new(),
             cases: BTreeMap::new(),
             next_case: 0,
+            open_proofs: BTreeMap::new(),
             archive: Archive::default(),
             claims: Claims::default(),
             genesis,
@@ -197,6 +201,10 @@ impl Settlement {
             Message::Material { case, offset, bytes } => self.add_material(from, *case, *offset, bytes),
             Message::Judge { case } => self.judge_case(*case, judge),
             Message::Claim(claim) => self.claim(claim),
+            Message::SubmitProof { first_batch, last_batch, len, offset, bytes } => {
+                let (first_batch, last_batch, len, offset) = (*first_batch, *last_batch, *len, *offset);
+                self.submit_proof(from, proofs::Piece { first_batch, last_batch, len, offset }, bytes)
+            }
             Message::Reserved { what, .. } => Err(Refusal::Unimplemented { what: what.what() }),
         }
     }
@@ -302,9 +310,31 @@ impl Settlement {
     pub fn status_of(&self, batch: u64) -> Option<Rung> {
         if batch <= self.final_number {
             Some(Rung::Final)
+        } else if self.is_proven(batch) {
+            Some(Rung::Proven)
         } else {
             (batch <= self.tip().number).then_some(Rung::Challengeable)
         }
+    }
+
+    /// Whether a proof shows that a pending batch conserves value.
+    pub fn is_proven(&self, batch: u64) -> bool {
+        self.pending_with(batch).is_some_and(|(_, pending)| pending.is_proven(batch))
+    }
+
+    /// The last batch up to which all are final, proven or replayed.
+    pub fn proven_number(&self) -> u64 {
+        let batches = self.pending.iter().flat_map(|pending| {
+            let all = pending.first_batch..=pending.last_batch();
+            all.map(|batch| (batch, pending.is_proven(batch) || pending.is_replayed(batch)))
+        });
+        let settled = batches.take_while(|(batch, shown)| *shown || *batch <= self.final_number);
+        settled.last().map_or(self.final_number, |(batch, _)| batch)
+    }
+
+    /// Proofs of which some pieces were brought, by sender.
+    pub fn open_proofs(&self) -> &BTreeMap<L1Address, OpenProof> {
+        &self.open_proofs
     }
 
     /// What is held for the plane in an asset; nothing if genesis does not register it.

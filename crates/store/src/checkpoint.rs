@@ -47,6 +47,8 @@ const MARKER: &str = "checkpoint";
 const CACHE_BYTES: u64 = 4 * 1024 * 1024;
 /// Bytes of one block. Leaves are read in a row, so blocks are larger than where single keys are looked up.
 const BLOCK_BYTES: u32 = 32 * 1024;
+/// A checkpoint that changes so many leaves is written to tables at once.
+const FLUSHED_LEAVES_MIN: usize = 1 << 17;
 /// What collects in memory before it is sorted into files.
 const MEMTABLE_BYTES: u64 = 8 * 1024 * 1024;
 /// Bytes of the database's own journal, the least it takes. Opening has to read it again.
@@ -191,6 +193,7 @@ impl Checkpoints {
             return Err(CheckpointError::Base { found: changed.base, expected });
         }
         let (slots_before, objects_before) = last.map_or((0, 0), |last| (last.slots_used, last.objects_used));
+        let leaves = changed.slots.len() + changed.objects.len();
         let mut batch = self.database.batch().durability(Some(PersistMode::SyncData));
         let mut value = Vec::new();
         for (index, slot) in changed.slots {
@@ -212,7 +215,17 @@ impl Checkpoints {
             batch.remove(&self.objects, index.to_be_bytes());
         }
         batch.insert(&self.meta, MARKER, marker(&self.plane_id, header));
-        batch.commit().map_err(|source| {
+        let committed = batch.commit().and_then(|()| {
+            // What is only in the database's journal is read again and sorted each time it is opened, at a third of a million
+            // leaves a second. Much of that would make the next start wait.
+            if leaves >= FLUSHED_LEAVES_MIN {
+                for keyspace in [&self.slots, &self.objects, &self.meta] {
+                    keyspace.rotate_memtable_and_wait()?;
+                }
+            }
+            Ok(())
+        });
+        committed.map_err(|source| {
             self.poisoned = true;
             failed(&self.path, source)
         })

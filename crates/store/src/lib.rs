@@ -19,6 +19,6 @@ mod scratch;
 pub use checkpoint::{Changed, Checkpoint, CheckpointError, Checkpoints};
 pub use history::{History, HistoryBatch, HistoryDamage, HistoryError, HistoryReader, PlacedRecord, Record, Summary};
 pub use log::{
-    AppendError, Appended, Cut, CutBatch, Frame, Log, LogEnd, LoggedBatch, LoggedFlush, NotInLog, OpenError, Opened,
-    Recovery, Replay, ReplayError, Rest, Revert, free_bytes, repair,
+    AppendError, Appended, Cut, CutBatch, Examined, Frame, Log, LogEnd, LoggedBatch, LoggedFlush, NotInLog, OpenError,
+    Opened, Recovery, RepairError, Repaired, Replay, ReplayError, Rest, Revert, examine, free_bytes, repair,
 };

@@ -56,7 +56,7 @@ pub use frame::{Cut, Damage, FRAME_BYTES_MAX, Frame, FrameError, LoggedFlush, Op
 pub use order::{CutBatch, LogEnd, NotInLog, OrderError};
 pub use read::{LoggedFrame, ReadError, Reader};
 pub use recover::{Corrupt, Corruption, CutOff, Recovery};
-pub use repair::{RepairError, Repaired, repair};
+pub use repair::{Examined, RepairError, Repaired, examine, repair};
 pub use replay::{LoggedBatch, Replay, ReplayError, Rest};
 pub use segment::HeaderDamage;
 

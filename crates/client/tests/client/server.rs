@@ -22,6 +22,10 @@ enum Manner {
     Busy,
     /// Knows every transaction already.
     Forgetful,
+    /// Reads what is streamed to it and says nothing.
+    Silent,
+    /// Does not even read it.
+    Deaf,
 }
 
 #[derive(Clone)]
@@ -80,7 +84,13 @@ impl Transactions for Node {
         let (answers, receiver) = mpsc::channel(4);
         let (node, mut requests) = (self.clone(), request.into_inner());
         tokio::spawn(async move {
+            if node.manner == Manner::Deaf {
+                std::future::pending::<()>().await;
+            }
             while let Some(Ok(request)) = requests.next().await {
+                if node.manner == Manner::Silent {
+                    continue;
+                }
                 let ids: Vec<Digest> = request.transactions.iter().map(|bytes| id_of(&node.world, bytes)).collect();
                 let receipts: Vec<wire::Receipt> = (0..ids.len()).map(|at| node.receipt(&ids, at)).collect();
                 let executed = (request.first_reference..).zip(&receipts).map(|(reference, receipt)| {
@@ -111,6 +121,10 @@ impl Transactions for Node {
 }
 
 async fn connect(manner: Manner) -> (Client, Arc<AtomicU32>) {
+    connect_with(manner, Options::default()).await
+}
+
+async fn connect_with(manner: Manner, options: Options) -> (Client, Arc<AtomicU32>) {
     let node = Node { world: Arc::new(World::new()), manner, calls: Arc::default() };
     let calls = node.calls.clone();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -119,7 +133,7 @@ async fn connect(manner: Manner) -> (Client, Arc<AtomicU32>) {
         .add_service(wire::node_server::NodeServer::new(node.clone()))
         .add_service(TransactionsServer::new(node));
     tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
-    (Client::connect(&url, Options::default()).await.unwrap(), calls)
+    (Client::connect(&url, options).await.unwrap(), calls)
 }
 
 fn transaction(client: &Client, sequence: u64) -> Transaction {
@@ -188,4 +202,35 @@ async fn nobody_there_is_said_with_the_address() {
     drop(listener);
     let error = Client::connect(&url, Options::default()).await.unwrap_err();
     assert!(matches!(&error, ClientError::Unreachable { .. }) && error.to_string().contains(&url), "{error}");
+}
+
+#[tokio::test]
+async fn a_silent_node_is_waited_for_no_longer_than_asked() {
+    let options = || Options { timeout_ms: 100, ..Options::default() };
+    // One that takes the connection and says nothing at all.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let error = Client::connect(&url, options()).await.unwrap_err();
+    assert!(matches!(error, ClientError::TimedOut { after_ms: 100, .. }), "{error}");
+
+    // One that reads payments and never answers them.
+    let (client, _) = connect_with(Manner::Silent, options()).await;
+    let mut stream = client.submit_stream(Trust::Verified).await.unwrap();
+    stream.send(0, vec![transaction(&client, 0).to_bytes().into()]).await.unwrap();
+    let error = stream.next().await.unwrap_err();
+    assert!(matches!(error, ClientError::TimedOut { after_ms: 100, .. }), "{error}");
+    assert_eq!(stream.outstanding(), 1, "what is unanswered is still known");
+
+    // One that does not even read: sending ends as well, long before memory does.
+    let (client, _) = connect_with(Manner::Deaf, options()).await;
+    let mut stream = client.submit_stream(Trust::Verified).await.unwrap();
+    let large: Vec<Bytes> = vec![vec![7; 2_000].into(); 500];
+    let mut first = 0;
+    let error = loop {
+        match stream.send(first, large.clone()).await {
+            Ok(()) => first += 500,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, ClientError::TimedOut { after_ms: 100, .. }), "{error}");
 }

@@ -16,7 +16,7 @@ pub(super) fn seconds<R>(work: impl FnOnce() -> R) -> (f64, R) {
 }
 
 /// Seconds on the wall clock.
-pub(super) fn wall_seconds<R>(work: impl FnOnce() -> R) -> (f64, R) {
+pub(crate) fn wall_seconds<R>(work: impl FnOnce() -> R) -> (f64, R) {
     let started = Instant::now();
     let result = work();
     (started.elapsed().as_secs_f64(), result)
@@ -35,17 +35,24 @@ pub(super) fn resident_bytes() -> f64 {
     stat.split(' ').nth(1).and_then(|pages| pages.parse().ok()).map_or(0.0, |pages: f64| pages * PAGE_BYTES)
 }
 
+/// The most bytes of this process that were ever in memory, from Linux' `status`; else 0.
+pub(crate) fn peak_bytes() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+    peak.and_then(|kibibytes| kibibytes.trim().parse().ok()).map_or(0.0, |kibibytes: f64| 1024.0 * kibibytes)
+}
+
 /// Samples of one quantity.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Samples(Vec<f64>);
+pub(crate) struct Samples(Vec<f64>);
 
 impl Samples {
-    pub(super) fn push(&mut self, sample: f64) {
+    pub(crate) fn push(&mut self, sample: f64) {
         self.0.push(sample);
     }
 
     /// The middle sample; the lower of the two middle ones.
-    pub(super) fn median(&self) -> f64 {
+    pub(crate) fn median(&self) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_unstable_by(f64::total_cmp);
         sorted[(sorted.len() - 1) / 2]
@@ -191,10 +198,10 @@ fn nodes_above(mut indices: Vec<u32>) -> u64 {
 
 /// Made-up numbers, the same in every run (splitmix64; Steele, Lea, Flood 2014).
 #[derive(Clone, Debug)]
-pub(super) struct Random(pub(super) u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let word = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let word = (word ^ word >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -202,7 +209,7 @@ impl Random {
     }
 
     /// A number below `bound`, nearly uniform.
-    pub(super) fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         ((u128::from(self.next()) * bound as u128) >> 64) as usize
     }
 
@@ -213,7 +220,7 @@ impl Random {
     }
 
     /// `count` distinct numbers of `range`, in a made-up order.
-    pub(super) fn distinct(&mut self, count: usize, range: std::ops::Range<u32>) -> Vec<u32> {
+    pub(crate) fn distinct(&mut self, count: usize, range: std::ops::Range<u32>) -> Vec<u32> {
         let mut all: Vec<u32> = range.collect();
         for at in 0..count {
             let other = at + self.below(all.len() - at);

@@ -5,6 +5,7 @@
 
 use super::Row;
 use super::measure::{Random, resident_bytes};
+use crate::node::api::Rung;
 use crate::node::{self, Options, Running, grpc, now_ms};
 use crate::screen::Screen;
 use anyhow::{Context as _, ensure};
@@ -30,7 +31,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::codegen::Bytes;
 
 /// Accounts that pay each other.
-const ACCOUNTS: usize = 100_000;
+pub(super) const ACCOUNTS: usize = 100_000;
 /// Streams of an ordinary run, each on a connection of its own.
 const STREAMS: usize = 4;
 /// Transactions of one message.
@@ -49,7 +50,7 @@ struct Payer {
     seq: u64,
 }
 
-struct World {
+pub(super) struct World {
     plane: Arc<Plane>,
     payers: Vec<Payer>,
     random: Random,
@@ -66,7 +67,7 @@ enum Payees {
 
 /// What a run came to.
 #[derive(Default)]
-struct Measured {
+pub(super) struct Measured {
     answered: u64,
     refused: u64,
     seconds: f64,
@@ -75,8 +76,13 @@ struct Measured {
 }
 
 impl Measured {
-    fn rate(&self) -> f64 {
+    pub(super) fn rate(&self) -> f64 {
         self.answered as f64 / self.seconds
+    }
+
+    /// Transfers that were executed.
+    pub(super) fn answered(&self) -> u64 {
+        self.answered
     }
 
     fn percentile(&self, share: f64) -> f64 {
@@ -107,8 +113,7 @@ pub(super) fn measure(seconds: u64, screen: &Screen) -> anyhow::Result<Vec<Row>>
 
     let mut world = World::new(running.node().plane());
     runtime.block_on(world.fund(&url, &sequencer))?;
-    let registering = world.transfers(ACCOUNTS, Payees::Uniform, 1, true);
-    runtime.block_on(run(&url, registering, STREAMS, None))?;
+    runtime.block_on(world.register(&url))?;
     progress.inc(1);
 
     // A first run tells how much to sign for the long ones, and lets the node see every sender as one that came before.
@@ -118,6 +123,7 @@ pub(super) fn measure(seconds: u64, screen: &Screen) -> anyhow::Result<Vec<Row>>
     progress.inc(1);
 
     let uniform = world.transfers(budget(probe.rate()), Payees::Uniform, 1, false);
+    let witness_us = running.node().status().witness_us;
     let bytes = uniform.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() as f64 / uniform.len() as f64;
     let uniform = runtime.block_on(run(&url, uniform, STREAMS, None))?;
     ensure!(uniform.refused == 0, "{} transfers were refused", uniform.refused);
@@ -130,6 +136,18 @@ pub(super) fn measure(seconds: u64, screen: &Screen) -> anyhow::Result<Vec<Row>>
         "Ed25519 in batches, two cores, all signers distinct",
     ));
     rows.push(Row::plain("transfers/bytes", bytes, "B"));
+    // What the thread that executes spends on witnesses for the prover: batches that are sealed within the run, about.
+    let spent = (running.node().status().witness_us - witness_us) as f64 / (uniform.seconds * 1e6);
+    rows.push(Row::plain("transfers/witness-share", spent * 100.0, "%"));
+    progress.inc(1);
+
+    // Right behind the run that it is compared with: the disk is as full, and what compacts behind the plane as busy.
+    let before = resident_bytes();
+    let flood = world.transfers(budget(probe.rate()), Payees::Uniform, 1, false);
+    let held = resident_bytes() - before;
+    let flood = runtime.block_on(run(&url, flood, 10 * STREAMS, None))?;
+    rows.push(Row::rate("overload/accepted", flood.rate(), "transfers/s", peak, "transfers/uniform"));
+    rows.push(Row::plain("overload/memory-growth", (resident_bytes() - before - held).max(0.0) / 1e6, "MB"));
     progress.inc(1);
 
     let zipf = world.transfers(budget(probe.rate()) / 2, Payees::Zipf, 1, false);
@@ -155,6 +173,9 @@ pub(super) fn measure(seconds: u64, screen: &Screen) -> anyhow::Result<Vec<Row>>
     let half = peak / 2.0;
     let paced = world.transfers((half * seconds as f64) as usize, Payees::Uniform, 1, false);
     let offered = half;
+    // What the runs at full speed left to the L1 is not part of half the load.
+    let left = running.node().status().batch;
+    runtime.block_on(running.node().reached(left, Rung::Challengeable))?;
     let paced = runtime.block_on(run(&url, paced, STREAMS, Some(half)))?;
     rows.push(Row::rate(
         "latency/accepted",
@@ -166,14 +187,6 @@ pub(super) fn measure(seconds: u64, screen: &Screen) -> anyhow::Result<Vec<Row>>
     rows.push(Row::cost("latency/p50", paced.percentile(0.5), "ms", 5.0, "what was asked for"));
     rows.push(Row::cost("latency/p99", paced.percentile(0.99), "ms", 20.0, "what was asked for"));
     rows.push(Row::plain("latency/p100", paced.percentile(1.0), "ms"));
-    progress.inc(1);
-
-    let before = resident_bytes();
-    let flood = world.transfers(budget(probe.rate()), Payees::Uniform, 1, false);
-    let held = resident_bytes() - before;
-    let flood = runtime.block_on(run(&url, flood, 10 * STREAMS, None))?;
-    rows.push(Row::rate("overload/accepted", flood.rate(), "transfers/s", peak, "transfers/uniform"));
-    rows.push(Row::plain("overload/memory-growth", (resident_bytes() - before - held).max(0.0) / 1e6, "MB"));
     progress.inc(1);
 
     let accepted = running.node().status().accepted;
@@ -209,14 +222,14 @@ fn recovery(dir: &Path, sequencer: &Arc<SigningKey>, accepted: u64, live: f64) -
     ])
 }
 
-fn stop_node(running: Running) -> anyhow::Result<()> {
+pub(super) fn stop_node(running: Running) -> anyhow::Result<()> {
     match running.stop() {
         node::Ending::Asked => Ok(()),
         node::Ending::Fault(why) => anyhow::bail!("the node ended: {why}"),
     }
 }
 
-fn start(dir: &Path, sequencer: &Arc<SigningKey>) -> anyhow::Result<Running> {
+pub(super) fn start(dir: &Path, sequencer: &Arc<SigningKey>) -> anyhow::Result<Running> {
     let gid = gid_of(sequencer);
     let path = dir.join("genesis-time");
     let time = match std::fs::read_to_string(&path) {
@@ -233,6 +246,8 @@ fn start(dir: &Path, sequencer: &Arc<SigningKey>) -> anyhow::Result<Running> {
     let operator = L1Address(*sequencer.verification_key().as_bytes());
     options.l1.balances = vec![(operator, AssetId::GCC, u128::from(SUPPLY) * 2)];
     options.l1.founding = vec![Message::Deposit { asset: AssetId::GCC, l1_amount: SUPPLY.into(), to: gid.address() }];
+    // Witnesses are collected as on any plane that is proved; the prover's own work is another bench's.
+    options.prover.mode = node::ProverMode::External;
     Ok(node::start(options)?)
 }
 
@@ -242,7 +257,7 @@ fn gid_of(key: &SigningKey) -> Gid {
 }
 
 impl World {
-    fn new(plane: &Arc<Plane>) -> Self {
+    pub(super) fn new(plane: &Arc<Plane>) -> Self {
         let mut random = Random(0x5be0_cd19);
         let payers = (0..ACCOUNTS).map(|_| {
             let key = SigningKey::from_seed(random.bytes());
@@ -253,12 +268,18 @@ impl World {
         Self { plane: Arc::clone(plane), payers, random, valid_until: now_ms() + 24 * 3_600_000 }
     }
 
-    /// The sequencer's account gives everybody something, 256 at a time.
-    async fn fund(&mut self, url: &str, sequencer: &SigningKey) -> anyhow::Result<()> {
+    /// The sequencer's account gives every payer something.
+    pub(super) async fn fund(&mut self, url: &str, sequencer: &SigningKey) -> anyhow::Result<()> {
+        let payees: Vec<Address> = self.payers.iter().map(|payer| payer.address).collect();
+        self.fund_all(url, sequencer, &payees).await
+    }
+
+    /// The sequencer's account gives something to everybody of a list, 256 at a time.
+    pub(super) async fn fund_all(&mut self, url: &str, sequencer: &SigningKey, to: &[Address]) -> anyhow::Result<()> {
         let gid = gid_of(sequencer);
         let amount = Amount::new(EACH).expect("small");
-        let bundles = self.payers.chunks(ACTIONS_MAX).zip(0..).map(|(payees, seq)| {
-            let to_all = payees.iter().map(|payee| Action::Transfer { to: payee.address, asset: AssetId::GCC, amount });
+        let bundles = to.chunks(ACTIONS_MAX).zip(0..).map(|(payees, seq)| {
+            let to_all = payees.iter().map(|payee| Action::Transfer { to: *payee, asset: AssetId::GCC, amount });
             let nonce = Nonce { lane: Nonce::LANE_ROOT, seq };
             sign(&self.plane, sequencer, gid, KeyRef::Carried(gid), nonce, self.valid_until, to_all.collect())
         });
@@ -269,6 +290,23 @@ impl World {
             ensure!(done.refused == 0, "the accounts of the bench could not be funded");
         }
         Ok(())
+    }
+
+    /// Addresses of nobody in particular.
+    pub(super) fn strangers(&mut self, count: usize) -> Vec<Address> {
+        (0..count).map(|_| Address::from_bytes(self.random.bytes())).collect()
+    }
+
+    /// Every payer pays once, with his identity.
+    pub(super) async fn register(&mut self, url: &str) -> anyhow::Result<()> {
+        let registering = self.transfers(ACCOUNTS, Payees::Uniform, 1, true);
+        run(url, registering, STREAMS, None).await.map(drop)
+    }
+
+    /// So many payments among all payers, as fast as they are taken.
+    pub(super) async fn uniform(&mut self, url: &str, count: usize) -> anyhow::Result<Measured> {
+        let transfers = self.transfers(count, Payees::Uniform, 1, false);
+        run(url, transfers, STREAMS, None).await
     }
 
     /// So many transactions, signed on all cores. Every payer has his turn before any has two, so that nobody's lane
@@ -479,16 +517,16 @@ fn signature_rate() -> f64 {
 }
 
 /// A directory that goes away.
-struct Scratch(std::path::PathBuf);
+pub(super) struct Scratch(std::path::PathBuf);
 
 impl Scratch {
-    fn new() -> anyhow::Result<Self> {
+    pub(super) fn new() -> anyhow::Result<Self> {
         let dir = std::env::temp_dir().join(format!("ghostplane-bench-{}", std::process::id()));
         std::fs::create_dir_all(&dir)?;
         Ok(Self(dir))
     }
 
-    fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.0
     }
 }

@@ -1,9 +1,10 @@
 //! `dev`, `node`, `verify`, `config`: running a plane, and reading what one has left.
 
 use super::connect::Target;
+use super::repair;
 use crate::config;
 use crate::node::api::Condition;
-use crate::node::{self, Ending, Node, Running, dev, grpc, http, now_ms};
+use crate::node::{self, Ending, Node, ProverMode, Running, dev, grpc, http, now_ms};
 use crate::screen::{Align, Screen, Table};
 use anyhow::Context as _;
 use clap::Args;
@@ -39,6 +40,9 @@ pub struct DevArgs {
     /// Start from nothing: removes what an earlier run left in the directory
     #[arg(long)]
     fresh: bool,
+    /// Who proves batches: this process, workers as  ghostplane prover  is one, or nobody
+    #[arg(long, value_name = "WHO", default_value = "in-process", value_parser = ["in-process", "external", "off"])]
+    prover: String,
     /// Make small payments between erin … judy all the time
     #[arg(long)]
     traffic: bool,
@@ -77,8 +81,9 @@ pub fn dev(args: DevArgs, target: &Target, screen: &Screen) -> anyhow::Result<()
         remove_earlier(&dir)?;
     }
     let keys_dir = target.keys_dir()?;
-    let (options, people) = dev::options(&dir, &keys_dir, now_ms(), args.l1_block_ms)?;
-    let running = node::start(options)?;
+    let (mut options, people) = dev::options(&dir, &keys_dir, now_ms(), args.l1_block_ms)?;
+    options.prover.mode = ProverMode::of(&args.prover).context("no such prover")?;
+    let running = node::start(options).map_err(|error| repair::hint(error, &dir))?;
     let runtime = runtime()?;
     runtime.block_on(async {
         let grpc = bind_or_next(args.grpc, GRPC).await?;
@@ -136,7 +141,8 @@ pub fn node(args: &NodeArgs, screen: &Screen) -> anyhow::Result<()> {
     let settings = config::read(&args.config)?;
     let (grpc_at, http_at) = (settings.grpc, settings.http);
     let options = settings.options()?;
-    let running = node::start(options)?;
+    let dir = options.dir.clone();
+    let running = node::start(options).map_err(|error| repair::hint(error, &dir))?;
     runtime()?.block_on(async {
         let grpc = TcpListener::bind(grpc_at).await.with_context(|| format!("cannot serve gRPC on {grpc_at}"))?;
         let http = TcpListener::bind(http_at).await.with_context(|| format!("cannot serve HTTP on {http_at}"))?;
@@ -168,7 +174,8 @@ pub fn verify(args: &VerifyArgs, screen: &Screen) -> anyhow::Result<()> {
     let genesis = config::read_genesis(&path)?;
     let plane = Plane::new(genesis)?;
     let progress = screen.progress("batches", 0);
-    let done = node::verify_directory(&args.dir, plane, 0, |_, _| progress.inc(1))?;
+    let done = node::verify_directory(&args.dir, plane, 0, |_, _| progress.inc(1));
+    let done = done.map_err(|error| repair::hint(error, &args.dir))?;
     drop(progress);
     let seconds = done.replay_us as f64 / 1e6;
     let rate = done.transactions as f64 / seconds.max(1e-6);
@@ -178,6 +185,7 @@ pub fn verify(args: &VerifyArgs, screen: &Screen) -> anyhow::Result<()> {
             "batch": done.batch,
             "batches": done.batches,
             "transactions": done.transactions,
+            "open": done.open == 1,
             "transactions_per_second": rate,
             "cut_off_bytes": done.cut_off_bytes,
         }));
@@ -186,6 +194,12 @@ pub fn verify(args: &VerifyArgs, screen: &Screen) -> anyhow::Result<()> {
             "{} batches with {} transactions come out as the log has them, {rate:.0} transactions a second",
             done.batches, done.transactions
         ));
+        if done.open > 0 {
+            screen.note(&format!(
+                "Batch {} was open when the node ended: its transactions are counted, and the next start closes it.",
+                done.batch
+            ));
+        }
         if done.cut_off_bytes > 0 {
             screen.note(&format!("A tail of {} bytes that nobody was answered for was cut off.", done.cut_off_bytes));
         }
@@ -268,7 +282,7 @@ fn default_dir() -> anyhow::Result<PathBuf> {
 
 /// Removes what a development plane keeps, and nothing else.
 fn remove_earlier(dir: &std::path::Path) -> anyhow::Result<()> {
-    for name in ["log", "l1", "history", "checkpoint", "keys"] {
+    for name in ["log", "l1", "history", "checkpoint", "proofs", "keys"] {
         let path = dir.join(name);
         match std::fs::remove_dir_all(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

@@ -334,6 +334,9 @@ pub fn status(target: &Target, screen: &Screen) -> anyhow::Result<()> {
         screen.emit(&json!({
             "state": status.state, "batch": status.batch, "batch_time": status.batch_time,
             "log_position": status.log_position, "committed_batch": status.committed_batch,
+            "proven_batch": status.proven_batch, "prover": status.prover,
+            "unproven_batches": status.unproven_batches, "unproven_entries": status.unproven_entries,
+            "unproven_bytes": status.unproven_bytes, "unproven_bytes_max": status.unproven_bytes_max,
             "final_batch": status.final_batch, "l1_height": status.l1_height, "generation": status.generation,
             "uptime_ms": status.uptime_ms, "accounts": status.accounts, "slots": status.slots,
             "pool_transactions": status.pool_transactions, "pool_transactions_max": status.pool_transactions_max,
@@ -359,6 +362,7 @@ pub(super) fn status_table(status: &wire::Status) -> Table {
         .row(["up for", &duration(Duration::from_millis(status.uptime_ms))])
         .row(["newest batch", &grouped(status.batch)])
         .row(["committed", &grouped(status.committed_batch)])
+        .row(["proven", &grouped(status.proven_batch)])
         .row(["final", &grouped(status.final_batch)])
         .row(["L1 height", &grouped(status.l1_height)])
         .row(["generation", &status.generation.to_string()])
@@ -369,6 +373,10 @@ pub(super) fn status_table(status: &wire::Status) -> Table {
         .row(["in the pool", &of(status.pool_transactions, status.pool_transactions_max)])
         .row(["verifying", &of(status.verifying, status.verifying_max)])
         .row(["uncommitted bytes", &of(status.uncommitted_bytes, status.uncommitted_bytes_max)])
+        .row(["prover", &status.prover])
+        .row(["unproven batches", &grouped(status.unproven_batches)])
+        .row(["their entries", &grouped(status.unproven_entries)])
+        .row(["their witnesses", &of(status.unproven_bytes, status.unproven_bytes_max)])
         .row(["memory", &crate::screen::bytes(status.memory_bytes)]);
     table
 }

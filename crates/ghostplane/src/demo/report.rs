@@ -1,5 +1,6 @@
 //! What the demo did, in figures.
 
+use super::process::Scene;
 use crate::local::{Kept, LocalL1, Operator, Watcher};
 use crate::payments::{BadRow, Payments};
 use crate::screen::{self, Align, Screen, Table};
@@ -29,6 +30,7 @@ pub struct Report {
     on_l1: Option<(Duration, usize)>,
     challenge: Option<(Duration, usize)>,
     end: Option<End>,
+    node: Option<Scene>,
 }
 
 #[derive(Clone, Debug)]
@@ -64,6 +66,7 @@ impl Report {
             on_l1: None,
             challenge: None,
             end: None,
+            node: None,
         }
     }
 
@@ -125,6 +128,10 @@ impl Report {
         });
     }
 
+    pub fn node(&mut self, scene: Scene) {
+        self.node = Some(scene);
+    }
+
     pub fn show(&self, screen: &Screen) {
         let Some(end) = &self.end else { return };
         screen.heading("What happened");
@@ -159,6 +166,18 @@ impl Report {
         for (asset, units) in &self.escrow {
             table.row([format!("{asset} left in escrow"), String::new(), coins(*asset, *units)]);
         }
+        if let Some(node) = &self.node {
+            table.row([
+                "acknowledged before the kill".into(),
+                count(node.acknowledged as u64),
+                format!("{} lost, {} of {} done twice", node.lost, node.doubled, count(node.payments as u64)),
+            ]);
+            table.row([
+                "on the way when it came".into(),
+                count(node.unanswered as u64),
+                format!("{} were in the log; all sent again, each done once", node.unanswered_kept),
+            ]);
+        }
         screen.table(&table);
 
         screen.heading("How fast");
@@ -175,6 +194,10 @@ impl Report {
             if let Some((took, bytes)) = case {
                 row(what, [screen::duration(took), format!("witness {}", screen::bytes(bytes as u64))]);
             }
+        }
+        if let Some(node) = &self.node {
+            let again = format!("{} batches again", node.replayed_batches);
+            row("the node's start after the kill", [screen::duration(node.restart), again]);
         }
         row("everything", [screen::duration(self.elapsed), String::new()]);
         screen.table(&table);
@@ -211,6 +234,18 @@ impl Report {
             "escrow_units": escrow.collect::<serde_json::Map<_, _>>(),
             "theft": { "convicted": true, "challenge": case(self.challenge) },
             "replay_on_l1": case(self.on_l1),
+            "node": self.node.as_ref().map(|node| json!({
+                "killed": true,
+                "payments": node.payments,
+                "acknowledged": node.acknowledged,
+                "unanswered": node.unanswered,
+                "unanswered_kept": node.unanswered_kept,
+                "lost": node.lost,
+                "doubled": node.doubled,
+                "balances_proven": node.balances,
+                "replayed_batches": node.replayed_batches,
+                "restart_ms": u64::try_from(node.restart.as_millis()).unwrap_or(u64::MAX),
+            })),
             "seconds": {
                 "sign": self.signing.as_secs_f64(),
                 "verify": end.verify.as_secs_f64(),

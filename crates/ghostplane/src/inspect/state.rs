@@ -155,6 +155,12 @@ pub(super) fn message(message: &Message, chains: &[u64]) -> Decoded {
             .leaf("data", screen::bytes(bytes.len() as u64), hex::encode(bytes).into()),
         Message::Judge { case } => sheet("judge").id("case", *case),
         Message::Claim(claim) => self::claim(sheet("claim"), claim),
+        Message::SubmitProof { first_batch, last_batch, len, offset, bytes } => sheet("submit proof")
+            .id("first batch", *first_batch)
+            .id("last batch", *last_batch)
+            .number("bytes of the bundle", *len)
+            .number("offset", *offset)
+            .leaf("piece", screen::bytes(bytes.len() as u64), hex::encode(bytes).into()),
         Message::Reserved { what, body } => {
             sheet(reserved(*what)).leaf("content", screen::bytes(body.len() as u64), hex::encode(body).into())
         }
@@ -175,7 +181,6 @@ pub(super) fn message(message: &Message, chains: &[u64]) -> Decoded {
 
 fn reserved(what: Reserved) -> &'static str {
     match what {
-        Reserved::SubmitProof => "submit proof",
         Reserved::Evidence => "evidence",
         Reserved::Freeze => "freeze",
         Reserved::ForcedExit => "forced exit",
@@ -232,11 +237,16 @@ pub(super) fn settlement(settlement: &Settlement) -> Decoded {
         let held = settlement.escrow(known.asset).unwrap_or_default();
         Sheet::new().money("held", held, known.asset)
     });
+    let proven = |pending: &Pending| {
+        let batches = pending.first_batch..=pending.last_batch();
+        batches.filter(|batch| pending.is_proven(*batch)).count() as u64
+    };
     let pending = |pending: &Pending| {
         Sheet::new()
             .id("first batch", pending.first_batch)
             .id("last batch", pending.last_batch())
             .number("accepted at L1 height", pending.height)
+            .number("batches proven", proven(pending))
             .text("headers root", pending.headers_root)
             .text("data digest", pending.data_digest)
     };
@@ -248,6 +258,14 @@ pub(super) fn settlement(settlement: &Settlement) -> Decoded {
             .text("challenger", case.challenger)
             .number("deadline at L1 height", case.deadline)
             .leaf("material", format!("{} of {} bytes", case.brought(), case.needed()), case.brought().into())
+    };
+    let open_proof = |(sender, open): (&ghostplane_types::L1Address, &ghostplane_settlement::OpenProof)| {
+        Sheet::new()
+            .text("sender", sender)
+            .id("first batch", open.first_batch)
+            .id("last batch", open.last_batch)
+            .number("deadline at L1 height", open.deadline)
+            .leaf("brought", format!("{} of {} bytes", open.brought(), open.len), open.brought().into())
     };
     let fields = Sheet::new()
         .id("chain id", genesis.chain_id)
@@ -272,6 +290,7 @@ pub(super) fn settlement(settlement: &Settlement) -> Decoded {
         .number("next batch to post", settlement.next_posted())
         .list("pending commitments", settlement.pending().iter().map(pending))
         .list("open cases", settlement.cases().iter().map(case))
+        .list("open proofs", settlement.open_proofs().iter().map(open_proof))
         .number("archived commitments", settlement.archive().count())
         .list("recent final commitments", settlement.recent_finals().iter().map(final_record_fields))
         .number("withdrawals claimed below", settlement.claimed_below());

@@ -19,6 +19,10 @@ use std::sync::atomic::Ordering;
 /// Receipts that stay in memory at least, though the history has them.
 const RECENT_MIN: usize = 1 << 16;
 
+/// Flushes that wait for their answers; then the core waits. It may: this thread waits for the archive and for nobody else, and
+/// the archive waits for the disk alone. A lock of the state that the core holds meanwhile is one for reading, as the archive's.
+pub(super) const WAITING_MAX: usize = 64;
+
 /// One durable flush and who waits for it.
 pub(super) struct ToAnswer {
     pub(super) acknowledged: Acknowledgement,

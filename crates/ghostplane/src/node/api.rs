@@ -281,6 +281,17 @@ pub struct BatchView {
     pub posted: Option<Vec<u8>>,
 }
 
+/// A proof that the L1 took.
+#[derive(Clone, Debug)]
+pub struct ProofView {
+    /// The first batch that it is over.
+    pub first_batch: u64,
+    /// The last batch that it is over.
+    pub last_batch: u64,
+    /// A [`ghostplane_settlement::ProofBundle`] in canonical form.
+    pub bundle: Vec<u8>,
+}
+
 /// A withdrawal.
 #[derive(Clone, Debug)]
 pub struct WithdrawalView {
@@ -402,6 +413,8 @@ pub struct StatusView {
     pub log_position: u64,
     /// The last batch with a commitment on the L1.
     pub committed: u64,
+    /// The last batch up to which all are proven, replayed or final.
+    pub proven: u64,
     /// The last final batch.
     pub final_batch: u64,
     /// The newest L1 block.
@@ -436,6 +449,16 @@ pub struct StatusView {
     pub memory_bytes: Option<u64>,
     /// Transactions executed a second, smoothed.
     pub rate_per_second: u64,
+    /// Who proves batches.
+    pub prover: super::options::ProverMode,
+    /// Batches that wait for a proof.
+    pub unproven_batches: u64,
+    /// Their journal entries.
+    pub unproven_entries: u64,
+    /// Bytes of their witnesses; over the most, nothing is taken.
+    pub unproven_bytes: Bounded,
+    /// Microseconds that collecting witnesses took since the start.
+    pub witness_us: u64,
     /// The batch of the newest checkpoint.
     pub checkpoint: u64,
     /// Subscribers to events.

@@ -68,7 +68,9 @@ impl Archive {
                 return;
             }
         }
-        if let Some(header) = self.newest.filter(|header| header.number > self.checkpoint) {
+        let last = self.newest.filter(|header| header.number > self.checkpoint);
+        // The witnesses come from the core as well, which has ended: they end soon.
+        if let Some(header) = last.filter(|header| self.shared.proving.wait_witnessed(header.number)) {
             self.write_checkpoint(&header);
         }
     }
@@ -76,6 +78,8 @@ impl Archive {
     /// Writes a checkpoint if enough batches have passed. `false` if that ends the node.
     fn checkpoint_if_due(&mut self) -> bool {
         let due = self.newest.filter(|header| header.number >= self.checkpoint.saturating_add(self.checkpoint_batches));
+        // A start executes only what is behind the checkpoint, and could not make an earlier batch's witness again.
+        let due = due.filter(|header| self.shared.proving.has_witnessed(header.number));
         due.is_none_or(|header| self.write_checkpoint(&header))
     }
 

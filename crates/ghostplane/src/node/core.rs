@@ -6,16 +6,18 @@
 use super::answer::ToAnswer;
 use super::api::{Answers, NodeEvent, Refusal};
 use super::archive::ToArchive;
+use super::prove::Provable;
 use super::settle::ToSettle;
 use super::verify::{Sink, VerifiedGroup};
 use super::writer::ToWriter;
 use super::{Inner, Live, now_ms};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use foldhash::fast::RandomState;
-use ghostplane_engine::{Halt, OpenBatch, Pushed, check_inbox};
+use ghostplane_engine::{ExecutedBatch, Halt, OpenBatch, Pushed, check_inbox};
 use ghostplane_ghostcipher::Signature;
 use ghostplane_ghostcipher::workers::Serial;
 use ghostplane_keystone::{ApplyError, Changeset, Keystone, Missing, StateView};
+use ghostplane_proof::{BatchWitness, WitnessFault};
 use ghostplane_sequencer::{
     Effect, Event, Execution, Fault, LogEntry, Opening, Sequencer, Standing, Submission, Ticket,
 };
@@ -25,7 +27,7 @@ use hashbrown::HashMap;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use thiserror::Error;
 
 /// With so many lanes ready to go, no more is taken from those that check signatures: they wait, and so do the streams.
@@ -73,6 +75,8 @@ pub(super) enum CoreError {
     Apply(#[from] ApplyError),
     #[error("the node's own state says too little: {0}")]
     Missing(#[from] Missing),
+    #[error("no witness can be collected: {0}")]
+    Witness(#[from] WitnessFault),
     #[error("{0}")]
     Inconsistent(&'static str),
     #[error("a part of the node has ended: {0}")]
@@ -85,6 +89,9 @@ pub(super) struct Ways {
     pub(super) answer: Sender<ToAnswer>,
     pub(super) archive: Sender<ToArchive>,
     pub(super) settle: Sender<ToSettle>,
+    /// One for each message from the L1 that is on its way here: taking it makes room for another.
+    pub(super) l1_news: Receiver<()>,
+    pub(super) witnesses: Sender<Provable>,
 }
 
 pub(super) struct Core {
@@ -101,9 +108,16 @@ pub(super) struct Core {
     signatures: VecDeque<(u64, Signature)>,
     /// Entries that are executed and not in the log yet.
     inbox: BTreeMap<u64, InboxEntry>,
-    sealed: VecDeque<(Arc<HistoryBatch>, Changeset)>,
+    sealed: VecDeque<SealedHere>,
     timer: Option<u64>,
     stop_at: Option<u64>,
+}
+
+/// A batch that the log may not have all of yet.
+struct SealedHere {
+    batch: Arc<HistoryBatch>,
+    changes: Changeset,
+    provable: Option<Provable>,
 }
 
 /// What comes next.
@@ -185,6 +199,8 @@ impl Core {
             }
         }
         let closed = open.close()?;
+        let previous = live.header;
+        let witness = self.collect(&live.keystone, &closed.executed)?;
         drop(live);
         let parts = {
             let mut live = shared.live.write();
@@ -195,12 +211,28 @@ impl Core {
         };
         let header = parts.header;
         let (records, withdrawals) = (parts.records, parts.withdrawals);
-        self.sealed
-            .push_back((Arc::new(HistoryBatch { header, records, withdrawals, posted: closed.posted }), parts.changes));
+        let flows = parts.flows;
+        let provable = witness.map(|witness| Provable { previous, header, flows, witness });
+        let batch = Arc::new(HistoryBatch { header, records, withdrawals, posted: closed.posted });
+        self.sealed.push_back(SealedHere { batch, changes: parts.changes, provable });
         shared.progress.send_modify(|progress| progress.sealed = header.number);
         self.ways.writer.send(ToWriter::Sealed(header)).map_err(|_| CoreError::Gone("the log"))?;
         self.step(Event::Sealed { header })?;
         Ok(true)
+    }
+
+    /// What a prover will need to know of a batch, which only the state before it can tell. Just before it is applied: the
+    /// nodes that this reads are those that applying reads.
+    fn collect(&self, before: &Keystone, executed: &ExecutedBatch) -> Result<Option<BatchWitness>, CoreError> {
+        let proving = &self.shared.proving;
+        if !proving.is_on() {
+            return Ok(None);
+        }
+        let started = Instant::now();
+        let witness = BatchWitness::collect(before, executed.journal(), executed.changes())?;
+        let spent = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        proving.collecting_us.fetch_add(spent, Ordering::Relaxed);
+        Ok(Some(witness))
     }
 
     /// The next thing to do; waits for news if there is none.
@@ -246,6 +278,9 @@ impl Core {
     }
 
     fn take(&mut self, message: ToCore) -> Result<(), CoreError> {
+        if matches!(message, ToCore::L1Block { .. } | ToCore::Committed { .. }) {
+            let _ = self.ways.l1_news.try_recv();
+        }
         match message {
             ToCore::Verified(group) if self.stop_at.is_some() => refuse_stopping(group),
             ToCore::Verified(group) => self.pending.push_back(group),
@@ -354,8 +389,8 @@ impl Core {
 
     /// A batch is sealed and the log has all of it: now it may be shown, kept and committed.
     fn post(&mut self, number: u64) -> Result<(), CoreError> {
-        if self.sealed.front().is_some_and(|(batch, _)| batch.header.number == number) {
-            let (batch, changes) = self.sealed.pop_front().expect("just seen");
+        if self.sealed.front().is_some_and(|sealed| sealed.batch.header.number == number) {
+            let SealedHere { batch, changes, provable } = self.sealed.pop_front().expect("just seen");
             self.inbox = self.inbox.split_off(&batch.header.inbox_upto);
             let log = |source: &&(ghostplane_types::Source, _, _)| matches!(source.0, ghostplane_types::Source::Log(_));
             let transactions = u32::try_from(batch.records.iter().filter(log).count()).expect("bounded");
@@ -364,6 +399,9 @@ impl Core {
             let event = NodeEvent::BatchSealed { header: batch.header, transactions, inbox_entries };
             let _ = self.shared.events.send(event);
             let archive = ToArchive::Batch(Arc::clone(&batch), changes);
+            if let Some(provable) = provable {
+                self.ways.witnesses.send(provable).map_err(|_| CoreError::Gone("the witnesses"))?;
+            }
             self.ways.archive.send(archive).map_err(|_| CoreError::Gone("the history"))?;
         }
         self.ways.settle.send(ToSettle::Post { number }).map_err(|_| CoreError::Gone("the way to the L1"))

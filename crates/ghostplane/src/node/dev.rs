@@ -1,6 +1,6 @@
 //! A plane for development: its keys, its genesis, and ten people with money.
 
-use super::options::Options;
+use super::options::{Options, ProverOptions};
 use crate::keys;
 use crate::keys::KeyFileError;
 use anyhow::Context as _;
@@ -47,6 +47,7 @@ pub fn options(dir: &Path, keys_dir: &Path, now_ms: u64, block_ms: u64) -> anyho
     let mut people = Vec::new();
     let mut options = Options::new(dir.to_path_buf(), genesis, Arc::new(sequencer));
     options.l1.block_ms = block_ms;
+    options.prover.wait_ms = ProverOptions::usual_wait_ms(&options.genesis, block_ms);
     let operator_l1 = run::l1_address(&options.sequencer);
     options.l1.balances = FUNDS.map(|(asset, _)| (operator_l1, asset, OPERATOR_FUNDS)).to_vec();
     for name in NAMES {

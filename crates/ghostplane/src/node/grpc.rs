@@ -1,20 +1,31 @@
 //! The node over gRPC.
 
+mod accept;
 mod convert;
 mod service;
 mod stream;
 
-use crate::node::Node;
+use crate::node::api::Condition;
+use crate::node::{Node, handles};
 use ghostplane_client::wire;
+use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
+use tonic_health::ServingStatus;
 
 /// Bytes of one message, either way.
 pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Connections at a time, fewer where the system allows fewer open files; more wait in the system's queue.
+pub const CONNECTIONS_MAX: usize = 1_024;
+/// Streams of submissions at a time; more are refused.
+pub const SUBMIT_STREAMS_MAX: usize = 1_024;
+/// Subscribers at a time; more are refused.
+pub const SUBSCRIBERS_MAX: usize = 256;
+/// Bytes of a message about proofs, which carry witnesses: a job, or a proof with what it is about.
+pub const PROOF_MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Calls of one connection that run at a time.
 pub const CALLS_MAX: u32 = 256;
 /// How long [`wire::Wait::Committed`] and [`wire::Wait::Final`] wait at most.
@@ -24,10 +35,11 @@ const STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(20);
 const KEEPALIVE_WITHIN: Duration = Duration::from_secs(10);
+/// How long nothing is accepted after the system could not: it has no handles left, and trying at once finds none either.
+const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// How long calls may run on once the server shall stop.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 
-const NO_PROOFS: &str = "proofs: no prover runs yet";
 const NO_STORAGE: &str = "contract storage: no contracts run yet";
 
 /// Why the server ended.
@@ -44,11 +56,12 @@ pub enum ServeError {
 /// Serves until `shutdown` is ready, and then as long as running calls need, at most ten seconds.
 pub async fn serve(node: Node, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
     let (health, health_service) = tonic_health::server::health_reporter();
-    health.set_serving::<wire::transactions_server::TransactionsServer<service::Service>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(wire::FILE_DESCRIPTOR_SET)
         .build_v1()?;
-    let service = service::Service { node };
+    let (streams, subscribers) = (Semaphore::new(SUBMIT_STREAMS_MAX), Semaphore::new(SUBSCRIBERS_MAX));
+    let (streams, subscribers) = (Arc::new(streams), Arc::new(subscribers));
+    let service = service::Service { node: node.clone(), streams, subscribers };
     macro_rules! bounded {
         ($module:ident, $server:ident) => {
             wire::$module::$server::new(service.clone())
@@ -70,9 +83,13 @@ pub async fn serve(node: Node, listener: TcpListener, shutdown: impl Future<Outp
         .add_service(bounded!(batches_server, BatchesServer))
         .add_service(bounded!(events_server, EventsServer))
         .add_service(bounded!(bridge_server, BridgeServer))
-        .add_service(bounded!(proofs_server, ProofsServer))
+        .add_service(
+            wire::proofs_server::ProofsServer::new(service.clone())
+                .max_decoding_message_size(2 * MESSAGE_BYTES_MAX)
+                .max_encoding_message_size(PROOF_MESSAGE_BYTES_MAX),
+        )
         .add_service(bounded!(node_server, NodeServer))
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), async {
+        .serve_with_incoming_shutdown(accept::connections(listener, handles::connections(CONNECTIONS_MAX)), async {
             let _ = stopping.await;
         });
     // Subscriptions never end by themselves, so that waiting for every call would be waiting for ever.
@@ -84,5 +101,20 @@ pub async fn serve(node: Node, listener: TcpListener, shutdown: impl Future<Outp
     tokio::select! {
         ended = server => Ok(ended?),
         () = deadline => Ok(()),
+        () = tell_health(&node, &health) => Ok(()),
+    }
+}
+
+/// Health says "serving" while transactions are taken: of the node as a whole, and of the service that takes them.
+async fn tell_health(node: &Node, health: &tonic_health::server::HealthReporter) {
+    const TRANSACTIONS: &str = "ghostplane.v1.Transactions";
+    let mut condition = node.status().condition;
+    loop {
+        let takes = condition == Condition::Ready;
+        let status = if takes { ServingStatus::Serving } else { ServingStatus::NotServing };
+        for service in ["", TRANSACTIONS] {
+            health.set_service_status(service, status).await;
+        }
+        condition = node.condition_other_than(condition).await;
     }
 }

@@ -28,7 +28,7 @@ use tokio::task::JoinSet;
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of a body that carries an L1 message.
 pub const L1_BODY_BYTES_MAX: usize = 1024 * 1024;
-/// Connections at a time; more wait in the system's queue.
+/// Connections at a time, fewer where the system allows fewer open files; more wait in the system's queue.
 pub const CONNECTIONS_MAX: usize = 1_024;
 /// Calls of one connection that run at a time, over HTTP/2.
 pub const CALLS_MAX: u32 = 128;
@@ -118,17 +118,20 @@ struct Shared {
     queries: Arc<Semaphore>,
     subscribers: Arc<Semaphore>,
     connections: Arc<Semaphore>,
+    connections_max: usize,
     /// True once subscriptions shall end.
     stopping: watch::Sender<bool>,
 }
 
 impl App {
     fn new(node: Node) -> Self {
+        let connections_max = super::handles::connections(CONNECTIONS_MAX);
         let shared = Shared {
             counters: Counters::new(ROUTES.len() + 1),
             queries: Arc::new(Semaphore::new(QUERIES_MAX)),
             subscribers: Arc::new(Semaphore::new(SUBSCRIBERS_MAX)),
-            connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+            connections: Arc::new(Semaphore::new(connections_max)),
+            connections_max,
             stopping: watch::Sender::new(false),
         };
         Self { node, shared: Arc::new(shared) }

@@ -22,6 +22,65 @@ pub struct Options {
     pub verify_threads: usize,
     /// Batches between two checkpoints.
     pub checkpoint_batches: u64,
+    /// Who proves batches.
+    pub prover: ProverOptions,
+}
+
+/// Who proves batches, and how much may wait for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProverOptions {
+    /// Who.
+    pub mode: ProverMode,
+    /// Threads of a prover in this process.
+    pub threads: usize,
+    /// How long batches wait for others that would fill the tables of one proof, in milliseconds.
+    pub wait_ms: u64,
+    /// Bytes of witnesses on disk from which on no more transactions are taken.
+    pub backlog_bytes: u64,
+}
+
+/// Who proves batches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProverMode {
+    /// This process, with threads that give way to everything else.
+    InProcess,
+    /// Workers that ask for jobs over the network.
+    External,
+    /// Nobody: batches become final by the longer window.
+    Off,
+}
+
+impl ProverMode {
+    /// The word for it, as settings have it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::InProcess => "in-process",
+            Self::External => "external",
+            Self::Off => "off",
+        }
+    }
+
+    /// The one that a word stands for.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        [Self::InProcess, Self::External, Self::Off].into_iter().find(|mode| mode.word() == word)
+    }
+}
+
+impl ProverOptions {
+    /// How long batches wait for company unless settings say otherwise: a part of the window that a proof makes shorter, and
+    /// no more than ten minutes. A longer wait means fewer proofs, which the L1 has to keep.
+    #[must_use]
+    pub fn usual_wait_ms(genesis: &Genesis, block_ms: u64) -> u64 {
+        (genesis.settlement.window_blocks.saturating_mul(block_ms) / 4).min(600_000)
+    }
+}
+
+impl Default for ProverOptions {
+    fn default() -> Self {
+        Self { mode: ProverMode::InProcess, threads: 1, wait_ms: 2_000, backlog_bytes: 4 * 1024 * 1024 * 1024 }
+    }
 }
 
 /// The L1 that lives in the node's process.
@@ -39,6 +98,15 @@ impl Options {
     #[must_use]
     pub fn new(dir: PathBuf, genesis: Genesis, sequencer: Arc<SigningKey>) -> Self {
         let l1 = L1Options { block_ms: 1_000, balances: Vec::new(), founding: Vec::new() };
-        Self { dir, genesis, sequencer, l1, limits: Limits::default(), verify_threads: 0, checkpoint_batches: 256 }
+        Self {
+            dir,
+            genesis,
+            sequencer,
+            l1,
+            limits: Limits::default(),
+            verify_threads: 0,
+            checkpoint_batches: 256,
+            prover: ProverOptions::default(),
+        }
     }
 }

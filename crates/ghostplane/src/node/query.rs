@@ -2,8 +2,11 @@
 
 use super::api::{
     AccountView, BalanceView, BatchView, Bounded, BridgeView, CommitmentView, Condition, ExecutedRecord, Flushed,
-    L1Refused, QueryError, ReceiptView, RootsView, Rung, SentToL1, StatusView, TransactionView, WithdrawalView,
+    L1Refused, ProofView, QueryError, ReceiptView, RootsView, Rung, SentToL1, StatusView, TransactionView,
+    WithdrawalView,
 };
+use super::options::ProverMode;
+use super::prove::{HandInError, Job, LEASE};
 use super::verify::VERIFYING_MAX;
 use super::{Inner, Node};
 use ghostplane_ghostcipher::{Digest, merkle};
@@ -54,6 +57,8 @@ impl Inner {
         let progress = *self.progress.borrow();
         if batch <= progress.final_batch {
             Rung::Final
+        } else if batch <= progress.proven {
+            Rung::Proven
         } else if batch <= progress.committed {
             Rung::Challengeable
         } else {
@@ -73,13 +78,11 @@ impl Node {
 
     /// Waits until a batch has come as far as `rung`. Give up by dropping the future.
     pub async fn reached(&self, batch: u64, rung: Rung) -> Result<Rung, QueryError> {
-        if rung == Rung::Proven {
-            return Err(QueryError::Unimplemented("conservation proofs: no batch is called proven"));
-        }
         let mut progress = self.inner.progress.subscribe();
         let reached = progress.wait_for(|progress| match rung {
             Rung::Attested => progress.answered >= batch,
-            Rung::Challengeable | Rung::Proven => progress.committed >= batch,
+            Rung::Challengeable => progress.committed >= batch,
+            Rung::Proven => progress.proven >= batch,
             Rung::Final => progress.final_batch >= batch,
         });
         let reached = reached.await.map(drop);
@@ -100,7 +103,12 @@ impl Node {
             let live = inner.live.read();
             (live.header, live.keystone.roots())
         };
+        let (log_position, generation) = {
+            let end = inner.log_end.lock();
+            (end.position, end.generation)
+        };
         let progress = *inner.progress.borrow();
+        let lag = inner.proving.lag();
         let bounded = |now: usize, max: usize| Bounded { now: now as u64, max: max as u64 };
         let verifying = VERIFYING_MAX.saturating_sub(inner.permits.available_permits());
         let verifying = Bounded { now: verifying as u64 + pending, max: VERIFYING_MAX as u64 };
@@ -108,11 +116,12 @@ impl Node {
             condition: inner.condition(),
             batch: header.number,
             batch_time: header.time,
-            log_position: inner.log_end.lock().position,
+            log_position,
             committed: progress.committed,
+            proven: progress.proven,
             final_batch: progress.final_batch,
             l1_height: inner.l1.block().height,
-            generation: header.generation,
+            generation,
             uptime_ms: u64::try_from(inner.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             objects_used: roots.objects_used,
             slots_used: roots.slots_used,
@@ -127,6 +136,11 @@ impl Node {
             flushes: inner.counters.flushes.load(Ordering::Relaxed),
             memory_bytes: resident_bytes(),
             rate_per_second: sequencer.drain_per_second,
+            prover: inner.proving.mode(),
+            unproven_batches: lag.batches,
+            unproven_entries: lag.entries,
+            unproven_bytes: Bounded { now: lag.bytes, max: lag.bytes_max },
+            witness_us: inner.proving.collecting_us.load(Ordering::Relaxed),
             checkpoint: inner.checkpoint.load(Ordering::Relaxed),
             subscribers: inner.events.receiver_count() as u64,
         }
@@ -322,6 +336,30 @@ impl Node {
         })
     }
 
+    /// The proof that the L1 took over this batch and others: a bundle with headers, flows and proof, see
+    /// [`ghostplane_settlement::ProofBundle`]. Only the newest proofs are kept. Reads the disk.
+    pub fn proof(&self, batch: u64) -> Result<ProofView, QueryError> {
+        let found = self.inner.proving.proof_of(batch);
+        let found = found.map_err(|error| QueryError::Unavailable(format!("a proof cannot be read: {error}")))?;
+        let (first_batch, last_batch, bundle) =
+            found.ok_or(QueryError::NotFound { what: "a kept proof over this batch" })?;
+        Ok(ProofView { first_batch, last_batch, bundle })
+    }
+
+    /// Work for a prover elsewhere; none if there is nothing worth it now. Reads the disk.
+    pub(super) fn proof_job(&self) -> Result<Option<Job>, QueryError> {
+        match self.inner.proving.mode() {
+            ProverMode::External => Ok(self.inner.proving.job(Some(LEASE))),
+            ProverMode::InProcess => Err(QueryError::Unavailable("the node proves itself: prover.mode".into())),
+            ProverMode::Off => Err(QueryError::Unavailable("the node has nothing proved: prover.mode".into())),
+        }
+    }
+
+    /// Takes a proof of a job, and says of which batches.
+    pub(super) fn hand_in_proof(&self, id: u64, proof: Vec<u8>) -> Result<(u64, u64), HandInError> {
+        self.inner.proving.hand_in(id, proof)
+    }
+
     /// An account on the L1: the next number of its messages, and its balances in the L1's base units.
     pub fn l1_account(&self, address: &L1Address) -> Result<(u64, Vec<(AssetId, u128)>), QueryError> {
         let account = self.inner.l1.account(address);
@@ -369,6 +407,7 @@ fn event_words(event: &Event) -> String {
         Event::CaseClosed { case, batch, .. } => format!("case {case} about batch {batch} is closed"),
         Event::Reverted { first_batch, .. } => format!("batches from {first_batch} on are reverted"),
         Event::Replayed { batch } => format!("batch {batch} was replayed and is true"),
+        Event::Proven { first_batch, last_batch } => format!("batches {first_batch} to {last_batch} are proven"),
         Event::Final { batch } => format!("batches up to {batch} are final"),
         Event::Archived { index, .. } => format!("commitment {index} is archived"),
         Event::Claimed { index } => format!("withdrawal {index} is claimed"),

@@ -2,16 +2,22 @@
 
 use super::api::NodeEvent;
 use super::core::ToCore;
+use super::prove::Ready;
 use super::{Inner, now_ms};
 use crossbeam_channel::{Receiver, Sender, select_biased};
 use ghostplane_ghostbridge::{Block, Included, RunRefused, run};
 use ghostplane_ghostcipher::SigningKey;
-use ghostplane_settlement::{Event, Message};
+use ghostplane_ghostcipher::merkle;
+use ghostplane_settlement::{Event, Message, ProofBundle, ProvenBatch, Settlement};
 use ghostplane_store::HistoryBatch;
 use ghostplane_types::limits::{BATCH_TRANSACTIONS_MAX, COMMITMENT_BATCHES_MAX};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+
+/// Messages to the core that it has not taken; then this thread waits for it. It may: the core never waits for this thread, whose
+/// posts are bounded by what the sequencer lets be uncommitted.
+pub(super) const NEWS_MAX: usize = 16;
 
 /// Something for the L1.
 pub(super) enum ToSettle {
@@ -22,10 +28,19 @@ pub(super) enum ToSettle {
     },
 }
 
+/// What the L1 was sent and has not answered about.
+struct Sent {
+    /// Messages that have to do with commitments; those of a proof come after them.
+    commitment: usize,
+    proof: Option<(Arc<Ready>, ProofBundle)>,
+}
+
 pub(super) struct Settle {
     pub(super) shared: Arc<Inner>,
     pub(super) key: Arc<SigningKey>,
     pub(super) core: Sender<ToCore>,
+    /// Room for messages to the core.
+    pub(super) news: Sender<()>,
 }
 
 impl Settle {
@@ -34,7 +49,7 @@ impl Settle {
         let mut blocks = self.shared.l1.subscribe();
         let (answered, answers) = crossbeam_channel::unbounded::<Result<Included, RunRefused>>();
         let mut waiting: VecDeque<u64> = VecDeque::new();
-        let mut is_asked = false;
+        let mut sent: Option<Sent> = None;
         // What the L1 knows already counts as the first block.
         if self.tell_core().is_err() {
             return;
@@ -46,9 +61,8 @@ impl Settle {
                     Err(_) => return,
                 },
                 recv(answers) -> answer => {
-                    is_asked = false;
-                    if let Ok(Err(refused)) = answer {
-                        self.shared.note(format!("the L1 did not take a commitment: {}", refused.refusal));
+                    if let (Ok(answer), Some(sent)) = (answer, sent.take()) {
+                        self.hear(&answer, sent);
                     }
                 },
                 recv(blocks) -> block => match block {
@@ -56,8 +70,8 @@ impl Settle {
                         if self.follow(&block).is_err() {
                             return;
                         }
-                        if !is_asked && self.commit(&mut waiting, &answered) {
-                            is_asked = true;
+                        if sent.is_none() {
+                            sent = self.send(&mut waiting, &answered);
                         }
                     }
                     Err(_) => {
@@ -84,8 +98,14 @@ impl Settle {
         }
         for event in &block.events {
             match event {
+                Event::Proven { first_batch, last_batch } => {
+                    self.shared.proving.proven(*first_batch, *last_batch);
+                    self.tell_proven();
+                }
+                Event::Replayed { .. } => self.tell_proven(),
                 Event::Final { batch } => {
                     self.shared.progress.send_modify(|progress| progress.final_batch = *batch);
+                    self.tell_proven();
                     let _ = self.shared.events.send(NodeEvent::Final { batch: *batch, l1_height });
                 }
                 Event::Reverted { first_batch, generation } => {
@@ -100,6 +120,11 @@ impl Settle {
                 _ => {}
             }
         }
+        let progress = *self.shared.progress.borrow();
+        self.shared.proving.follow(progress.committed, progress.final_batch);
+        if let Some(fault) = self.shared.proving.take_fault() {
+            self.shared.note(fault);
+        }
         let inbox_end = self.shared.l1.inbox_end();
         let event = NodeEvent::L1Block { height: block.height, time: block.time, inbox_end };
         let _ = self.shared.events.send(event);
@@ -110,19 +135,46 @@ impl Settle {
     fn catch_up(&self) -> Result<(), ()> {
         let (tip, final_batch, generation) =
             self.shared.l1.with_settlement(|l1| (l1.tip().number, l1.final_number(), l1.generation()));
-        if generation != self.shared.live.read().header.generation && tip > 0 {
+        // By the log: after a conviction it is in the next generation before any batch is.
+        if generation != self.shared.log_end.lock().generation {
             self.shared.fail("the L1 went on in another generation: start the node again".into());
             return Err(());
         }
         self.tell_committed(tip)?;
         self.shared.progress.send_modify(|progress| progress.final_batch = final_batch);
+        self.tell_proven();
+        self.shared.proving.follow(tip, final_batch);
         self.tell_core()
     }
 
     fn tell_committed(&self, number: u64) -> Result<(), ()> {
-        let generation = self.shared.l1.with_settlement(ghostplane_settlement::Settlement::generation);
+        let generation = self.shared.l1.with_settlement(Settlement::generation);
         self.shared.progress.send_modify(|progress| progress.committed = progress.committed.max(number));
-        self.core.send(ToCore::Committed { generation, number }).map_err(|_| ())
+        self.tell(ToCore::Committed { generation, number })
+    }
+
+    fn tell_proven(&self) {
+        let proven = self.shared.l1.with_settlement(Settlement::proven_number);
+        self.shared.progress.send_modify(|progress| progress.proven = proven);
+    }
+
+    /// What became of what was sent. A refused proof is no fault: its batches may be final by now.
+    fn hear(&self, answer: &Result<Included, RunRefused>, sent: Sent) {
+        let taken = match answer {
+            Ok(_) => true,
+            Err(refused) => {
+                let what = if refused.taken < sent.commitment { "a commitment" } else { "a proof" };
+                self.shared.note(format!("the L1 did not take {what}: {}", refused.refusal));
+                if refused.taken < sent.commitment {
+                    // The proof was not tried.
+                    return;
+                }
+                false
+            }
+        };
+        if let Some((ready, bundle)) = sent.proof {
+            self.shared.proving.answered(&ready, taken.then_some(&bundle));
+        }
     }
 
     /// The newest block and the inbox entries that are deep enough below it.
@@ -137,18 +189,76 @@ impl Settle {
                 return Err(());
             }
         };
-        self.core.send(ToCore::L1Block { time, entries }).map_err(|_| ())
+        self.tell(ToCore::L1Block { time, entries })
     }
 
-    /// Sends what waits, as much as a block takes. `true` if an answer will come.
-    fn commit(&self, waiting: &mut VecDeque<u64>, answered: &Sender<Result<Included, RunRefused>>) -> bool {
+    fn tell(&self, news: ToCore) -> Result<(), ()> {
+        self.news.send(()).map_err(|_| ())?;
+        self.core.send(news).map_err(|_| ())
+    }
+
+    /// Sends what waits, as much as a block takes: a commitment, and a proof behind it. Something if an answer will come.
+    fn send(&self, waiting: &mut VecDeque<u64>, answered: &Sender<Result<Included, RunRefused>>) -> Option<Sent> {
+        let shared = &self.shared;
+        let mut messages = self.commitment(waiting)?;
+        let commitment = messages.len();
+        let proof = self.proof();
+        if let Some((_, bundle)) = &proof {
+            messages.extend(run::proof_run(bundle));
+        }
+        if messages.is_empty() {
+            return None;
+        }
+        let sequence = shared.l1.account(&run::l1_address(&self.key)).next_sequence;
+        match run::sign_run(&shared.plane, &self.key, sequence, &messages) {
+            Ok(signed) => {
+                let answered = answered.clone();
+                shared.l1.submit_all(signed, move |answer| drop(answered.send(answer)));
+                Some(Sent { commitment, proof })
+            }
+            Err(error) => {
+                shared.fail(format!("a message is too long for the L1: {error}"));
+                None
+            }
+        }
+    }
+
+    /// The next proof whose batches the L1 knows, with the paths of their headers.
+    fn proof(&self) -> Option<(Arc<Ready>, ProofBundle)> {
+        let ready = self.shared.proving.next_ready()?;
+        let chain_id = self.shared.plane.chain_id();
+        let mut batches = Vec::with_capacity(ready.batches.len());
+        let mut under: Option<(u64, u64, merkle::Tree)> = None;
+        for (header, flows) in &ready.batches {
+            let number = header.number;
+            if under.as_ref().is_none_or(|(first, last, _)| !(*first..=*last).contains(&number)) {
+                let commitment = self.shared.l1.commitment_of(number).ok().flatten();
+                let Some(commitment) = commitment else {
+                    self.shared.note(format!("the commitment of batch {number} cannot be read for its proof"));
+                    self.shared.proving.answered(&ready, None);
+                    return None;
+                };
+                let digests = commitment.headers.iter().map(|header| header.digest(chain_id)).collect();
+                let range = (commitment.commitment.first_batch, commitment.last_batch);
+                under = Some((range.0, range.1, merkle::Tree::new(digests)));
+            }
+            let (first, _, tree) = under.as_ref()?;
+            let header_path = number.checked_sub(*first).and_then(|at| tree.path(at))?;
+            batches.push(ProvenBatch { header: *header, header_path, flows: flows.clone() });
+        }
+        let bundle = ProofBundle { previous: ready.previous, batches, proof: ready.proof.clone() };
+        Some((ready, bundle))
+    }
+
+    /// The messages that commit what waits, as much as a block takes; none if nothing does. Nothing at all if the node fails.
+    fn commitment(&self, waiting: &mut VecDeque<u64>) -> Option<Vec<Message>> {
         let shared = &self.shared;
         let (tip, generation, next_posted) =
             shared.l1.with_settlement(|l1| (*l1.tip(), l1.generation(), l1.next_posted()));
         while waiting.pop_front_if(|number| *number <= tip.number).is_some() {}
         if waiting.front().is_some_and(|first| *first != tip.number + 1) {
             shared.fail(format!("batch {} should be committed next, and is not there", tip.number + 1));
-            return false;
+            return None;
         }
         // The next block is no earlier than now, and no batch may be later than the block that takes it.
         let now = now_ms();
@@ -159,11 +269,11 @@ impl Settle {
                 Ok(Some(_)) => break,
                 Ok(None) => {
                     shared.fail(format!("batch {number} is to be committed, and its data is gone"));
-                    return false;
+                    return None;
                 }
                 Err(error) => {
                     shared.fail(format!("batch {number} cannot be read for its commitment: {error}"));
-                    return false;
+                    return None;
                 }
             }
             if run::fitting(&shared.plane, batches.iter().map(|batch| batch.posted.len())) < batches.len() {
@@ -172,7 +282,7 @@ impl Settle {
             }
         }
         if batches.is_empty() {
-            return false;
+            return Some(Vec::new());
         }
         let parts: Vec<_> = batches.iter().map(|batch| (&batch.header, batch.posted.as_slice())).collect();
         let messages = run::commitment_run(&shared.plane, &self.key, generation, &tip, &parts);
@@ -180,23 +290,12 @@ impl Settle {
             Ok(messages) => messages,
             Err(error) => {
                 shared.fail(format!("no commitment can be made: {error}"));
-                return false;
+                return None;
             }
         };
         if next_posted != tip.number + 1 {
             messages.insert(0, Message::DiscardData);
         }
-        let sequence = shared.l1.account(&run::l1_address(&self.key)).next_sequence;
-        match run::sign_run(&shared.plane, &self.key, sequence, &messages) {
-            Ok(signed) => {
-                let answered = answered.clone();
-                shared.l1.submit_all(signed, move |answer| drop(answered.send(answer)));
-                true
-            }
-            Err(error) => {
-                shared.fail(format!("a commitment is too long for the L1: {error}"));
-                false
-            }
-        }
+        Some(messages)
     }
 }

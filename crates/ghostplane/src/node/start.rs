@@ -5,26 +5,30 @@
 
 use super::answer::{self, ToAnswer};
 use super::archive::{self, Archive, ToArchive};
+use super::background::{give_way, in_background};
 use super::core::{Core, ToCore, Ways};
-use super::settle::{Settle, ToSettle};
+use super::options::ProverMode;
+use super::prove::{self, Provable, Proving};
+use super::redo::{Redone, redo};
+use super::settle::{self, Settle, ToSettle};
 use super::verify::{self, Raw, VERIFYING_MAX};
 use super::writer::{ToWriter, Writer};
 use super::{Counters, EVENTS_BEHIND_MAX, Ending, Inner, Live, Node, Options, Progress, Pulse, now_ms};
 use crate::local::Threads;
-use ghostplane_engine::{Halt, OpenBatch, Plane, Pushed, check_inbox, verify_all};
+use ghostplane_engine::Plane;
 use ghostplane_ghostbridge::{L1, L1Config, L1Genesis, run};
-use ghostplane_keystone::{ApplyError, Changeset, Keystone, Missing};
+use ghostplane_keystone::Keystone;
 use ghostplane_sequencer::{Config, Sequencer, Start};
 use ghostplane_settlement::Message;
 use ghostplane_store::log::FRAME_BYTES_MAX;
 use ghostplane_store::{
-    Changed, CheckpointError, Checkpoints, Cut, Frame, History, HistoryBatch, HistoryError, Log, Opened, Revert,
+    Changed, CheckpointError, Checkpoints, Cut, Frame, History, HistoryBatch, HistoryError, Log, Revert,
 };
-use ghostplane_types::{BatchHeader, GenesisError, InboxEntry, Transaction};
+use ghostplane_types::{BatchHeader, GenesisError, Source};
 use parking_lot::{Mutex, RwLock};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
 use std::time::Instant;
 use thiserror::Error;
@@ -100,6 +104,19 @@ pub struct Recovered {
     pub cut_off_bytes: u64,
     /// The newest batch.
     pub batch: u64,
+    /// 1 if that one was open when the log ended, and is closed now, or would be by a start.
+    pub open: u64,
+}
+
+impl Recovered {
+    /// Counts a batch that was executed again. Returns its transactions.
+    fn count(&mut self, batch: &HistoryBatch) -> u64 {
+        let inbox = batch.records.iter().filter(|record| matches!(record.0, Source::Inbox(_))).count();
+        let transactions = (batch.records.len() - inbox) as u64;
+        self.batches += 1;
+        self.transactions += transactions;
+        transactions
+    }
 }
 
 /// A node and its threads.
@@ -128,6 +145,7 @@ impl Running {
         self.node.stop();
         // If the core has ended already, so be it.
         let _ = self.core.send(ToCore::Stop);
+        self.node.inner.proving.stop();
         let Self { node, threads, core, .. } = self;
         drop(core);
         for thread in threads {
@@ -158,11 +176,17 @@ pub fn start(options: Options) -> Result<Running, StartError> {
     let (genesis_keystone, genesis_header) = found(&plane, seed)?;
     let l1 = open_l1(&options, &plane, &genesis_header)?;
 
+    let files = prove::Files::open(&options.dir).map_err(|error| proofs(&error))?;
+    let final_batch = l1.with_settlement(ghostplane_settlement::Settlement::final_number);
+    // What is final needs no proof.
+    let witnesses = (options.prover.mode != ProverMode::Off).then(|| (files.clone(), final_batch));
     let mut recoverer = Recoverer {
-        rebuilder: Rebuilder { plane: Arc::clone(&plane), workers },
+        plane: Arc::clone(&plane),
+        workers,
+        witnesses,
         log,
-        history: History::open(&options.dir, plane.plane_id())?,
-        checkpoints: Checkpoints::open(&options.dir, plane.plane_id())?,
+        history: in_background(|| History::open(&options.dir, plane.plane_id()))?,
+        checkpoints: in_background(|| Checkpoints::open(&options.dir, plane.plane_id()))?,
         seed,
         recovered: Recovered {
             cut_off_bytes: recovery.cut_off.map_or(0, |cut_off| cut_off.bytes),
@@ -173,7 +197,15 @@ pub fn start(options: Options) -> Result<Running, StartError> {
     let (live, changed) = recoverer.recover(genesis_keystone, genesis_header)?;
     let uncommitted = recoverer.compare_with(&l1, &live.header)?;
     let Recoverer { log, history, checkpoints, recovered, .. } = recoverer;
-    set_up(options, plane, log, history, checkpoints, live, changed, uncommitted, l1, recovered, seed)
+    let reader = history.reader();
+    let header_of = |number| reader.header(number).ok().flatten();
+    let proving = l1.with_settlement(|l1| Proving::open(options.prover, &plane, files, &live.header, header_of, l1));
+    let proving = Arc::new(proving.map_err(|error| proofs(&error))?);
+    set_up(options, plane, log, history, checkpoints, live, changed, uncommitted, l1, recovered, seed, proving)
+}
+
+pub(super) fn proofs(error: &std::io::Error) -> StartError {
+    StartError::Other(format!("the directory of proofs: {error}"))
 }
 
 /// A flush is one frame of the log, and must fit it with all its lengths and its signature.
@@ -250,18 +282,15 @@ fn send_at_once(
 
 /// Rebuilds the newest state from disk.
 struct Recoverer {
-    rebuilder: Rebuilder,
+    plane: Arc<Plane>,
+    workers: Threads,
     log: Log,
     history: History,
     checkpoints: Checkpoints,
     seed: u64,
     recovered: Recovered,
-}
-
-/// Executes batches as the log has them.
-struct Rebuilder {
-    plane: Arc<Plane>,
-    workers: Threads,
+    /// Where witnesses of batches behind this one are kept, if they are wanted.
+    witnesses: Option<(prove::Files, u64)>,
 }
 
 impl Recoverer {
@@ -280,42 +309,40 @@ impl Recoverer {
     /// The newest state, with every batch of the log closed, and what differs from the checkpoint.
     fn recover(&mut self, genesis: Keystone, genesis_header: BatchHeader) -> Result<(Live, Changed), StartError> {
         let started = Instant::now();
-        let (mut live, mut changed) = self.base(genesis, genesis_header)?;
+        let (live, mut changed) = self.base(genesis, genesis_header)?;
         self.recovered.checkpoint = live.header.number;
         self.recovered.checkpoint_us = micros(started);
         let started = Instant::now();
         let flushes = self.flushes(live.header.log_upto)?;
         let mut kept = Vec::new();
-        let mut replay = self.log.replay(&live.header).map_err(|error| StartError::LogAccess(error.to_string()))?;
         let mut headers = Vec::new();
-        for batch in replay.by_ref() {
-            let batch = batch.map_err(|error| StartError::LogAccess(error.to_string()))?;
-            let rebuilt = self.redo(&mut live, &mut changed, &batch.opened, &batch.inbox, &batch.transactions)?;
-            check_header(&rebuilt.header, batch.header.as_ref())?;
-            if batch.header.is_none() {
-                headers.push(Frame::Sealed(rebuilt.header));
-            }
-            kept.push(Arc::new(rebuilt));
-            if kept.len() >= HISTORY_TOGETHER {
-                self.history.put(&kept, &[])?;
-                kept.clear();
-            }
-        }
-        let rest = replay.rest();
-        if let Some(opened) = rest.open {
-            let rebuilt = self.redo(&mut live, &mut changed, &opened, &rest.inbox, &rest.transactions)?;
-            let header = rebuilt.header;
-            headers.push(Frame::Cut(Cut {
-                number: header.number,
-                position: header.log_upto,
-                inbox: header.inbox_upto,
-            }));
-            headers.push(Frame::Sealed(header));
-            kept.push(Arc::new(rebuilt));
-        } else if !rest.transactions.is_empty() {
-            let what = "transactions stand behind it that are in no batch".into();
-            return Err(StartError::Batch { batch: live.header.number, what });
-        }
+        let replay = self.log.replay(&live.header).map_err(|error| StartError::LogAccess(error.to_string()))?;
+        let (history, recovered) = (&mut self.history, &mut self.recovered);
+        let live =
+            redo(&self.plane, self.workers, self.seed, self.witnesses.as_ref(), live, replay, |live, redone| {
+                let Redone { batch, changes, was_sealed, was_open } = redone;
+                let header = batch.header;
+                let noted = changed.apply(&changes, &live.keystone);
+                noted.map_err(|missing| StartError::Batch { batch: header.number, what: missing.to_string() })?;
+                recovered.count(&batch);
+                recovered.open += u64::from(was_open);
+                if was_open {
+                    headers.push(Frame::Cut(Cut {
+                        number: header.number,
+                        position: header.log_upto,
+                        inbox: header.inbox_upto,
+                    }));
+                }
+                if !was_sealed {
+                    headers.push(Frame::Sealed(header));
+                }
+                kept.push(Arc::new(batch));
+                if kept.len() >= HISTORY_TOGETHER {
+                    history.put(&kept, &[])?;
+                    kept.clear();
+                }
+                Ok(())
+            })?;
         self.history.put(&kept, &flushes)?;
         if !headers.is_empty() {
             self.log.append(&headers).map_err(|error| StartError::LogAccess(error.to_string()))?;
@@ -336,28 +363,11 @@ impl Recoverer {
         };
         if let Some(checkpoint) = loaded {
             let header = *checkpoint.header();
-            let keystone = checkpoint.build(self.seed, &self.rebuilder.workers)?;
+            let keystone = checkpoint.build(self.seed, &self.workers)?;
             return Ok((Live { keystone, header }, Changed::since(Some(&header))));
         }
         let changed = Changed::all(&genesis);
         Ok((Live { keystone: genesis, header: genesis_header }, changed))
-    }
-
-    /// Executes one batch and notes what it changed.
-    fn redo(
-        &mut self,
-        live: &mut Live,
-        changed: &mut Changed,
-        opened: &Opened,
-        inbox: &[InboxEntry],
-        transactions: &[Vec<u8>],
-    ) -> Result<HistoryBatch, StartError> {
-        let (batch, changes) = self.rebuilder.rebuild(live, opened, inbox, transactions)?;
-        let noted = changed.apply(&changes, &live.keystone);
-        noted.map_err(|missing| StartError::Batch { batch: opened.number, what: missing.to_string() })?;
-        self.recovered.batches += 1;
-        self.recovered.transactions += transactions.len() as u64;
-        Ok(batch)
     }
 
     /// The flushes of the log that a crash may have kept from the history: those behind the checkpoint, and some before it,
@@ -396,61 +406,6 @@ impl Recoverer {
     }
 }
 
-impl Rebuilder {
-    /// Executes one batch as the log has it, and moves the state on.
-    fn rebuild(
-        &self,
-        live: &mut Live,
-        opened: &Opened,
-        inbox: &[InboxEntry],
-        transactions: &[Vec<u8>],
-    ) -> Result<(HistoryBatch, Changeset), StartError> {
-        let number = opened.number;
-        let wrong = |what: String| StartError::Batch { batch: number, what };
-        let decoded = transactions.iter().map(|bytes| Transaction::decode_bounded(bytes));
-        let decoded = decoded.collect::<Result<Vec<Transaction>, _>>().map_err(|reject| wrong(reject.to_string()))?;
-        let missing = |missing: Missing| wrong(missing.to_string());
-        let verified = verify_all(&self.plane, &live.keystone, &self.workers, decoded).map_err(missing)?;
-        let verified = verified.into_iter().map(|verified| verified.map(Arc::new));
-        let verified = verified.collect::<Result<Vec<_>, _>>().map_err(|reject| wrong(reject.to_string()))?;
-        let halted = |halt: Halt| wrong(halt.to_string());
-        let closed = {
-            let prev = live.header.state();
-            if number != prev.number + 1 {
-                return Err(wrong(format!("it follows batch {}", prev.number)));
-            }
-            let open = OpenBatch::open(&self.plane, &live.keystone, prev, opened.generation, opened.time);
-            let mut open = open.map_err(halted)?;
-            let checked = check_inbox(&self.plane, &live.keystone, inbox).map_err(missing)?;
-            if !inbox.is_empty() && open.inbox(checked).map_err(halted)?.taken != inbox.len() {
-                return Err(wrong("it does not take its inbox entries".into()));
-            }
-            let pushed = open.push(&verified).map_err(halted)?;
-            if let Some(at) = pushed.iter().position(|pushed| !matches!(pushed, Pushed::Included { .. })) {
-                return Err(wrong(format!("its transaction {at} is not included: {:?}", pushed[at])));
-            }
-            open.close().map_err(halted)?
-        };
-        let applied = |error: ApplyError| wrong(error.to_string());
-        let roots = live.keystone.apply(closed.executed.changes(), &self.workers).map_err(applied)?;
-        let parts = closed.executed.seal(&self.plane, roots).into_parts();
-        live.header = parts.header;
-        let (header, records, withdrawals) = (parts.header, parts.records, parts.withdrawals);
-        Ok((HistoryBatch { header, records, withdrawals, posted: closed.posted }, parts.changes))
-    }
-}
-
-/// Whether a batch came out as the log has it, if the log says how.
-fn check_header(rebuilt: &BatchHeader, logged: Option<&BatchHeader>) -> Result<(), StartError> {
-    match logged {
-        Some(logged) if logged != rebuilt => {
-            let what = "its header is another than the one in the log".into();
-            Err(StartError::Batch { batch: rebuilt.number, what })
-        }
-        _ => Ok(()),
-    }
-}
-
 #[expect(clippy::too_many_arguments, reason = "called once; a struct would only rename the parameters")]
 fn set_up(
     options: Options,
@@ -464,6 +419,7 @@ fn set_up(
     l1: L1,
     recovered: Recovered,
     seed: u64,
+    proving: Arc<Proving>,
 ) -> Result<Running, StartError> {
     let other = |error: &dyn std::fmt::Display| StartError::Other(error.to_string());
     let end = log.end().clone();
@@ -487,13 +443,16 @@ fn set_up(
     let sequencer = Sequencer::new(config, &start).map_err(|error| other(&error))?;
     let final_batch = l1.with_settlement(ghostplane_settlement::Settlement::final_number);
     let committed = l1.with_settlement(|settlement| settlement.tip().number);
-    let progress = Progress { sealed: header.number, answered: header.number, committed, final_batch };
+    let proven = l1.with_settlement(ghostplane_settlement::Settlement::proven_number);
+    let progress = Progress { sealed: header.number, answered: header.number, committed, proven, final_batch };
     let (to_verify, raw) = crossbeam_channel::unbounded::<Raw>();
     let (to_core, core_from) = crossbeam_channel::unbounded::<ToCore>();
     let (to_writer, writer_from) = crossbeam_channel::unbounded::<ToWriter>();
-    let (to_answer, answer_from) = crossbeam_channel::unbounded::<ToAnswer>();
+    let (to_answer, answer_from) = crossbeam_channel::bounded::<ToAnswer>(answer::WAITING_MAX);
     let (to_archive, archive_from) = crossbeam_channel::bounded::<ToArchive>(archive::WAITING_MAX);
     let (to_settle, settle_from) = crossbeam_channel::unbounded::<ToSettle>();
+    let (l1_news, l1_news_taken) = crossbeam_channel::bounded::<()>(settle::NEWS_MAX);
+    let (to_witnesses, witnesses_from) = crossbeam_channel::bounded::<Provable>(prove::WAITING_MAX);
     let shared = Arc::new(Inner {
         plane,
         limits: options.limits,
@@ -502,6 +461,7 @@ fn set_up(
         batches: RwLock::default(),
         history: history.reader(),
         l1,
+        proving: Arc::clone(&proving),
         log_end: Mutex::new(end.clone()),
         pulse: Mutex::new(Pulse { sequencer: sequencer.status(), pending: 0 }),
         counters: Counters::default(),
@@ -513,7 +473,7 @@ fn set_up(
         inbox_wanted: AtomicU64::new(sequencer.inbox_wanted()),
         archived: AtomicU64::new(header.number),
         checkpoint: AtomicU64::new(recovered.checkpoint),
-        disk_full: AtomicBool::new(false),
+        disk_full: watch::Sender::new(false),
         ending: watch::Sender::new(None),
         notes: Mutex::new(None),
         started: Instant::now(),
@@ -544,16 +504,38 @@ fn set_up(
         checkpoint_batches: options.checkpoint_batches,
         newest: (header.number > recovered.checkpoint).then_some(header),
     };
-    spawn("archive", Box::new(move || archive.run(&archive_from)))?;
+    let archive = move || {
+        give_way();
+        archive.run(&archive_from);
+    };
+    spawn("archive", Box::new(archive))?;
     let (answer_shared, archive_way) = (Arc::clone(&shared), to_archive.clone());
     spawn("answer", Box::new(move || answer::run(&answer_shared, &answer_from, &archive_way)))?;
-    let settle = Settle { shared: Arc::clone(&shared), key: options.sequencer, core: to_core.clone() };
-    spawn("settle", Box::new(move || settle.run(&settle_from)))?;
+    let settle = Settle { shared: Arc::clone(&shared), key: options.sequencer, core: to_core.clone(), news: l1_news };
+    let settle = move || {
+        give_way();
+        settle.run(&settle_from);
+    };
+    spawn("settle", Box::new(settle))?;
+    let witnesses = Arc::clone(&proving);
+    spawn("witnesses", Box::new(move || witnesses.keep(&witnesses_from)))?;
     for _ in 0..Threads::new(options.verify_threads).0.get() {
         let (shared, raw, core) = (Arc::clone(&shared), raw.clone(), to_core.clone());
-        spawn("verify", Box::new(move || verify::run(&shared, &raw, &core, seed)))?;
+        let verify = move || {
+            // Work by the batch, and a receipt is three short steps of other threads that must not wait for the end of one.
+            give_way();
+            verify::run(&shared, &raw, &core, seed);
+        };
+        spawn("verify", Box::new(verify))?;
     }
-    let ways = Ways { writer: to_writer, answer: to_answer, archive: to_archive, settle: to_settle };
+    let ways = Ways {
+        writer: to_writer,
+        answer: to_answer,
+        archive: to_archive,
+        settle: to_settle,
+        l1_news: l1_news_taken,
+        witnesses: to_witnesses,
+    };
     let core = Core::new(Arc::clone(&shared), sequencer, core_from, ways);
     let core_shared = Arc::clone(&shared);
     let run = move || {
@@ -562,7 +544,12 @@ fn set_up(
         }
     };
     spawn("core", Box::new(run))?;
-    shared.l1.run(options.l1.block_ms, now_ms).map_err(|error| other(&error))?;
+    if options.prover.mode == ProverMode::InProcess {
+        // Nobody waits for it when the node stops: a proof takes as long as it takes, and what is lost is made again.
+        let work = move || proving.work();
+        std::thread::Builder::new().name("prover".into()).spawn(work).map_err(|error| other(&error))?;
+    }
+    in_background(|| shared.l1.run(options.l1.block_ms, now_ms)).map_err(|error| other(&error))?;
     Ok(Running { node: Node { inner: shared }, recovered, core: to_core, threads })
 }
 
@@ -584,21 +571,17 @@ pub fn verify_directory(
     let access = |error: &dyn std::fmt::Display| StartError::LogAccess(error.to_string());
     let started = Instant::now();
     let (log, recovery) = Log::open(dir, plane.plane_id(), plane.chain_id())?;
-    let (keystone, header) = found(&plane, random_seed()?)?;
+    let seed = random_seed()?;
+    let (keystone, header) = found(&plane, seed)?;
     let replay = log.replay(&header).map_err(|error| access(&error))?;
-    let rebuilder = Rebuilder { plane: Arc::new(plane), workers: Threads::new(threads) };
-    let mut live = Live { keystone, header };
     let cut_off_bytes = recovery.cut_off.map_or(0, |cut_off| cut_off.bytes);
     let mut recovered = Recovered { cut_off_bytes, ..Recovered::default() };
-    for batch in replay {
-        let batch = batch.map_err(|error| access(&error))?;
-        let count = batch.transactions.len() as u64;
-        let (rebuilt, _) = rebuilder.rebuild(&mut live, &batch.opened, &batch.inbox, &batch.transactions)?;
-        check_header(&rebuilt.header, batch.header.as_ref())?;
-        recovered.batches += 1;
-        recovered.transactions += count;
-        seen(&rebuilt.header, count);
-    }
+    let live = redo(&plane, Threads::new(threads), seed, None, Live { keystone, header }, replay, |_, redone| {
+        let count = recovered.count(&redone.batch);
+        recovered.open += u64::from(redone.was_open);
+        seen(&redone.batch.header, count);
+        Ok(())
+    })?;
     recovered.batch = live.header.number;
     recovered.replay_us = micros(started);
     Ok(recovered)

@@ -18,8 +18,10 @@ const HEADERS_MAX: usize = 16;
 const IDLE: Duration = Duration::from_secs(60);
 /// How often a full disk is looked at again.
 const DISK_LOOK: Duration = Duration::from_millis(250);
-/// With this much room the log goes on.
+/// With less room nothing more is appended: what is left is for the L1, the history and the checkpoint, which do not wait.
 const DISK_FREE_BYTES_MIN: u64 = 64 * 1024 * 1024;
+/// With this much room the log goes on.
+const DISK_FREE_BYTES_AGAIN: u64 = 80 * 1024 * 1024;
 
 /// Something for the log.
 #[expect(clippy::large_enum_variant, reason = "some dozens a second")]
@@ -68,6 +70,13 @@ impl Writer {
                 next = from.try_recv().ok();
             }
             if append.is_none() && !is_idle && headers.len() < HEADERS_MAX {
+                continue;
+            }
+            if append.is_some() && self.has_less_room_than(DISK_FREE_BYTES_MIN) {
+                // As if the disk had refused it: it is asked for again.
+                if self.wait_for_room(from, to, &mut headers).is_err() {
+                    return;
+                }
                 continue;
             }
             let written = match self.write(append, &mut headers) {
@@ -158,6 +167,11 @@ impl Writer {
         frames.extend(marks);
     }
 
+    /// A disk that does not tell is tried.
+    fn has_less_room_than(&self, bytes: u64) -> bool {
+        free_bytes(&self.dir).is_ok_and(|free| free < bytes)
+    }
+
     /// Says that the disk is full, and waits until it is not. What was not written is asked for again.
     fn wait_for_room(
         &mut self,
@@ -173,7 +187,7 @@ impl Writer {
                 Ok(ToWriter::Append { .. }) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Err(()),
             }
-            if free_bytes(&self.dir).is_ok_and(|free| free < DISK_FREE_BYTES_MIN) {
+            if self.has_less_room_than(DISK_FREE_BYTES_AGAIN) {
                 continue;
             }
             let Some(log) = self.log.take() else { return Err(()) };

@@ -62,3 +62,56 @@ fn who_never_reads_and_who_goes_away_disturb_nobody() {
     assert!(node.interrupt().success(), "open streams do not keep a node from stopping");
     home.verify();
 }
+
+/// As many raw connections as a process may usually have beside its own files.
+const CONNECTIONS: usize = 500;
+
+#[test]
+fn crowds_of_connections_and_subscribers_find_a_bound_and_leave_room_for_the_rest() {
+    let home = Home::new("flood");
+    let node = home.dev();
+    told(async {
+        let client = node.client().await;
+        let people = home.people();
+        funded(&client, &people).await;
+
+        // Some hundred connect and never say a word.
+        let address = node.grpc.strip_prefix("http://").expect("an address");
+        let mut silent = Vec::new();
+        for _ in 0..CONNECTIONS {
+            silent.push(tokio::net::TcpStream::connect(address).await.expect("the system's queue has room"));
+        }
+        let receipt = client.submit(&people[0].pay(&client, None, 0, people[1].address, 3)).await;
+        assert!(receipt.expect("executed").claimed().is_applied());
+        assert_eq!(node.call("GET", "/healthz", b"").0, 200);
+        drop(silent);
+
+        // One subscribes as often as he is let, over connections of his own.
+        let mut greedy = Vec::new();
+        let refused = loop {
+            let another = node.client().await;
+            let mut subscriptions = Vec::new();
+            let ended = loop {
+                match another.events(&[]).await {
+                    Ok(_) if subscriptions.len() == 100 => break None,
+                    Ok(events) => subscriptions.push(events),
+                    Err(error) => break Some(error),
+                }
+            };
+            greedy.push((another, subscriptions));
+            if let Some(error) = ended {
+                break error;
+            }
+            assert!(greedy.len() < 10, "there is no bound");
+        };
+        assert_eq!(refused.code(), Some(700), "{refused}");
+        let receipt = client.submit(&people[0].pay(&client, None, 1, people[1].address, 3)).await;
+        assert!(receipt.expect("executed").claimed().is_applied());
+
+        // He goes, and there is room again.
+        drop(greedy);
+        while client.events(&[]).await.is_err() {}
+    });
+    assert!(node.interrupt().success());
+    home.verify();
+}

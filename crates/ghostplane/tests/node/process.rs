@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
 /// No story takes longer, whatever else the machine does. It is no measure of anything.
 pub const AT_MOST: Duration = Duration::from_secs(300);
@@ -82,9 +85,46 @@ impl Home {
 
     /// The same, with that many milliseconds between the L1's blocks.
     pub fn dev_with(&self, block_ms: u64) -> Process {
+        self.started(self.dev_command(block_ms))
+    }
+
+    /// The same, with somebody else who proves.
+    pub fn dev_proved_by(&self, prover: &str, block_ms: u64) -> Process {
+        let mut command = self.dev_command(block_ms);
+        command.args(["--prover", prover]);
+        self.started(command)
+    }
+
+    /// Starts the node with a file system of its own of that many MiB under its directory, which is gone with the process.
+    /// `None` where the system lets nobody make one.
+    pub fn dev_on_small_disk(&self, mib: u32) -> Option<Process> {
+        const MOUNT: &str = r#"mount -t tmpfs -o "size=$0m" none "$1" || exit 77; shift; exec "$@""#;
+        std::fs::create_dir_all(self.dir()).expect("a scratch directory");
+        let wrapped = |namespaces: &str, inner: &Command| {
+            let mut command = Command::new("unshare");
+            command.args([namespaces, "--propagation", "private", "sh", "-c", MOUNT, &mib.to_string()]);
+            command.arg(self.dir()).arg(inner.get_program()).args(inner.get_args());
+            for (name, value) in inner.get_envs() {
+                match value {
+                    Some(value) => command.env(name, value),
+                    None => command.env_remove(name),
+                };
+            }
+            command.stdin(Stdio::null());
+            command
+        };
+        let is_permitted = |namespaces: &&str| {
+            let mut probe = wrapped(namespaces, &Command::new("true"));
+            probe.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+        };
+        let namespaces = ["-Urm", "-m"].into_iter().find(is_permitted)?;
+        Some(self.started(wrapped(namespaces, &self.dev_command(50))))
+    }
+
+    fn started(&self, mut command: Command) -> Process {
         let complaints = self.0.join("stderr");
         let stderr = File::create(&complaints).expect("a scratch file");
-        let child = self.dev_command(block_ms).stdout(Stdio::piped()).stderr(stderr).spawn();
+        let child = command.stdout(Stdio::piped()).stderr(stderr).spawn();
         let mut child = child.expect("the binary starts");
         let out = child.stdout.take().expect("piped");
         let (sender, receiver) = mpsc::channel();
@@ -101,6 +141,13 @@ impl Home {
         };
         let text = |name: &str| said[name].as_str().expect("an address").to_owned();
         Process { child, grpc: text("grpc"), http: text("http"), said }
+    }
+
+    /// A command that looks at the directory and asks no node.
+    pub fn offline(&self, arguments: &[&str]) -> Ended {
+        let mut command = self.command(arguments);
+        command.arg("--json").arg("--dir").arg(self.dir());
+        Ended::of(command)
     }
 
     /// Starts the node where it must not start.
@@ -171,6 +218,20 @@ impl Process {
     pub fn kill(&mut self) {
         self.child.kill().expect("it runs");
         self.child.wait().expect("it is ours");
+    }
+
+    /// Where a path is as the process sees it.
+    pub fn seen(&self, path: &Path) -> PathBuf {
+        let root = PathBuf::from(format!("/proc/{}/root", self.child.id()));
+        root.join(path.strip_prefix("/").expect("an absolute path"))
+    }
+
+    /// What the health service says of a service; of all if the name is empty.
+    pub async fn health(&self, service: &str) -> ServingStatus {
+        let client = self.client().await;
+        let request = HealthCheckRequest { service: service.to_owned() };
+        let answer = HealthClient::new(client.channel()).check(request).await.expect("an answer");
+        answer.into_inner().status()
     }
 
     /// SIGINT, as by Ctrl-C.

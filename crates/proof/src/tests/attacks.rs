@@ -3,6 +3,7 @@
 
 use super::ledger::{Batch, Ledger, account, amount, entry, slot};
 use super::{claimed, finish, judge};
+use crate::Settings;
 use crate::air::claims::{self, RETIRE_KEY};
 use crate::air::{journal, nodes, poseidon, slots};
 use crate::statement::Statement;
@@ -61,7 +62,7 @@ impl Lie {
                 claims[0].flows = flows.clone();
                 claims[0].root_after = root.unwrap_or(claims[0].root_after);
             });
-            let mut draft = Draft::new(&statement, std::slice::from_ref(&witness)).expect("small");
+            let mut draft = Draft::new(&statement, std::slice::from_ref(&witness), Settings::Fast).expect("small");
             edit(&mut draft);
             (statement, finish(draft))
         };

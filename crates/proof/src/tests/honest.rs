@@ -2,7 +2,10 @@
 
 use super::ledger::{Batch, Ledger, Random, account, amount, entry, witnesses};
 use super::pool;
-use crate::{ProveError, VerifyError, prove, verify};
+use crate::{
+    PartKind, Phase, ProveError, Settings, Table, VerifyError, compressions, info, parts, prove, prove_bare,
+    prove_with, verify,
+};
 use ghostplane_types::{AssetId, JournalEntry};
 
 fn is_proved(ledger: &Ledger, batches: &[Batch]) -> Vec<u8> {
@@ -122,4 +125,60 @@ fn what_cannot_be_proved_is_told_entry_by_entry() {
     // The same balances by another way: only the digest tells them apart.
     let refused = attempt(|entries| entries.swap(0, 1));
     assert!(matches!(refused, ProveError::DoesNotVerify(VerifyError::Invalid { .. })), "{refused}");
+}
+
+#[test]
+fn a_small_proof_is_smaller_worth_as_much_and_no_proof_of_other_settings() {
+    let mut ledger = Ledger::new(200, 1_000_000);
+    let entries = ledger.payments(&mut Random(8), 300, 100);
+    let batches = [ledger.batch(&entries)];
+    let (statement, witnesses) = (ledger.statement(&batches), witnesses(&batches));
+    let mut phases = Vec::new();
+    let small = prove_with(&statement, &witnesses, Settings::Small, &pool(2), &mut |phase| phases.push(phase));
+    let small = small.expect("an honest batch");
+    assert_eq!(phases, Phase::ALL);
+    let fast = prove(&statement, &witnesses, &pool(2)).expect("an honest batch");
+    assert!(10 * small.len() < 6 * fast.len(), "{} and {} bytes", small.len(), fast.len());
+    for (proof, settings) in [(&small, Settings::Small), (&fast, Settings::Fast)] {
+        let verified = verify(&statement, proof).expect("an honest proof");
+        assert_eq!(verified.settings(), settings);
+        assert!(verified.security().is_enough());
+        let mut renamed = proof.clone();
+        renamed[11] = 1 - settings.code();
+        assert!(verify(&statement, &renamed).is_err());
+    }
+    let mut unknown = small;
+    unknown[11] = 2;
+    assert_eq!(verify(&statement, &unknown), Err(VerifyError::Settings { found: 2 }));
+}
+
+#[test]
+fn the_parts_of_a_proof_are_all_of_it() {
+    let mut ledger = Ledger::new(200, 1_000_000);
+    let entries = ledger.payments(&mut Random(9), 100, 50);
+    let batches = [ledger.batch(&entries)];
+    let (statement, witnesses) = (ledger.statement(&batches), witnesses(&batches));
+    for settings in Settings::ALL {
+        let proof = prove_with(&statement, &witnesses, settings, &pool(2), &mut |_| ()).expect("an honest batch");
+        let (found, parts) = parts(&statement, &proof).expect("a proof");
+        assert_eq!(found, settings);
+        assert_eq!(parts.iter().map(|part| part.bytes).sum::<usize>(), proof.len());
+        let shapes = info(&statement, &proof).expect("a proof");
+        for ((shape, bytes), table) in shapes.iter().zip(Table::ALL) {
+            assert_eq!(shape.table, table);
+            let rows = parts.iter().find(|part| part.kind == PartKind::Rows(table)).expect("each table has rows");
+            assert_eq!(rows.bytes, *bytes);
+        }
+        // Rows that are used are at most those that there are, and more than half of the largest table.
+        let used = compressions(&witnesses);
+        let held: usize = shapes.iter().map(|(shape, _)| shape.rows * shape.table.compressions()).sum();
+        assert!(used <= held && used > 100 + 2 * 50, "{used} of {held}");
+    }
+}
+
+#[test]
+fn bare_compressions_are_proved() {
+    for settings in Settings::ALL {
+        assert_eq!(prove_bare(5, settings, &pool(2)), Ok(256));
+    }
 }

@@ -4,6 +4,7 @@
 
 use super::ledger::{Batch, Ledger, Random, amount, entry, some_digest, witnesses};
 use super::{claimed, finish, judge, pool};
+use crate::Settings;
 use crate::air::claims;
 use crate::statement::{BatchClaim, Statement};
 use crate::trace::{Draft, Traces};
@@ -36,7 +37,7 @@ fn mutant(statement: &Statement, traces: &Traces, table: Table, row: usize, colu
 fn mutants_of_every_column_are_refused() {
     let (ledger, batches) = honest();
     let statement = ledger.statement(&batches);
-    let traces = finish(Draft::new(&statement, &witnesses(&batches)).expect("small"));
+    let traces = finish(Draft::new(&statement, &witnesses(&batches), Settings::Fast).expect("small"));
     judge(&statement, traces.clone()).expect("the original verifies");
     let mut tried = 0;
     for table in Table::ALL {
@@ -80,7 +81,7 @@ fn mutants_of_the_statement_are_refused() {
             }
             assert!(verify(&other, &proof).is_err(), "change {at} of batch {batch}");
             // A prover who knows the lie beforehand does no better.
-            let draft = Draft::new(&other, &witnesses(&batches)).expect("small");
+            let draft = Draft::new(&other, &witnesses(&batches), Settings::Fast).expect("small");
             let lie = finish(draft);
             let lives_by_the_transcript_alone = at == 0;
             assert_eq!(judge(&other, lie).is_ok(), lives_by_the_transcript_alone, "change {at} of batch {batch}");

@@ -2,8 +2,8 @@
 
 use super::ledger::{Ledger, entry};
 use crate::air::{TableAir, poseidon};
-use crate::config::{DEGREE_MAX, Extension, lookups};
-use crate::layout::{LOG_JOURNAL_MAX, LOG_ROWS_MAX, Layout};
+use crate::config::{DEGREE_MAX, Extension, Parameters, Settings, lookups};
+use crate::layout::{LOG_JOURNAL_MAX, LOG_RANGE, LOG_ROWS_MAX, Layout};
 use crate::security::SecurityReport;
 use crate::statement::Statement;
 use ghostplane_ghostcipher::FieldDigest;
@@ -42,23 +42,41 @@ fn all_messages_of_a_bus_are_equally_wide_and_no_multiplicity_wraps() {
 }
 
 #[test]
-fn every_layout_is_worth_a_hundred_bits_and_fewer_queries_are_not() {
+fn every_layout_is_worth_a_hundred_bits_and_less_of_anything_is_not() {
     let mut ledger = Ledger::new(3, 10);
     let statement = {
         let batch = ledger.batch(&[entry(1, 2, 3)]);
         ledger.statement(&[batch])
     };
-    for journal in 5..=LOG_JOURNAL_MAX {
-        for rows in [5, 13, LOG_ROWS_MAX] {
-            let layout = Layout { journal, slots: rows, nodes: rows };
-            let report = SecurityReport::new(&statement, &layout);
-            assert!(report.is_enough(), "{layout:?}: {report:?}");
-            assert_eq!(report.terms().len(), 6);
-            let weaker = SecurityReport::with(&statement, &layout, 202, 16);
-            assert!(!weaker.is_enough(), "{layout:?}: {weaker:?}");
-            assert!(!SecurityReport::with(&statement, &layout, 203, 15).is_enough());
+    for settings in Settings::ALL {
+        let most = settings.parameters();
+        for journal in 5..=LOG_JOURNAL_MAX {
+            for rows in [5, 13, LOG_ROWS_MAX] {
+                let layout = Layout { journal, slots: rows, nodes: rows };
+                let report = SecurityReport::new(&statement, &layout, settings);
+                assert!(report.is_enough(), "{layout:?}: {report:?}");
+                assert_eq!(report.terms().len(), 6);
+                let tallest = journal.max(rows).max(LOG_RANGE);
+                let with = |parameters| SecurityReport::with(tallest.into(), layout.is_wide(), parameters);
+                assert_eq!(with(most), report);
+                let fewer = with(Parameters { queries: most.queries - 1, ..most });
+                assert!(!fewer.is_enough(), "{layout:?}: {fewer:?}");
+                assert!(!with(Parameters { query_work_bits: most.query_work_bits - 1, ..most }).is_enough());
+                assert!(!with(Parameters { log_blowup: most.log_blowup - 1, ..most }).is_enough());
+            }
         }
+        let code = settings.code();
+        assert_eq!(Settings::from_code(code), Some(settings));
+        assert_eq!(SecurityReport::at_height(5, settings), SecurityReport::at_height(LOG_RANGE, settings));
     }
+    assert_eq!(Settings::from_code(2), None);
+}
+
+#[test]
+fn a_table_and_its_blow_up_fit_the_field() {
+    let tall = |log| Layout { journal: 5, slots: 5, nodes: log };
+    assert!(tall(22).is_allowed(Settings::Fast) && !tall(23).is_allowed(Settings::Fast));
+    assert!(tall(21).is_allowed(Settings::Small) && !tall(22).is_allowed(Settings::Small));
 }
 
 #[test]

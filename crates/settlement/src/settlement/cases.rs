@@ -74,8 +74,8 @@ impl Settlement {
         if pending.is_replayed(batch) {
             return Err(Refusal::ReplayedAlready { batch });
         }
-        if purpose == Purpose::Challenge && self.is_window_over(pending) {
-            let window = self.genesis.settlement.window_unproven_blocks;
+        if purpose == Purpose::Challenge && self.is_window_over(pending, batch) {
+            let window = self.window_of(pending, batch);
             return Err(Refusal::WindowOver { age: self.window_age(pending), window });
         }
         Ok(pending)
@@ -228,6 +228,7 @@ impl Settlement {
             events.push(Event::DataDropped { batches: self.posted.clear() });
         }
         self.close_cases(CaseOutcome::Moot, |other| other >= batch, events);
+        self.drop_open_proofs();
     }
 
     /// Closes all cases about the batches named.

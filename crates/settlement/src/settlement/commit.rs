@@ -63,6 +63,7 @@ impl Settlement {
             height: self.block.height,
             clock: self.clock,
             replayed: Marks::default(),
+            proven: Marks::default(),
         };
         Ok(Accepted { pending, batches: headers.len() })
     }

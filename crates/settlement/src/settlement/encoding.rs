@@ -8,18 +8,20 @@ use crate::codec::{put_items, read_items};
 use crate::inbox::Inbox;
 use crate::judge::Purpose;
 use crate::limits::{
-    CASES_OPEN_MAX, INBOX_BLOCK_BYTES_MAX, INBOX_BLOCK_ENTRIES_MAX, PENDING_COMMITMENTS_MAX, REPLAYS_OPEN_MAX,
+    CASES_OPEN_MAX, INBOX_BLOCK_BYTES_MAX, INBOX_BLOCK_ENTRIES_MAX, PENDING_COMMITMENTS_MAX, PROOF_BLOCKS_MAX,
+    PROOFS_OPEN_MAX, REPLAYS_OPEN_MAX,
 };
 use crate::pending::Pending;
 use crate::posted::Posted;
+use crate::proofs::OpenProof;
 use ghostplane_types::amount::SUPPLY_MAX;
 use ghostplane_types::codec::{Decode, DecodeError, Encode, Reader, put_list, put_varint};
 use ghostplane_types::limits::{COMMITMENT_BATCHES_MAX, GENESIS_ASSETS_MAX};
-use ghostplane_types::{Amount, BatchHeader, Genesis, InboxPayload};
+use ghostplane_types::{Amount, BatchHeader, Genesis, InboxPayload, L1Address};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// The version of this form.
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 impl Encode for Settlement {
     fn encode(&self, out: &mut Vec<u8>) {
@@ -44,6 +46,11 @@ impl Encode for Settlement {
         for (number, case) in &self.cases {
             number.encode(out);
             case.encode(out);
+        }
+        put_varint(out, self.open_proofs.len() as u64);
+        for (sender, open) in &self.open_proofs {
+            sender.encode(out);
+            open.encode(out);
         }
         self.archive.encode(out);
         self.claims.encode(out);
@@ -81,6 +88,7 @@ impl Decode for Settlement {
             pending: read_items::<Pending, VecDeque<_>>(reader, "pending commitments", PENDING_COMMITMENTS_MAX)?,
             next_case: reader.read()?,
             cases: read_cases(reader)?,
+            open_proofs: read_open_proofs(reader)?,
             archive: reader.read::<Archive>()?,
             claims: reader.read::<Claims>()?,
         };
@@ -104,6 +112,19 @@ fn read_cases(reader: &mut Reader<'_>) -> Result<BTreeMap<u64, OpenCase>, Decode
     Ok(cases)
 }
 
+fn read_open_proofs(reader: &mut Reader<'_>) -> Result<BTreeMap<L1Address, OpenProof>, DecodeError> {
+    let count = reader.count("open proofs", PROOFS_OPEN_MAX + 1, 32 + OpenProof::BYTES_MIN)?;
+    let mut proofs = BTreeMap::new();
+    for _ in 0..count {
+        let sender: L1Address = reader.read()?;
+        if proofs.last_key_value().is_some_and(|(last, _)| *last >= sender) {
+            return Err(reader.non_canonical("open proofs"));
+        }
+        proofs.insert(sender, reader.read()?);
+    }
+    Ok(proofs)
+}
+
 impl Settlement {
     /// The first rule between the parts of the state that does not hold. Every reachable state keeps all of them.
     fn broken_rule(&self) -> Option<&'static str> {
@@ -113,6 +134,7 @@ impl Settlement {
             (self.queue_holds(), "pending commitments"),
             (self.inbox_holds(), "inbox"),
             (self.cases_hold(), "cases"),
+            (self.proofs_hold(), "open proofs"),
             (self.history_holds(), "archive and claims"),
         ];
         rules.into_iter().find(|(holds, _)| !holds).map(|(_, rule)| rule)
@@ -157,7 +179,7 @@ impl Settlement {
                 return false;
             }
             let batches = usize::try_from(pending.batches()).unwrap_or(COMMITMENT_BATCHES_MAX);
-            if !pending.replayed.fits(batches) {
+            if !pending.replayed.fits(batches) || !pending.proven.fits(batches) {
                 return false;
             }
             before = (last, pending.height, pending.clock);
@@ -196,6 +218,15 @@ impl Settlement {
                 && header.inbox_upto <= self.tip().inbox_upto
         });
         replays <= REPLAYS_OPEN_MAX && each_holds
+    }
+
+    fn proofs_hold(&self) -> bool {
+        let (final_number, tip) = (self.final_number, self.tip().number);
+        self.open_proofs.values().all(|open| {
+            let provable = open.first_batch > self.base.number && open.last_batch > final_number;
+            let timed = open.deadline >= self.block.height && open.deadline - self.block.height <= PROOF_BLOCKS_MAX;
+            provable && open.last_batch <= tip && timed
+        })
     }
 
     fn history_holds(&self) -> bool {

@@ -21,6 +21,7 @@ impl Settlement {
         let mut events = Vec::new();
         self.tick(block);
         self.expire_cases(&mut events);
+        self.drop_open_proofs();
         self.note_crowding();
         self.finalize(&mut events);
         Ok(events)
@@ -55,9 +56,16 @@ impl Settlement {
         self.cases.len() >= CASES_OPEN_MAX
     }
 
-    /// Whether the time for challenging a commitment's batches is over.
-    pub(super) fn is_window_over(&self, pending: &Pending) -> bool {
-        self.window_age(pending) >= self.genesis.settlement.window_unproven_blocks
+    /// Whether the time for challenging a batch of a commitment is over.
+    pub(super) fn is_window_over(&self, pending: &Pending, batch: u64) -> bool {
+        self.window_age(pending) >= self.window_of(pending, batch)
+    }
+
+    /// The window of a batch: the short one if a proof shows that it conserves value. So a proof alone makes nothing
+    /// final, and a lost prover delays and does not stop.
+    pub(super) fn window_of(&self, pending: &Pending, batch: u64) -> u64 {
+        let terms = &self.genesis.settlement;
+        if pending.is_proven(batch) { terms.window_blocks } else { terms.window_unproven_blocks }
     }
 
     pub(super) fn window_age(&self, pending: &Pending) -> u64 {
@@ -83,15 +91,17 @@ impl Settlement {
                 None => break,
             }
         }
+        self.drop_open_proofs();
     }
 
     /// The last batch of the first commitment that is final now, all before it being so.
     fn final_prefix(&self, front: &Pending) -> u64 {
-        let window_over = self.is_window_over(front);
         let challenges = self.cases.values().filter(|case| case.purpose == Purpose::Challenge);
         let challenged: BTreeSet<u64> = challenges.map(|case| case.batch()).collect();
         let next = self.final_number + 1..=front.last_batch();
-        let is_final = |batch: &u64| front.is_replayed(*batch) || window_over && !challenged.contains(batch);
+        let is_final = |batch: &u64| {
+            front.is_replayed(*batch) || self.is_window_over(front, *batch) && !challenged.contains(batch)
+        };
         next.take_while(is_final).last().unwrap_or(self.final_number)
     }
 

@@ -400,6 +400,14 @@ impl World {
         self
     }
 
+    // Proofs.
+
+    /// The path of a header under its commitment.
+    pub fn header_path(&self, batch: u64) -> merkle::Path {
+        let known = self.known_with(batch);
+        known.headers.path(batch - known.first).expect("a header of the commitment")
+    }
+
     // What was seen.
 
     pub fn balance(&self, name: &str) -> i128 {

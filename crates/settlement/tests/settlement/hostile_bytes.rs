@@ -23,7 +23,13 @@ fn busy() -> (World, Vec<(&'static str, Message)>) {
     world.post();
     let chunk = Message::PostData { number: 8, chunk: 0, last: false, bytes: vec![1; 512 * 1024] };
     world.must(OPERATOR, &chunk);
+    let piece = |offset, bytes: &[u8]| {
+        let (first_batch, last_batch) = (5, 6);
+        Message::SubmitProof { first_batch, last_batch, len: 9, offset, bytes: bytes.to_vec() }
+    };
+    world.must("frank", &piece(0, b"pr"));
     let messages = vec![
+        ("frank", piece(2, b"oof")),
         (OPERATOR, world.draft().message()),
         ("dave", Message::Material { case, offset: 7, bytes: material[7..].to_vec() }),
         ("dave", Message::Judge { case }),

@@ -69,6 +69,15 @@ fn outbox_leaves(chain_id: u64, withdrawals: &[Withdrawal]) -> Vec<Digest> {
     withdrawals.iter().map(|withdrawal| withdrawal.leaf(chain_id)).collect()
 }
 
+/// What a header says of the ledger.
+#[derive(Clone, Copy, Debug)]
+pub struct LedgerPart {
+    pub root: FieldDigest,
+    pub journal_digest: FieldDigest,
+    pub flows_digest: Digest,
+    pub entries: u32,
+}
+
 /// What the next batch does.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
@@ -80,6 +89,8 @@ pub struct Plan {
     pub forged: bool,
     /// Bytes of its posted form, at least 24.
     pub posted_len: usize,
+    /// What its header says of the ledger; nothing that could be proved otherwise.
+    pub ledger: Option<LedgerPart>,
 }
 
 /// All batches from the first on, committed or not.
@@ -150,6 +161,13 @@ impl Plane {
                 amount: Amount::new(*units).expect("a small amount"),
             });
         }
+        let nothing = LedgerPart {
+            root: prev.ledger_root,
+            journal_digest: FieldDigest::EMPTY,
+            flows_digest: Digest::ZERO,
+            entries: 9,
+        };
+        let ledger = plan.ledger.unwrap_or(nothing);
         let mut posted = format!("batch {} of generation {generation}", prev.number + 1).into_bytes();
         posted.resize(posted.len().max(plan.posted_len), b'.');
         let truth = mark(&posted, &state);
@@ -159,7 +177,7 @@ impl Plane {
             generation,
             time: time.max(prev.time),
             prev_state: state.digest(chain_id, &self.genesis.plane_id()),
-            ledger_root: FieldDigest::EMPTY,
+            ledger_root: ledger.root,
             object_root: if plan.forged { hash(Domain::Test, 1, &[&truth.0]) } else { truth },
             slots_used: prev.slots_used + 1,
             objects_used: prev.objects_used + 1,
@@ -168,9 +186,9 @@ impl Plane {
             outbox_upto: prev.outbox_upto + withdrawals.len() as u64,
             log_root: merkle::root(&[]),
             outbox_root: merkle::root(&outbox_leaves(chain_id, &withdrawals)),
-            journal_digest: FieldDigest::EMPTY,
-            flows_digest: Digest::ZERO,
-            entries: 9,
+            journal_digest: ledger.journal_digest,
+            flows_digest: ledger.flows_digest,
+            entries: ledger.entries,
             gas: 1_000,
             bytes: u32::try_from(posted.len()).expect("a small batch"),
         };

@@ -78,6 +78,14 @@ pub(super) struct Scan {
     pub(super) torn: Option<Torn>,
 }
 
+impl Scan {
+    /// Before anything was read.
+    pub(super) fn new() -> Self {
+        let (segments, chain, end) = (Vec::new(), Chain::new(), LogEnd::start());
+        Self { segments, len: 0, chain, end, bytes: 0, torn: None }
+    }
+}
+
 /// A tail to cut off: the segment's first frame, the byte at which it starts (0: the whole file), its length.
 pub(super) struct Torn {
     pub(super) segment: u64,
@@ -95,14 +103,19 @@ pub(super) fn segment_numbers(disk: &dyn Disk) -> Result<Vec<u64>, OpenError> {
 
 /// Reads all segments. Changes nothing.
 pub(super) fn scan(disk: &dyn Disk, plane: &Plane) -> Result<Scan, OpenError> {
+    let mut scan = Scan::new();
+    scan_into(&mut scan, disk, plane)?;
+    Ok(scan)
+}
+
+/// The same; if it fails, `scan` is what is good before the damage.
+pub(super) fn scan_into(scan: &mut Scan, disk: &dyn Disk, plane: &Plane) -> Result<(), OpenError> {
     let numbers = segment_numbers(disk)?;
-    let (segments, chain, end) = (Vec::new(), Chain::new(), LogEnd::start());
-    let mut scan = Scan { segments, len: 0, chain, end, bytes: 0, torn: None };
     for (at, &number) in numbers.iter().enumerate() {
         let newest = at + 1 == numbers.len();
         let name = segment::name(number);
         let bytes = disk.read(&name).map_err(|source| OpenError::Disk { path: disk.path(&name), source })?;
-        match scan_segment(&mut scan, plane, number, &bytes) {
+        match scan_segment(scan, plane, number, &bytes) {
             Ok(None) => {}
             Ok(Some(offset)) if newest => {
                 let torn_bytes = bytes.len() as u64 - offset;
@@ -120,7 +133,7 @@ pub(super) fn scan(disk: &dyn Disk, plane: &Plane) -> Result<Scan, OpenError> {
             Err((offset, what)) => return Err(corrupt(disk, &name, offset, what)),
         }
     }
-    Ok(scan)
+    Ok(())
 }
 
 fn corrupt(disk: &dyn Disk, name: &str, offset: u64, what: Corruption) -> OpenError {
@@ -151,9 +164,12 @@ fn scan_segment(scan: &mut Scan, plane: &Plane, number: u64, bytes: &[u8]) -> Re
                 group.push(*frame);
                 offset = end;
                 if ends_group {
+                    // A group counts as a whole or not at all.
+                    let mut after = scan.end.clone();
                     for frame in group.drain(..) {
-                        scan.end.advance(plane, &frame).map_err(|order| (at, order.into()))?;
+                        after.advance(plane, &frame).map_err(|order| (at, order.into()))?;
                     }
+                    scan.end = after;
                     start = end;
                 }
             }

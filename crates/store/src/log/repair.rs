@@ -1,14 +1,51 @@
 //! The way out of a damaged log, for a person to choose: give up what is behind the damage, and keep a copy.
 
 use super::order::Plane;
-use super::recover::{Corrupt, Corruption, scan, segment_numbers};
+use super::recover::{Corrupt, Corruption, Scan, scan, scan_into, segment_numbers};
 use super::segment::{self, HEADER_BYTES};
-use super::{OpenError, enter};
+use super::{LogEnd, OpenError, enter};
 use crate::disk::{Directory, Disk};
 use ghostplane_ghostcipher::Digest;
 use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
+
+/// What is damaged, and what [`repair`] would give up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Examined {
+    /// The first damage.
+    pub damage: Corrupt,
+    /// Where the log would end.
+    pub keeps: LogEnd,
+    /// How many bytes would be in the log no more.
+    pub bytes: u64,
+    /// How many segments they are in.
+    pub segments: usize,
+}
+
+/// Looks for damage and changes nothing; `None` if there is none that a start does not mend by itself.
+pub fn examine(dir: &Path, plane_id: Digest, chain_id: u64) -> Result<Option<Examined>, OpenError> {
+    let (path, _lock) = enter(dir)?;
+    let disk = Directory::new(&path);
+    let mut good = Scan::new();
+    let damage = match scan_into(&mut good, &disk, &Plane { plane_id, chain_id }) {
+        Ok(()) => return Ok(None),
+        Err(OpenError::Corrupt(damage)) => damage,
+        Err(other) => return Err(other),
+    };
+    let numbers = segment_numbers(&disk)?;
+    let at = position_of(&disk, &numbers, &damage.path);
+    let mut bytes = 0;
+    for &number in &numbers[at..] {
+        let name = segment::name(number);
+        let read = disk.read(&name).map_err(|source| OpenError::Disk { path: disk.path(&name), source })?;
+        bytes += read.len() as u64;
+    }
+    if !is_whole(&damage) {
+        bytes -= damage.offset;
+    }
+    Ok(Some(Examined { damage, keeps: good.end, bytes, segments: numbers.len() - at }))
+}
 
 /// What [`repair`] did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +76,8 @@ pub enum RepairError {
 ///
 /// The damaged segment is copied, and those behind it renamed, before anything is cut. **Acknowledged transactions are lost**
 /// if there were any behind the damage. Refuses any place but the first damage, so that no sound frame is given up by mistake.
+///
+/// History and checkpoint go as well: they may tell of what the log no longer has, and a start makes them again from it.
 pub fn repair(
     dir: &Path,
     plane_id: Digest,
@@ -47,11 +86,29 @@ pub fn repair(
     offset: u64,
 ) -> Result<Repaired, RepairError> {
     let (path, _lock) = enter(dir)?;
-    repair_on(&Directory::new(&path), Plane { plane_id, chain_id }, segment, offset)
+    let disk = Directory::new(&path);
+    let damage = find(&disk, &Plane { plane_id, chain_id }, segment, offset)?;
+    // Before the log, so that nothing tells of more than it whenever this is interrupted.
+    for name in ["history", "checkpoint"] {
+        let path = dir.join(name);
+        match std::fs::remove_dir_all(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(OpenError::Disk { path, source }.into());
+            }
+            _ => {}
+        }
+    }
+    give_up_from(&disk, damage)
 }
 
+#[cfg(test)]
 pub(super) fn repair_on(disk: &dyn Disk, plane: Plane, segment: &Path, offset: u64) -> Result<Repaired, RepairError> {
-    let damage = match scan(disk, &plane) {
+    give_up_from(disk, find(disk, &plane, segment, offset)?)
+}
+
+/// The first damage, if it is where it is said to be.
+fn find(disk: &dyn Disk, plane: &Plane, segment: &Path, offset: u64) -> Result<Corrupt, RepairError> {
+    let damage = match scan(disk, plane) {
         Ok(_) => return Err(RepairError::Sound),
         Err(OpenError::Corrupt(damage)) => damage,
         Err(other) => return Err(other.into()),
@@ -59,11 +116,24 @@ pub(super) fn repair_on(disk: &dyn Disk, plane: Plane, segment: &Path, offset: u
     if damage.path != segment || damage.offset != offset {
         return Err(RepairError::Elsewhere(damage));
     }
+    Ok(damage)
+}
+
+fn give_up_from(disk: &dyn Disk, damage: Corrupt) -> Result<Repaired, RepairError> {
     let numbers = segment_numbers(disk)?;
+    let at = position_of(disk, &numbers, &damage.path);
+    let path = damage.path.clone();
+    give_up(disk, &numbers[at..], damage).map_err(|source| RepairError::Open(OpenError::Disk { path, source }))
+}
+
+fn position_of(disk: &dyn Disk, numbers: &[u64], segment: &Path) -> usize {
     let at = numbers.iter().position(|&number| disk.path(&segment::name(number)) == segment);
-    let at = at.expect("the scan names one of the segments");
-    let failed = |source| RepairError::Open(OpenError::Disk { path: segment.to_path_buf(), source });
-    give_up(disk, &numbers[at..], damage).map_err(failed)
+    at.expect("the scan names one of the segments")
+}
+
+/// A missing or foreign segment starts at its header: there is nothing before the damage to keep in the log.
+fn is_whole(damage: &Corrupt) -> bool {
+    damage.offset < HEADER_BYTES as u64 || matches!(damage.what, Corruption::Header(_))
 }
 
 /// Until the last step the log stays damaged at the same place, so that a repair that is interrupted can be made again.
@@ -81,9 +151,7 @@ fn give_up(disk: &dyn Disk, numbers: &[u64], damage: Corrupt) -> io::Result<Repa
     let name = segment::name(damaged);
     let bytes = disk.read(&name)?;
     let aside = free_name(disk, &name)?;
-    // A missing or foreign segment starts at its header: there is nothing before the damage to keep in the log.
-    let whole = damage.offset < HEADER_BYTES as u64 || matches!(damage.what, Corruption::Header(_));
-    if whole {
+    if is_whole(&damage) {
         disk.rename(&name, &aside)?;
         lost += bytes.len() as u64;
     } else {

@@ -5,9 +5,11 @@ use crate::node::api::{
     QueryError, ReceiptView, Refusal, RootsView, Rung, SentToL1, StatusView, TransactionView, WithdrawalView,
     code_name,
 };
+use crate::node::prove::{Job, Kept};
 use ghostplane_client::wire;
 use ghostplane_engine::Plane;
 use ghostplane_ghostcipher::{Digest, merkle};
+use ghostplane_types::codec::put_list;
 use ghostplane_types::{AssetId, Encode, L1Address, Source};
 use tonic::codegen::Bytes;
 use tonic::metadata::MetadataValue;
@@ -353,8 +355,28 @@ pub(super) fn info(plane: &Plane) -> wire::Info {
         l1_chain_id: genesis.l1_chain_id,
         protocol: genesis.protocol,
         sequencer: bytes(&genesis.sequencer),
-        unimplemented: vec![super::NO_PROOFS.to_owned(), super::NO_STORAGE.to_owned()],
+        unimplemented: vec![super::NO_STORAGE.to_owned()],
         gas_price: genesis.gas_price,
+    }
+}
+
+pub(super) fn proof_job(job: &Job) -> wire::ProofJob {
+    let flows = |kept: &Kept| {
+        let mut out = Vec::new();
+        put_list(&mut out, &kept.flows);
+        out
+    };
+    let batch = |kept: &Kept| wire::ProofJobBatch {
+        header: kept.header.to_bytes().into(),
+        flows: flows(kept).into(),
+        witness: kept.witness.clone().into(),
+    };
+    let previous = job.batches.first().map(|first| first.previous.to_bytes()).unwrap_or_default();
+    wire::ProofJob {
+        present: true,
+        id: job.id,
+        previous: previous.into(),
+        batches: job.batches.iter().map(batch).collect(),
     }
 }
 
@@ -386,6 +408,12 @@ pub(super) fn node_status(view: &StatusView) -> wire::Status {
         memory_bytes: view.memory_bytes.unwrap_or(0),
         rate_per_second: view.rate_per_second,
         checkpoint_batch: view.checkpoint,
+        prover: view.prover.word().to_owned(),
+        proven_batch: view.proven,
+        unproven_batches: view.unproven_batches,
+        unproven_entries: view.unproven_entries,
+        unproven_bytes: view.unproven_bytes.now,
+        unproven_bytes_max: view.unproven_bytes.max,
     }
 }
 

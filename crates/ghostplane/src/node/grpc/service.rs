@@ -1,12 +1,14 @@
 //! The calls, service by service.
 
-use super::{NO_PROOFS, NO_STORAGE, WAIT_MAX, convert, stream};
+use super::{NO_STORAGE, SUBMIT_STREAMS_MAX, SUBSCRIBERS_MAX, WAIT_MAX, convert, stream};
 use crate::node::Node;
 use crate::node::api::{QueryError, Rung};
 use ghostplane_client::wire;
 use ghostplane_ghostcipher::Digest;
 use ghostplane_types::{Address, L1Address};
 use std::pin::Pin;
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 use tokio_stream::{Stream, StreamExt as _};
@@ -20,6 +22,8 @@ const KINDS_MAX: usize = 16;
 #[derive(Clone)]
 pub(super) struct Service {
     pub(super) node: Node,
+    pub(super) streams: Arc<Semaphore>,
+    pub(super) subscribers: Arc<Semaphore>,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -35,6 +39,12 @@ impl Service {
         let answer = answer.map_err(|_| convert::status(Code::Internal, 712, "the query failed inside the node"))?;
         answer.map_err(|error| convert::query_error(&error))
     }
+}
+
+/// A place among those that may last.
+fn place(room: &Arc<Semaphore>, what: &str, most: usize) -> Result<OwnedSemaphorePermit, Status> {
+    let full = |_| convert::status(Code::ResourceExhausted, 700, format!("{most} {what}, the most there may be"));
+    Arc::clone(room).try_acquire_owned().map_err(full)
 }
 
 fn unimplemented<T>(reason: &'static str) -> Answer<T> {
@@ -77,7 +87,8 @@ impl wire::transactions_server::Transactions for Service {
         &self,
         request: Request<Streaming<wire::SubmitStreamRequest>>,
     ) -> Answer<Self::SubmitStreamStream> {
-        Ok(Response::new(stream::open(&self.node, request.into_inner())))
+        let place = place(&self.streams, "streams of submissions", SUBMIT_STREAMS_MAX)?;
+        Ok(Response::new(stream::open(&self.node, request.into_inner(), place)))
     }
 
     async fn get(&self, request: Request<wire::GetTransactionRequest>) -> Answer<wire::TransactionStatus> {
@@ -145,10 +156,15 @@ impl wire::events_server::Events for Service {
         if kinds.len() > KINDS_MAX {
             return Err(convert::bad_request(format!("{} kinds of events, at most {KINDS_MAX}", kinds.len())));
         }
+        let place = place(&self.subscribers, "subscribers", SUBSCRIBERS_MAX)?;
         let (chain_id, plane_id) = (self.node.plane().chain_id(), self.node.plane().plane_id());
-        let events = BroadcastStream::new(self.node.events()).filter_map(move |event| match event {
-            Ok(event) => convert::event(chain_id, &plane_id, event, &kinds).map(Ok),
-            Err(BroadcastStreamRecvError::Lagged(events)) => Some(Ok(convert::missed(events))),
+        let events = BroadcastStream::new(self.node.events()).filter_map(move |event| {
+            // Held as long as the subscription.
+            let _place = &place;
+            match event {
+                Ok(event) => convert::event(chain_id, &plane_id, event, &kinds).map(Ok),
+                Err(BroadcastStreamRecvError::Lagged(events)) => Some(Ok(convert::missed(events))),
+            }
         });
         Ok(Response::new(Box::pin(events)))
     }
@@ -186,12 +202,23 @@ impl wire::bridge_server::Bridge for Service {
 
 #[tonic::async_trait]
 impl wire::proofs_server::Proofs for Service {
-    async fn generate(&self, _: Request<wire::GenerateProofRequest>) -> Answer<wire::Proof> {
-        unimplemented(NO_PROOFS)
+    async fn get(&self, request: Request<wire::GetProofRequest>) -> Answer<wire::Proof> {
+        let batch = request.into_inner().batch;
+        let kept = self.ask(move |node| node.proof(batch)).await?;
+        let (first_batch, last_batch) = (kept.first_batch, kept.last_batch);
+        Ok(Response::new(wire::Proof { first_batch, last_batch, bundle: kept.bundle.into() }))
     }
 
-    async fn verify(&self, _: Request<wire::VerifyProofRequest>) -> Answer<wire::VerifyProofResponse> {
-        unimplemented(NO_PROOFS)
+    async fn get_job(&self, _: Request<wire::GetProofJobRequest>) -> Answer<wire::ProofJob> {
+        let job = self.ask(Node::proof_job).await?;
+        Ok(Response::new(job.map_or_else(wire::ProofJob::default, |job| convert::proof_job(&job))))
+    }
+
+    async fn submit(&self, request: Request<wire::SubmitProofRequest>) -> Answer<wire::SubmitProofResponse> {
+        let wire::SubmitProofRequest { id, proof } = request.into_inner();
+        let taken = self.ask(move |node| Ok(node.hand_in_proof(id, proof.to_vec()))).await?;
+        let (first_batch, last_batch) = taken.map_err(|error| convert::bad_request(error.to_string()))?;
+        Ok(Response::new(wire::SubmitProofResponse { first_batch, last_batch }))
     }
 }
 

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio_stream::Stream;
 use tonic::{Status, Streaming};
@@ -20,6 +20,7 @@ pub(super) struct AnswerStream {
     ready: VecDeque<wire::SubmitStreamResponse>,
     room: Arc<Room>,
     reader: Option<JoinHandle<Result<(), Status>>>,
+    _place: OwnedSemaphorePermit,
 }
 
 /// What reader and answers share.
@@ -29,12 +30,16 @@ struct Room {
     without_paths: AtomicBool,
 }
 
-pub(super) fn open(node: &Node, requests: Streaming<wire::SubmitStreamRequest>) -> AnswerStream {
+pub(super) fn open(
+    node: &Node,
+    requests: Streaming<wire::SubmitStreamRequest>,
+    place: OwnedSemaphorePermit,
+) -> AnswerStream {
     let (submitter, answers) = node.submitter();
     let permits = Semaphore::new(STREAM_OUTSTANDING_MAX);
     let room = Arc::new(Room { permits, without_paths: AtomicBool::new(false) });
     let reader = Some(tokio::spawn(read(submitter, requests, Arc::clone(&room))));
-    AnswerStream { answers, ready: VecDeque::new(), room, reader }
+    AnswerStream { answers, ready: VecDeque::new(), room, reader, _place: place }
 }
 
 /// Hands in what the client sends. Its end drops the submitter, so that the answers end once all are known.

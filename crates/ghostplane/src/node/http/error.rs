@@ -57,7 +57,7 @@ pub(super) fn status_of(code: u16) -> StatusCode {
         100 | 600 | 711 => StatusCode::BAD_REQUEST,
         710 => StatusCode::NOT_FOUND,
         // Used, replaced and known: the number or the thing is taken already.
-        112 | 364 | 401 | 405 | 448 | 603 | 703 | 704 => StatusCode::CONFLICT,
+        112 | 364 | 401 | 405 | 448 | 472 | 603 | 703 | 704 => StatusCode::CONFLICT,
         101 | 607 => StatusCode::PAYLOAD_TOO_LARGE,
         119 | 304 | 714 => StatusCode::NOT_IMPLEMENTED,
         606 | 700 | 705 => StatusCode::TOO_MANY_REQUESTS,
@@ -112,6 +112,7 @@ mod tests {
             let expected = match *name {
                 "Malformed" => 400,
                 "NonceUsed" | "CommittedAlready" | "ReplayedAlready" | "CaseTwice" | "ClaimedAlready" => 409,
+                "ProvenAlready" => 409,
                 "SequenceUsed" => 409,
                 "Oversized" | "RunTooLarge" => 413,
                 "BlockFull" => 429,

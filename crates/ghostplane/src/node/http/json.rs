@@ -11,7 +11,7 @@ use ghostplane_types::{Address, Amount, AssetId, Encode, EntityType, L1Address, 
 use serde_json::{Value, json};
 
 /// What the node cannot do yet.
-const UNIMPLEMENTED: [&str; 2] = ["proofs: no prover runs yet", "contract storage: no contracts run yet"];
+const UNIMPLEMENTED: [&str; 1] = ["contract storage: no contracts run yet"];
 
 fn bytes<T: Encode>(value: &T) -> String {
     hex::encode(&value.to_bytes())
@@ -324,6 +324,7 @@ pub(super) fn status(view: &StatusView) -> Value {
         "batch_time": view.batch_time,
         "log_position": view.log_position,
         "committed_batch": view.committed,
+        "proven_batch": view.proven,
         "final_batch": view.final_batch,
         "checkpoint_batch": view.checkpoint,
         "l1_height": view.l1_height,
@@ -337,6 +338,10 @@ pub(super) fn status(view: &StatusView) -> Value {
         "unsealed": bounded(view.unsealed),
         "uncommitted": bounded(view.uncommitted),
         "uncommitted_bytes": bounded(view.uncommitted_bytes),
+        "prover": view.prover.word(),
+        "unproven_batches": view.unproven_batches,
+        "unproven_entries": view.unproven_entries,
+        "unproven_bytes": bounded(view.unproven_bytes),
         "accepted": view.accepted,
         "refused": view.refused,
         "flushes": view.flushes,

@@ -1,6 +1,6 @@
 //! Figures for Prometheus, in its text form.
 
-use super::{CONNECTIONS_MAX, ROUTES, SUBSCRIBERS_MAX, Shared};
+use super::{ROUTES, SUBSCRIBERS_MAX, Shared};
 use crate::node::api::{Bounded, Condition, StatusView};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -94,7 +94,7 @@ pub(super) fn text(view: &StatusView, shared: &Shared) -> String {
     node(&mut text, view);
     shared.counters.write(&mut text);
     let used = |max: usize, free: usize| Bounded { now: wide(max.saturating_sub(free)), max: wide(max) };
-    let connections = used(CONNECTIONS_MAX, shared.connections.available_permits());
+    let connections = used(shared.connections_max, shared.connections.available_permits());
     text.bounded("ghostplane_http_connections", "Open connections, and the one that is waited for.", connections);
     let subscribers = used(SUBSCRIBERS_MAX, shared.subscribers.available_permits());
     text.bounded("ghostplane_http_subscribers", "Subscribers to events over HTTP.", subscribers);
@@ -115,6 +115,7 @@ fn node(text: &mut Text, view: &StatusView) {
     text.gauge("ghostplane_batch", "The newest sealed batch.", view.batch);
     text.gauge("ghostplane_batch_time_ms", "Its time, in milliseconds since the Unix epoch.", view.batch_time);
     text.gauge("ghostplane_committed_batch", "The last batch with a commitment on the L1.", view.committed);
+    text.gauge("ghostplane_proven_batch", "The last batch up to which all are proven, replayed or final.", view.proven);
     text.gauge("ghostplane_final_batch", "The last final batch.", view.final_batch);
     text.gauge("ghostplane_checkpoint_batch", "The batch of the newest checkpoint.", view.checkpoint);
     text.gauge("ghostplane_log_position", "The log position that is next.", view.log_position);
@@ -129,6 +130,10 @@ fn node(text: &mut Text, view: &StatusView) {
     text.bounded("ghostplane_unsealed_batches", "Batches cut and not sealed.", view.unsealed);
     text.bounded("ghostplane_uncommitted_batches", "Batches cut and not committed.", view.uncommitted);
     text.bounded("ghostplane_uncommitted_bytes", "Their posted bytes.", view.uncommitted_bytes);
+    text.gauge("ghostplane_unproven_batches", "Batches that wait for a proof.", view.unproven_batches);
+    text.gauge("ghostplane_unproven_entries", "Their journal entries.", view.unproven_entries);
+    text.bounded("ghostplane_unproven_bytes", "Bytes of their witnesses.", view.unproven_bytes);
+    text.counter("ghostplane_witness_us_total", "Microseconds that collecting witnesses took.", view.witness_us);
     text.counter("ghostplane_accepted_total", "Transactions executed and durable since the start.", view.accepted);
     text.counter("ghostplane_refused_total", "Submissions refused since the start.", view.refused);
     text.counter("ghostplane_flushes_total", "Flushes of the log since the start.", view.flushes);

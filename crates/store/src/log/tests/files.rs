@@ -74,9 +74,24 @@ fn segments_roll_are_cut_and_repaired_on_real_files() {
     bytes[at] ^= 1;
     std::fs::write(&first, bytes).unwrap();
     let Err(OpenError::Corrupt(corrupt)) = open() else { panic!("damage is found") };
+    for derived in ["history", "checkpoint"] {
+        std::fs::create_dir(scratch.path().join(derived)).unwrap();
+    }
+    let examined = examine(scratch.path(), PLANE, OWNER.chain_id).unwrap().expect("damage is found");
+    assert_eq!(examined.damage, corrupt);
+    assert!(matches!(open(), Err(OpenError::Corrupt(still)) if still == corrupt), "looking changes nothing");
+    let elsewhere = repair(scratch.path(), PLANE, OWNER.chain_id, &corrupt.path, corrupt.offset + 1);
+    assert!(matches!(elsewhere, Err(RepairError::Elsewhere(_))));
+    assert!(scratch.path().join("history").exists(), "nor does asking for another place");
     let repaired = repair(scratch.path(), PLANE, OWNER.chain_id, &corrupt.path, corrupt.offset).unwrap();
     assert!(repaired.kept.iter().all(|path| path.exists()) && repaired.kept.len() > 3);
+    assert_eq!((repaired.bytes, repaired.kept.len()), (examined.bytes, examined.segments));
+    for derived in ["history", "checkpoint"] {
+        assert!(!scratch.path().join(derived).exists(), "{derived} may tell of what is gone");
+    }
+    assert_eq!(examine(scratch.path(), PLANE, OWNER.chain_id).unwrap(), None);
     let (mut log, recovery) = open().unwrap();
+    assert_eq!(recovery.end, examined.keeps);
     let left = usize::try_from(recovery.end.frames).unwrap();
     for frame in &list[left..] {
         log.append(std::slice::from_ref(frame)).unwrap();

@@ -1,0 +1,577 @@
+//! Proving batches, beside the way of a transaction: what waits to be proved, who proves it, and what the L1 has of it.
+//!
+//! ```text
+//!  [core] -- witness --> [witnesses: disk] --> board --> [prover, or a worker elsewhere] --> board --> [settle: L1]
+//! ```
+//!
+//! A witness is on disk before a checkpoint may make its batch hard to execute again, and stays until the L1 has a proof of
+//! the batch or has made it final without one. So a node that is killed at any moment proves what it would have proved. The
+//! prover knows this module alone: it can end late, or not at all, without keeping anything of the node open.
+
+mod files;
+
+pub(super) use files::Files;
+
+use super::options::{ProverMode, ProverOptions};
+use crossbeam_channel::Receiver;
+use ghostplane_proof::{
+    BATCHES_MAX, BatchWitness, ProveError, Statement, ThreadPool, ThreadPoolBuilder, prove, verify,
+};
+use ghostplane_settlement::{ProofBundle, Settlement};
+use ghostplane_types::{BatchHeader, Encode, Flow};
+use parking_lot::{Condvar, Mutex};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use thiserror::Error;
+use tokio::sync::watch;
+
+/// Witnesses on their way to the disk. A core that finds no room waits.
+pub(super) const WAITING_MAX: usize = 32;
+/// Journal entries of the batches that are proved together.
+const ENTRIES_TOGETHER: u64 = 1 << 16;
+/// What a proof costs however few entries it has, in entries.
+const ENTRIES_FIXED: u64 = 1 << 12;
+/// Bytes of the witnesses of one job, unless one batch has more.
+const JOB_BYTES_MAX: u64 = 48 * 1024 * 1024;
+/// Proofs that wait for the L1.
+const READY_MAX: usize = 8;
+/// Jobs that are worked on at a time.
+const JOBS_MAX: usize = 64;
+/// How often a batch is tried before it goes the longer way.
+const TRIES_MAX: u32 = 3;
+/// How long a worker elsewhere may keep a job.
+pub(super) const LEASE: Duration = Duration::from_secs(120);
+/// How long the prover waits without looking at the clock.
+const IDLE: Duration = Duration::from_millis(250);
+/// What the prover's threads add to their niceness: everything else goes first.
+const NICENESS: i32 = 15;
+/// Accepted proofs that are kept for who asks.
+const PROOFS_KEPT_MAX: usize = 64;
+
+/// A batch and what a prover needs to know of it.
+pub(super) struct Provable {
+    pub(super) previous: BatchHeader,
+    pub(super) header: BatchHeader,
+    pub(super) flows: Vec<Flow>,
+    pub(super) witness: BatchWitness,
+}
+
+/// The same as it is on disk: the witness in canonical form.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    pub(crate) previous: BatchHeader,
+    pub(crate) header: BatchHeader,
+    pub(crate) flows: Vec<Flow>,
+    pub(crate) witness: Vec<u8>,
+}
+
+/// Batches to be proved together.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    /// Its number, until it is done or its time is over.
+    pub(crate) id: u64,
+    /// The batches, in order; at least one.
+    pub(crate) batches: Vec<Kept>,
+}
+
+/// A proof that the L1 does not have yet.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub(super) previous: BatchHeader,
+    pub(super) batches: Vec<(BatchHeader, Vec<Flow>)>,
+    pub(super) proof: Vec<u8>,
+}
+
+impl Ready {
+    pub(super) fn range(&self) -> (u64, u64) {
+        let first = self.batches.first().map_or(0, |(header, _)| header.number);
+        (first, self.batches.last().map_or(0, |(header, _)| header.number))
+    }
+}
+
+/// Why a proof is not taken from a worker. The worker is wrong, or late.
+#[derive(Debug, Error)]
+pub(crate) enum HandInError {
+    /// Nobody works on that.
+    #[error("job {0} is done, was given to somebody else, or never was: ask for another")]
+    NoSuchJob(u64),
+    /// The proof is none.
+    #[error("the proof of job {job} is refused: {why}")]
+    Refused {
+        /// Which job.
+        job: u64,
+        /// Why.
+        why: String,
+    },
+}
+
+/// How proving stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Lag {
+    pub(super) batches: u64,
+    pub(super) entries: u64,
+    pub(super) bytes: u64,
+    pub(super) bytes_max: u64,
+}
+
+/// What waits to be proved and who works on it. Shared by all threads that have to do with proofs.
+pub(super) struct Proving {
+    options: ProverOptions,
+    chain_id: u64,
+    plane_id: ghostplane_ghostcipher::Digest,
+    files: Files,
+    board: Mutex<Board>,
+    news: Condvar,
+    /// Whether more waits than may.
+    full: watch::Sender<bool>,
+    /// The newest batch whose witness is on disk, or was given up.
+    witnessed: AtomicU64,
+    /// Microseconds that collecting witnesses took the core.
+    pub(super) collecting_us: AtomicU64,
+}
+
+#[derive(Default)]
+struct Board {
+    waiting: BTreeMap<u64, Waiting>,
+    /// Whether the thread that writes witnesses has ended.
+    witnesses_ended: bool,
+    entries: u64,
+    bytes: u64,
+    committed: u64,
+    jobs: BTreeMap<u64, Lease>,
+    next_job: u64,
+    ready: VecDeque<Arc<Ready>>,
+    /// First and last batch of the accepted proofs that are kept.
+    kept: BTreeMap<u64, u64>,
+    fault: Option<String>,
+    is_stopped: bool,
+}
+
+/// A batch that is not proven.
+struct Waiting {
+    entries: u64,
+    bytes: u64,
+    since: Instant,
+    /// Whether it belongs to a job or to a proof that waits for the L1.
+    is_taken: bool,
+    /// Whether it was too much together with others.
+    is_alone: bool,
+    tries: u32,
+}
+
+struct Lease {
+    first: u64,
+    last: u64,
+    /// None for this process's own prover, which takes the time that it gets.
+    until: Option<Instant>,
+}
+
+impl Board {
+    fn add(&mut self, number: u64, entries: u64, bytes: u64, now: Instant) {
+        self.remove(number);
+        self.entries += entries;
+        self.bytes += bytes;
+        let waiting = Waiting { entries, bytes, since: now, is_taken: false, is_alone: false, tries: 0 };
+        self.waiting.insert(number, waiting);
+    }
+
+    fn remove(&mut self, number: u64) -> bool {
+        let removed = self.waiting.remove(&number);
+        if let Some(waiting) = &removed {
+            self.entries -= waiting.entries;
+            self.bytes -= waiting.bytes;
+        }
+        removed.is_some()
+    }
+
+    /// Batches go back to those that wait. After too many tries that failed they are given up.
+    fn give_back(&mut self, first: u64, last: u64, alone: bool, failed: bool) {
+        for waiting in self.waiting.range_mut(first..=last).map(|(_, waiting)| waiting) {
+            waiting.is_taken = false;
+            waiting.is_alone |= alone;
+            waiting.tries += u32::from(failed);
+        }
+    }
+
+    fn expire(&mut self, now: Instant) {
+        let late: Vec<u64> = self
+            .jobs
+            .iter()
+            .filter(|(_, job)| job.until.is_some_and(|until| until <= now))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in late {
+            if let Some(job) = self.jobs.remove(&id) {
+                // Whoever had it may never have meant to prove anything: that is no fault of the batches.
+                self.give_back(job.first, job.last, false, false);
+            }
+        }
+    }
+
+    /// The batches that are best proved next: the first that wait and follow each other, as many as fill their tables well.
+    /// None as long as more may come that would fill them better, and nobody has waited for `wait`.
+    fn choose(&self, now: Instant, wait: Duration) -> Option<(u64, u64)> {
+        let is_free = |waiting: &Waiting| !waiting.is_taken && waiting.tries < TRIES_MAX;
+        let mut from = self.waiting.range(..=self.committed).skip_while(|(_, waiting)| !is_free(waiting)).peekable();
+        let (&first, oldest) = from.peek().map(|(number, waiting)| (*number, *waiting))?;
+        let (mut entries, mut bytes, mut last) = (0, 0, None);
+        let mut best: Option<(u64, u64, u64)> = None;
+        let mut is_full = false;
+        for (&number, waiting) in from {
+            let follows = last.is_none_or(|last| last + 1 == number);
+            if !follows || !is_free(waiting) || last.is_some() && (waiting.is_alone || oldest.is_alone) {
+                // What follows is worked on, or was lost: nothing better will come.
+                is_full = true;
+                break;
+            }
+            let over = entries + waiting.entries > ENTRIES_TOGETHER || bytes + waiting.bytes > JOB_BYTES_MAX;
+            if last.is_some() && (over || number - first >= BATCHES_MAX as u64) {
+                is_full = true;
+                break;
+            }
+            entries += waiting.entries;
+            bytes += waiting.bytes;
+            last = Some(number);
+            // The most entries for the work: tables are powers of two, and some work is there for none.
+            let work = entries.max(1).next_power_of_two() + ENTRIES_FIXED;
+            if best.is_none_or(|(_, better, its_work)| entries * its_work >= better * work) {
+                best = Some((number, entries, work));
+            }
+        }
+        let waited = now.saturating_duration_since(oldest.since) >= wait;
+        let (last, ..) = best.filter(|_| is_full || waited || oldest.is_alone)?;
+        Some((first, last))
+    }
+}
+
+impl Proving {
+    /// Looks at what an earlier run left: witnesses of batches that are not proven and not final, of this history.
+    pub(super) fn open(
+        options: ProverOptions,
+        plane: &ghostplane_engine::Plane,
+        files: Files,
+        newest: &BatchHeader,
+        header_of: impl Fn(u64) -> Option<BatchHeader>,
+        l1: &Settlement,
+    ) -> std::io::Result<Self> {
+        let mut board = Board { committed: l1.tip().number, ..Board::default() };
+        if options.mode != ProverMode::Off {
+            let now = Instant::now();
+            for number in files.witnesses()? {
+                let header = files.header(number).ok().flatten();
+                let settled = number <= l1.final_number() || l1.is_proven(number);
+                let known = header.filter(|header| !settled && header_of(number).as_ref() == Some(header));
+                match known.zip(files.witness_bytes(number).ok()) {
+                    Some((header, bytes)) => board.add(number, header.entries.into(), bytes, now),
+                    None => files.remove_witness(number),
+                }
+            }
+            board.kept = files.proofs()?;
+        }
+        let full = board.bytes > options.backlog_bytes;
+        Ok(Self {
+            options,
+            chain_id: plane.chain_id(),
+            plane_id: plane.plane_id(),
+            files,
+            board: Mutex::new(board),
+            news: Condvar::new(),
+            full: watch::Sender::new(full),
+            witnessed: AtomicU64::new(newest.number),
+            collecting_us: AtomicU64::new(0),
+        })
+    }
+
+    /// Whether anybody wants witnesses.
+    pub(super) fn is_on(&self) -> bool {
+        self.options.mode != ProverMode::Off
+    }
+
+    pub(super) fn mode(&self) -> ProverMode {
+        self.options.mode
+    }
+
+    /// Whether so much waits to be proved that no more transactions are taken.
+    pub(super) fn is_full(&self) -> bool {
+        *self.full.borrow()
+    }
+
+    /// Says when there is room again.
+    pub(super) fn watch_room(&self) -> watch::Receiver<bool> {
+        self.full.subscribe()
+    }
+
+    /// Whether a checkpoint of this batch loses no witness.
+    pub(super) fn has_witnessed(&self, number: u64) -> bool {
+        !self.is_on() || self.witnessed.load(Ordering::Acquire) >= number
+    }
+
+    pub(super) fn lag(&self) -> Lag {
+        let board = self.board.lock();
+        Lag {
+            batches: board.waiting.len() as u64,
+            entries: board.entries,
+            bytes: board.bytes,
+            bytes_max: self.options.backlog_bytes,
+        }
+    }
+
+    /// Something that an operator should see.
+    pub(super) fn take_fault(&self) -> Option<String> {
+        self.board.lock().fault.take()
+    }
+
+    fn note_room(&self, board: &Board) {
+        let full = board.bytes > self.options.backlog_bytes;
+        self.full.send_if_modified(|known| std::mem::replace(known, full) != full);
+    }
+
+    /// Writes witnesses until nobody sends any more.
+    pub(super) fn keep(&self, from: &Receiver<Provable>) {
+        while let Ok(Provable { previous, header, flows, witness }) = from.recv() {
+            let kept = Kept { previous, header, flows, witness: witness.encode() };
+            let written = self.files.write_witness(&kept);
+            let mut board = self.board.lock();
+            match written {
+                Ok(bytes) => board.add(header.number, header.entries.into(), bytes, Instant::now()),
+                Err(error) => {
+                    board.fault = Some(format!(
+                        "the witness of batch {} cannot be written, so it goes the longer way: {error}",
+                        header.number
+                    ));
+                }
+            }
+            self.note_room(&board);
+            self.witnessed.store(header.number, Ordering::Release);
+            drop(board);
+            self.news.notify_all();
+        }
+        self.board.lock().witnesses_ended = true;
+        self.news.notify_all();
+    }
+
+    /// Waits until the batch's witness is written, or nobody writes any more. `false` in the second case.
+    pub(super) fn wait_witnessed(&self, number: u64) -> bool {
+        let mut board = self.board.lock();
+        while !self.has_witnessed(number) && !board.witnesses_ended {
+            self.news.wait(&mut board);
+        }
+        self.has_witnessed(number)
+    }
+
+    /// Proves until it is stopped.
+    pub(super) fn work(&self) {
+        let pool = match pool(self.options.threads) {
+            Ok(pool) => pool,
+            Err(why) => {
+                self.board.lock().fault = Some(format!("no prover runs: {why}"));
+                return;
+            }
+        };
+        loop {
+            match self.job(None) {
+                Some(job) => self.prove(&job, &pool),
+                None => {
+                    let mut board = self.board.lock();
+                    if board.is_stopped {
+                        return;
+                    }
+                    self.news.wait_for(&mut board, IDLE);
+                }
+            }
+        }
+    }
+
+    /// Tells the prover to end after what it works on.
+    pub(super) fn stop(&self) {
+        self.board.lock().is_stopped = true;
+        self.news.notify_all();
+    }
+
+    /// The next batches to be proved, if there is anything worth it now. They are the caller's until he hands a proof in, or
+    /// for as long as the lease is.
+    pub(crate) fn job(&self, lease: Option<Duration>) -> Option<Job> {
+        let now = Instant::now();
+        let (id, first, last) = {
+            let mut board = self.board.lock();
+            board.expire(now);
+            if board.is_stopped || board.ready.len() >= READY_MAX || board.jobs.len() >= JOBS_MAX {
+                return None;
+            }
+            let (first, last) = board.choose(now, Duration::from_millis(self.options.wait_ms))?;
+            let id = board.next_job;
+            board.next_job += 1;
+            board.jobs.insert(id, Lease { first, last, until: lease.map(|lease| now + lease) });
+            board.waiting.range_mut(first..=last).for_each(|(_, waiting)| waiting.is_taken = true);
+            (id, first, last)
+        };
+        let mut batches = Vec::new();
+        for number in first..=last {
+            match self.files.read_witness(number) {
+                Ok(kept) => batches.push(kept),
+                Err(error) => {
+                    let mut board = self.board.lock();
+                    board.jobs.remove(&id);
+                    board.give_back(first, last, false, false);
+                    board.remove(number);
+                    board.fault = Some(format!("batch {number} goes the longer way, its witness is gone: {error}"));
+                    self.files.remove_witness(number);
+                    return None;
+                }
+            }
+        }
+        Some(Job { id, batches })
+    }
+
+    fn prove(&self, job: &Job, pool: &ThreadPool) {
+        let (statement, witnesses) = match job.statement(self.chain_id, self.plane_id) {
+            Ok(both) => both,
+            Err(why) => return self.give_up(job, &why, false),
+        };
+        match prove(&statement, &witnesses, pool) {
+            Ok(proof) => drop(self.put(job.id, job, proof)),
+            Err(error @ (ProveError::TooLarge { .. } | ProveError::Weak)) => {
+                self.give_up(job, &error.to_string(), true)
+            }
+            Err(error) => self.give_up(job, &error.to_string(), false),
+        }
+    }
+
+    /// Batches of a job that cannot be proved are tried one by one, and alone they are given up at last.
+    fn give_up(&self, job: &Job, why: &str, only_together: bool) {
+        let mut board = self.board.lock();
+        let Some(lease) = board.jobs.remove(&job.id) else { return };
+        board.give_back(lease.first, lease.last, true, true);
+        if !only_together || lease.first == lease.last {
+            board.fault = Some(format!("batches {} to {} are not proved: {why}", lease.first, lease.last));
+        }
+    }
+
+    /// Takes a proof of a job from a worker that nobody trusts.
+    pub(crate) fn hand_in(&self, id: u64, proof: Vec<u8>) -> Result<(u64, u64), HandInError> {
+        let (first, last) = {
+            let board = self.board.lock();
+            board.jobs.get(&id).map(|job| (job.first, job.last)).ok_or(HandInError::NoSuchJob(id))?
+        };
+        let refused = |why: String| HandInError::Refused { job: id, why };
+        let batches = (first..=last).map(|number| self.files.read_witness(number));
+        let batches = batches.collect::<std::io::Result<Vec<Kept>>>().map_err(|error| refused(error.to_string()))?;
+        let job = Job { id, batches };
+        let (statement, _) = job.statement(self.chain_id, self.plane_id).map_err(refused)?;
+        verify(&statement, &proof).map_err(|error| refused(error.to_string()))?;
+        self.put(id, &job, proof)
+    }
+
+    fn put(&self, id: u64, job: &Job, proof: Vec<u8>) -> Result<(u64, u64), HandInError> {
+        let batches = job.batches.iter().map(|batch| (batch.header, batch.flows.clone())).collect();
+        let ready = Ready { previous: job.batches[0].previous, batches, proof };
+        let mut board = self.board.lock();
+        let lease = board.jobs.remove(&id).ok_or(HandInError::NoSuchJob(id))?;
+        board.ready.push_back(Arc::new(ready));
+        Ok((lease.first, lease.last))
+    }
+
+    /// What the L1 is to be told next.
+    pub(super) fn next_ready(&self) -> Option<Arc<Ready>> {
+        self.board.lock().ready.front().cloned()
+    }
+
+    /// The L1 has answered about a proof.
+    pub(super) fn answered(&self, ready: &Arc<Ready>, taken: Option<&ProofBundle>) {
+        let (first, last) = ready.range();
+        let mut board = self.board.lock();
+        board.ready.retain(|other| !Arc::ptr_eq(other, ready));
+        let Some(bundle) = taken else {
+            // Some of it may be final by now; what is not is proved again.
+            board.give_back(first, last, false, true);
+            return;
+        };
+        drop(board);
+        self.proven(first, last);
+        match self.files.write_proof(first, last, &bundle.to_bytes()) {
+            Ok(()) => {
+                let mut board = self.board.lock();
+                board.kept.insert(first, last);
+                while board.kept.len() > PROOFS_KEPT_MAX {
+                    if let Some((first, last)) = board.kept.pop_first() {
+                        self.files.remove_proof(first, last);
+                    }
+                }
+            }
+            Err(error) => self.board.lock().fault = Some(format!("a proof cannot be kept: {error}")),
+        }
+    }
+
+    /// The L1 has a proof of these batches, whoever made it.
+    pub(super) fn proven(&self, first: u64, last: u64) {
+        let mut board = self.board.lock();
+        let known: Vec<u64> = board.waiting.range(first..=last).map(|(number, _)| *number).collect();
+        self.forget(&mut board, &known);
+    }
+
+    /// What the L1 has committed and made final.
+    pub(super) fn follow(&self, committed: u64, final_batch: u64) {
+        let mut board = self.board.lock();
+        board.committed = board.committed.max(committed);
+        let known: Vec<u64> = board.waiting.range(..=final_batch).map(|(number, _)| *number).collect();
+        self.forget(&mut board, &known);
+        // A proof of nothing but final batches tells nobody anything.
+        board.ready.retain(|ready| ready.range().1 > final_batch);
+        self.news.notify_all();
+    }
+
+    fn forget(&self, board: &mut Board, known: &[u64]) {
+        for number in known {
+            if board.remove(*number) {
+                self.files.remove_witness(*number);
+            }
+        }
+        self.note_room(board);
+    }
+
+    /// The kept proof that a batch is under: the bundle as the L1 took it.
+    pub(super) fn proof_of(&self, batch: u64) -> std::io::Result<Option<(u64, u64, Vec<u8>)>> {
+        let found = self.board.lock().kept.range(..=batch).next_back().map(|(first, last)| (*first, *last));
+        match found.filter(|(_, last)| *last >= batch) {
+            Some((first, last)) => Ok(Some((first, last, self.files.read_proof(first, last)?))),
+            None => Ok(None),
+        }
+    }
+}
+
+impl Job {
+    /// First and last batch.
+    pub(crate) fn range(&self) -> (u64, u64) {
+        let number = |batch: Option<&Kept>| batch.map_or(0, |batch| batch.header.number);
+        (number(self.batches.first()), number(self.batches.last()))
+    }
+
+    /// What is to be proved, and with what.
+    pub(crate) fn statement(
+        &self,
+        chain_id: u64,
+        plane_id: ghostplane_ghostcipher::Digest,
+    ) -> Result<(Statement, Vec<BatchWitness>), String> {
+        let previous = self.batches.first().ok_or("no batches")?.previous;
+        let claims: Vec<_> = self.batches.iter().map(|batch| (batch.header, batch.flows.clone())).collect();
+        let statement = Statement::new(chain_id, plane_id, &previous, &claims).map_err(|error| error.to_string())?;
+        let witnesses = self.batches.iter().map(|batch| BatchWitness::decode(&batch.witness));
+        let witnesses = witnesses.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
+        Ok((statement, witnesses))
+    }
+}
+
+/// Threads that prove when nothing else wants to run.
+pub(crate) fn pool(threads: usize) -> Result<ThreadPool, String> {
+    let builder = ThreadPoolBuilder::new().num_threads(threads.max(1)).thread_name(|at| format!("prover-{at}"));
+    // A system that does not let us be nice lets us prove all the same.
+    let builder = builder.start_handler(|_| {
+        let _ = rustix::process::nice(NICENESS);
+    });
+    builder.build().map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests;
