@@ -8,6 +8,7 @@ use ghostplane_types::limits::APPROVALS_MAX;
 use ghostplane_types::{Address, Amount, AssetId, EntityType};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use thiserror::Error;
 
 const HOUR_MS: u64 = 3_600_000;
@@ -330,8 +331,16 @@ impl FactSet {
     const SPENT: Self = Self(1 << 15);
     pub const APPROVALS: Self = Self(1 << 16);
     const SESSION: Self = Self(1 << 17);
-    pub const ALL: Self = Self(u32::MAX);
-    /// Everything that the context has.
+    /// Spending of one window: not the record, but the number that policies ask for instead. See [`super::ready`].
+    const HOUR: Self = Self(1 << 18);
+    const DAY: Self = Self(1 << 19);
+    const MONTH: Self = Self(1 << 20);
+    /// The windows, and what those numbers are called.
+    pub const WINDOWS: [(Self, &'static str); 3] =
+        [(Self::HOUR, "spent.hour"), (Self::DAY, "spent.day"), (Self::MONTH, "spent.month")];
+    /// Everything that the schema has.
+    pub const ALL: Self = Self((1 << 18) - 1);
+    /// Everything that the context has, by the schema.
     pub const CONTEXT: Self = Self(0x1ff << 9);
     /// Facts of entities, for which the entities have to be there.
     const OF_ENTITIES: Self = Self(0x7f << 2 | 1 << 16);
@@ -362,6 +371,11 @@ impl FactSet {
         }
     }
 
+    /// These facts as the schema has them, and all of the context: for who takes it in one piece.
+    pub fn with_whole_context(self) -> Self {
+        Self((self.0 | Self::CONTEXT.0) & Self::ALL.0)
+    }
+
     pub fn add(&mut self, other: Self) {
         self.0 |= other.0;
     }
@@ -384,13 +398,10 @@ impl Request {
     pub(super) fn in_cedar(&self, asked: FactSet) -> Option<InCedar<'static>> {
         let facts = &self.0;
         let action = action_entity(facts.action)?;
-        let principal = if asked.has(FactSet::PRINCIPAL) {
-            account(&facts.principal.address)
-        } else {
-            stand_in(&TYPE_NAMES.account)
-        };
+        let principal =
+            if asked.has(FactSet::PRINCIPAL) { account(&facts.principal.address) } else { FIXED.account.clone() };
         let resource = match &facts.resource {
-            Resource::Account(_) if !asked.has(FactSet::RESOURCE) => stand_in(&TYPE_NAMES.account),
+            Resource::Account(_) if !asked.has(FactSet::RESOURCE) => FIXED.account.clone(),
             resource => resource_uid(resource),
         };
         let context = Context::from_pairs(self.context(asked)).expect("values without calls evaluate to themselves");
@@ -426,6 +437,10 @@ impl Request {
                 moving.counterparty.map(|party| entity(account(&party.address)))
             });
             put(FactSet::SPENT, "spent", &|| Some(spent(&moving.spent)));
+            let windows = [moving.spent.hour, moving.spent.day, moving.spent.month];
+            for ((fact, name), amount) in FactSet::WINDOWS.into_iter().zip(windows) {
+                put(fact, name, &|| Some(long(amount.units())));
+            }
         }
         pairs
     }
@@ -515,9 +530,11 @@ impl Request {
             put(FactSet::BRIDGED, "asset.bridged", Some(moving.asset.is_bridged().to_string()));
             put(FactSet::ISSUER, "asset.issuer", moving.issuer.map(|party| party.address.to_string()));
             put(FactSet::COUNTERPARTY, "counterparty", counterparty.map(|party| party.address.to_string()));
-            put(FactSet::SPENT, "spent.hour", Some(money(moving.spent.hour)));
-            put(FactSet::SPENT, "spent.day", Some(money(moving.spent.day)));
-            put(FactSet::SPENT, "spent.month", Some(money(moving.spent.month)));
+            let windows = [moving.spent.hour, moving.spent.day, moving.spent.month];
+            for ((mut fact, name), amount) in FactSet::WINDOWS.into_iter().zip(windows) {
+                fact.add(FactSet::SPENT);
+                put(fact, name, Some(money(amount)));
+            }
         }
         let (minute, weekday) = Self::clock(facts.time);
         put(FactSet::TIME, "time", Some(facts.time.to_string()));
@@ -559,10 +576,21 @@ fn uid(type_name: &EntityTypeName, id: impl AsRef<str>) -> EntityUid {
     EntityUid::from_type_name_and_id(type_name.clone(), EntityId::new(id))
 }
 
-/// What stands where nobody looks.
-fn stand_in(type_name: &EntityTypeName) -> EntityUid {
-    uid(type_name, "")
+/// Entities that many requests name.
+struct Fixed {
+    /// What stands where nobody looks.
+    account: EntityUid,
+    approvals: EntityUid,
+    gcc: EntityUid,
+    zman: EntityUid,
 }
+
+static FIXED: LazyLock<Fixed> = LazyLock::new(|| Fixed {
+    account: uid(&TYPE_NAMES.account, ""),
+    approvals: uid(&TYPE_NAMES.approvals, ""),
+    gcc: uid(&TYPE_NAMES.asset, AssetId::GCC.to_string()),
+    zman: uid(&TYPE_NAMES.asset, AssetId::ZMAN.to_string()),
+});
 
 /// An account as rules write it.
 pub(super) fn account(address: &Address) -> EntityUid {
@@ -570,11 +598,15 @@ pub(super) fn account(address: &Address) -> EntityUid {
 }
 
 fn asset_uid(asset: AssetId) -> EntityUid {
-    uid(&TYPE_NAMES.asset, asset.to_string())
+    match asset {
+        AssetId::GCC => FIXED.gcc.clone(),
+        AssetId::ZMAN => FIXED.zman.clone(),
+        _ => uid(&TYPE_NAMES.asset, asset.to_string()),
+    }
 }
 
 fn approvals_uid() -> EntityUid {
-    uid(&TYPE_NAMES.approvals, "")
+    FIXED.approvals.clone()
 }
 
 fn resource_uid(resource: &Resource) -> EntityUid {
