@@ -1,8 +1,8 @@
 //! Setting: the one way from a text to rules that can be asked.
 
 use super::limits::{
-    BRACKETS_MAX, COST_BASE, COST_ITEM, COST_NODE, DELAY_SECONDS_MAX, DEPTH_MAX, ID_BYTES_MAX, NODES_MAX,
-    STACK_BYTES_TO_SET, TEXT_BYTES_MAX,
+    BRACKETS_MAX, COST_BASE, COST_ITEM, COST_NODE, DELAY_SECONDS_MAX, DEPTH_MAX, ID_BYTES_MAX, KEPT_BYTES, NODE_BYTES,
+    NODES_MAX, STACK_BYTES_TO_SET, TEXT_BYTES_MAX,
 };
 use super::ready::ready;
 use super::request::{FactSet, misnamed};
@@ -190,6 +190,12 @@ impl PolicySet {
         self.cost + COST_ITEM * approvals as u64
     }
 
+    /// What it takes in memory, about, and never much less: for whoever bounds that.
+    pub fn bytes(&self) -> usize {
+        let kept: usize = self.subsets.iter().map(|subset| subset.rules.len()).sum();
+        self.text.len() + NODE_BYTES * self.nodes + KEPT_BYTES * kept
+    }
+
     pub(super) fn rules(&self) -> &[Rule] {
         &self.policies
     }
@@ -347,6 +353,14 @@ fn concerns(constraint: &ActionConstraint, name: &str, moves: bool) -> bool {
 }
 
 fn subsets(trees: &[&pst::Template], rules: &[Rule]) -> Result<(Vec<Subset>, Vec<usize>), SetError> {
+    // All subsets share what they can.
+    let all = |windows: bool| {
+        let policies = trees.iter().enumerate().map(|(at, tree)| ready(tree, windows, numbered(at)));
+        let policies = policies.collect::<Result<Vec<Policy>, _>>();
+        policies.map_err(|error| SetError::NotCedar { message: short(&error) })
+    };
+    let with_windows = all(true)?;
+    let whole = if rules.iter().any(|rule| rule.whole_context) { all(false)? } else { Vec::new() };
     let mut places: BTreeMap<Vec<usize>, usize> = BTreeMap::new();
     let mut subsets = Vec::new();
     let mut by_kind = Vec::with_capacity(ACTION_KINDS.len());
@@ -356,22 +370,17 @@ fn subsets(trees: &[&pst::Template], rules: &[Rule]) -> Result<(Vec<Subset>, Vec
         let chosen: Vec<usize> = (0..trees.len()).filter(|at| concerns(&trees[*at].action, name, moves)).collect();
         if !places.contains_key(&chosen) {
             places.insert(chosen.clone(), subsets.len());
-            subsets.push(subset(chosen.clone(), trees, rules)?);
+            let whole_context = chosen.iter().any(|at| rules[*at].whole_context);
+            let policies = if whole_context { &whole } else { &with_windows };
+            let cedar = chosen.iter().map(|at| policies[*at].clone());
+            let cedar = cedar_policy::PolicySet::from_policies(cedar).expect("numbers differ");
+            let mut facts = FactSet::default();
+            chosen.iter().for_each(|at| facts.add(rules[*at].facts));
+            subsets.push(Subset { rules: chosen.clone(), cedar, facts, whole_context });
         }
         by_kind.push(places[&chosen]);
     }
     Ok((subsets, by_kind))
-}
-
-fn subset(chosen: Vec<usize>, trees: &[&pst::Template], rules: &[Rule]) -> Result<Subset, SetError> {
-    let mut facts = FactSet::default();
-    chosen.iter().for_each(|at| facts.add(rules[*at].facts));
-    let whole_context = chosen.iter().any(|at| rules[*at].whole_context);
-    let policy = |at: &usize| ready(trees[*at], !whole_context, numbered(*at));
-    let policies = chosen.iter().map(policy).collect::<Result<Vec<Policy>, _>>();
-    let policies = policies.map_err(|error| SetError::NotCedar { message: short(&error) })?;
-    let cedar = cedar_policy::PolicySet::from_policies(policies).expect("numbers differ");
-    Ok(Subset { rules: chosen, cedar, facts, whole_context })
 }
 
 /// From where texts are checked on, policies are named by their number: an id that a person chose is for people.

