@@ -5,6 +5,7 @@
 
 #![allow(clippy::cast_possible_truncation, reason = "counts of a few million, of the bench's own making")]
 
+mod covenant;
 mod engine;
 mod fixture;
 mod hash;
@@ -30,6 +31,8 @@ pub enum Suite {
     Engine,
     /// Judging batches from a witness, and the size of what is posted.
     Replay,
+    /// Rules: decisions beside Cedar alone.
+    Covenant,
     /// Proofs of conservation: speed, size, memory.
     Proof,
     /// A whole node under load.
@@ -78,10 +81,16 @@ impl Row {
 enum Goal {
     AtLeast(f64),
     AtMost(f64),
+    /// Of the limit.
+    RatioAtLeast(f64),
 }
 
 /// The rows that have a goal.
-const GOALS: [(&str, Goal); 20] = [
+const GOALS: [(&str, Goal); 24] = [
+    ("covenant/decision-1", Goal::RatioAtLeast(0.7)),
+    ("covenant/decision-10", Goal::RatioAtLeast(0.7)),
+    ("covenant/decision-100", Goal::RatioAtLeast(0.7)),
+    ("covenant/decision-1000", Goal::RatioAtLeast(0.7)),
     ("latency/p50", Goal::AtMost(5.0)),
     ("latency/p99", Goal::AtMost(20.0)),
     ("start/dev", Goal::AtMost(1_000.0)),
@@ -116,6 +125,7 @@ pub fn run(suite: Suite, seconds: u64, large: bool, screen: &Screen) -> anyhow::
             Suite::Hash,
             Suite::Engine,
             Suite::Replay,
+            Suite::Covenant,
             Suite::Proof,
             Suite::Transfers,
             Suite::Recovery,
@@ -127,6 +137,7 @@ pub fn run(suite: Suite, seconds: u64, large: bool, screen: &Screen) -> anyhow::
             Suite::State => state::measure(screen)?,
             Suite::Hash => hash::measure(screen),
             Suite::Engine => engine::measure(screen)?,
+            Suite::Covenant => covenant::measure(screen)?,
             Suite::Proof => proof::measure(large, screen)?,
             Suite::Transfers => transfers::measure(seconds, screen)?,
             Suite::Recovery => recovery::measure(seconds, screen)?,
@@ -151,7 +162,7 @@ fn show(screen: &Screen, rows: &[Row]) {
     let mut table = Table::new(&columns);
     for row in rows {
         let limit = row.limit.map(number).unwrap_or_default();
-        let goal = GOALS.iter().find(|(name, _)| *name == row.name).map(|(_, goal)| told(goal, row.value));
+        let goal = GOALS.iter().find(|(name, _)| *name == row.name).map(|(_, goal)| told(goal, row));
         let limit_name = row.limit_name.unwrap_or_default();
         table.row([row.name, &number(row.value), row.unit, &limit, limit_name, &goal.unwrap_or_default()]);
     }
@@ -163,10 +174,12 @@ fn show(screen: &Screen, rows: &[Row]) {
     screen.bars(&ratios.collect::<Vec<_>>());
 }
 
-fn told(goal: &Goal, value: f64) -> String {
+fn told(goal: &Goal, row: &Row) -> String {
+    let value = row.value;
     let (word, bound, met) = match goal {
         Goal::AtLeast(bound) => ("at least", *bound, value >= *bound),
         Goal::AtMost(bound) => ("at most", *bound, value <= *bound),
+        Goal::RatioAtLeast(bound) => ("of its limit at least", *bound, row.ratio.is_some_and(|ratio| ratio >= *bound)),
     };
     format!("{} {word} {}", if met { "✓" } else { "✗" }, number(bound))
 }

@@ -1,6 +1,7 @@
 //! The command line: what can be asked, and who answers.
 
 mod connect;
+mod covenant;
 mod key;
 mod node;
 mod pay;
@@ -21,6 +22,7 @@ use clap_complete::Shell;
 use connect::Target;
 use ghostplane_client::{ClientError, SendError};
 use ghostplane_ghostcipher::Digest;
+use ghostplane_shroud::covenant::SetError;
 use serde_json::json;
 
 pub use node::{GRPC, HTTP};
@@ -139,6 +141,8 @@ pub enum Command {
         #[arg(long, value_enum, value_delimiter = ',')]
         kinds: Vec<show::Kind>,
     },
+    /// Rules for accounts, assets and contracts: templates, checks, trials
+    Covenant(covenant::CovenantArgs),
     /// Decode a file in any of Ghostplane's formats, or an address, DID or amount
     Inspect(inspect::InspectArgs),
     /// Print a completion script for a shell
@@ -201,6 +205,7 @@ pub fn run(command: Command, target: &Target, screen: &Screen) -> anyhow::Result
         Command::Info => show::info(target, screen),
         Command::L1 { command } => show::l1(&command, target, screen),
         Command::Events { kinds } => show::events(&kinds, target, screen),
+        Command::Covenant(args) => covenant::run(&args, target, screen),
         Command::Inspect(args) => inspect::run(&args, screen),
         Command::Completions { shell } => {
             completions(shell, screen);
@@ -244,7 +249,10 @@ fn code_of(error: &anyhow::Error) -> Option<u16> {
         Some(SendError::Client(error)) => error.code(),
         _ => match cause.downcast_ref::<send::WithoutEffect>() {
             Some(failed) => Some(failed.code),
-            None => cause.downcast_ref::<ClientError>().and_then(ClientError::code),
+            None => match cause.downcast_ref::<SetError>() {
+                Some(error) => Some(error.code()),
+                None => cause.downcast_ref::<ClientError>().and_then(ClientError::code),
+            },
         },
     })
 }

@@ -317,6 +317,30 @@ fn completions_exist_for_every_shell() {
 }
 
 #[test]
+fn rules_are_made_checked_and_tried_out() {
+    let home = Home::new("covenant");
+    let listed = home.json(&["covenant", "template", "list"]);
+    assert_eq!(listed.as_array().expect("a list").len(), 9);
+    let shown = home.run(&["covenant", "template", "show", "spending-limit", "limit=25gcc", "window=day"]);
+    let rules = home.write("limit.cedar", &shown.out);
+    let checked = home.json(&["covenant", "check", text(&rules)]);
+    assert_eq!(checked["policies"], serde_json::json!(["spending-limit", "otherwise"]));
+    let test = ["covenant", "test", text(&rules), "--tx", "transfer", "--spent-day", "5gcc", "--time", "1000"];
+    let denied = home.json(&[&test[..], &["--amount", "30gcc"]].concat());
+    assert_eq!((&denied["allowed"], &denied["code"]), (&Value::from(false), &Value::from(1)));
+    assert_eq!(denied["policies"], serde_json::json!(["spending-limit"]));
+    assert_eq!(denied["facts"]["spent.day"], "5gcc");
+    assert_eq!(denied["would_pass"][0]["text"], "passes with amount <= 20gcc");
+    let facts = home.write("facts.json", r#"{"amount": "20gcc", "spent_day": "9gcc"}"#);
+    let allowed = home.json(&[&test[..], &["--facts", text(&facts)]].concat());
+    assert_eq!(allowed["allowed"], true, "options count before the file");
+    home.run(&["covenant", "test", text(&rules), "--tx", "transfer"]).failed(1, "--amount");
+    home.run(&["covenant", "template", "show", "allow-list", "accounts=x"]).failed(1, "does not fit");
+    let wrong = home.write("wrong.cedar", "permit (principal, action, resource) when { principal.age > 5 };");
+    home.run(&["covenant", "check", text(&wrong)]).failed(1, "(16)");
+}
+
+#[test]
 fn what_a_proof_is_worth_is_told_term_by_term() {
     let home = Home::new("proof-info");
     let json = home.json(&["proof", "info"]);

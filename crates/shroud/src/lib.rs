@@ -1,0 +1,6 @@
+//! The gates of a plane: what an action has to pass besides its signature.
+//!
+//! [`covenant`] are rules that somebody has written in Cedar and attached to an account, an asset, a contract or the plane.
+//! Everything here is pure: facts come in as arguments, decisions go out as values.
+
+pub mod covenant;
