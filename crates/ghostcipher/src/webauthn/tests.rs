@@ -128,6 +128,7 @@ fn client_data_is_what_a_browser_writes() {
     let said = |data: Vec<u8>| verdict(&by, authenticator_data(1, &[]), data);
     for good in [
         REST,
+        r#"","origin":"https://wallet.example"}"#,
         r#"","origin":"","crossOrigin":false}"#,
         r#"","origin":"android:apk-key-hash:AbC-_","crossOrigin":false}"#,
         r#"","origin":"https://b\u0000\u001f\"\\cher.example","crossOrigin":false}"#,
@@ -151,7 +152,9 @@ fn client_data_is_what_a_browser_writes() {
         // Another order, blanks, a member too few, what only looks like the end of a string.
         r#"","crossOrigin":false,"origin":"https://wallet.example"}"#,
         r#"", "origin":"https://wallet.example","crossOrigin":false}"#,
-        r#"","origin":"https://wallet.example"}"#,
+        r#"","origin":"https://wallet.example"} "#,
+        r#"","origin":"https://wallet.example",}"#,
+        r#"","origin":"https://wallet.example","topOrigin":"https://wallet.example"}"#,
         r#"","origin":"https://wallet.example","crossOrigin":"false"}"#,
         r#"","origin":"https://wallet.example","crossOrigin":false:}"#,
         r#"","origin":"https://wallet.example","crossOrigin":falsehood}"#,
