@@ -14,7 +14,7 @@ use ghostplane_types::limits::{
 };
 use ghostplane_types::{
     Action, Address, Amount, AssetId, Flow, Identity, InboxPayload, KeyRef, L1Address, Nonce, Outcome, PlaneState,
-    Reject, Source, TransactionBody, Withdrawal, gas,
+    Reject, Scheme, Source, TransactionBody, Withdrawal, gas,
 };
 use thiserror::Error;
 
@@ -439,7 +439,7 @@ impl Run<'_> {
                 let terms = Terms { time: entry.l1_time, lane: Nonce::LANE_FORCED, gas_price: 0 };
                 let outcome = match self.judge(verified, parties[0], &terms) {
                     Ok(payable) => self.transaction(payable, parties),
-                    Err(reject) => self.refused_unpaid(reject.code()),
+                    Err(reject) => self.refused_unpaid(reject.code(), verified.key().scheme()),
                 };
                 (source, verified.id(), outcome)
             }
@@ -448,7 +448,11 @@ impl Run<'_> {
                     Some(Err(reject)) => reject.code(),
                     _ => unreachable!("a forced transaction was checked, and a good one is handled above"),
                 };
-                (source, entry.digest(self.plane.chain_id()), self.refused_unpaid(code))
+                (
+                    source,
+                    entry.digest(self.plane.chain_id()),
+                    self.refused_unpaid(code, checked.scheme().unwrap_or(Scheme::Ed25519)),
+                )
             }
         };
         self.records.push(record);
@@ -525,7 +529,7 @@ impl Run<'_> {
         let body = verified.body();
         let record = self.working.record(sender);
         let registers = match (&record.identity, &body.key_ref) {
-            (None, KeyRef::Registered(_)) => return Err(Reject::KeyRequired),
+            (None, KeyRef::Registered(_) | KeyRef::RegisteredPasskey(_)) => return Err(Reject::KeyRequired),
             // That the address is this identity's was checked when the transaction was verified.
             (None, KeyRef::Carried(gid)) => Some(Identity {
                 entity_type: gid.entity_type,
@@ -535,12 +539,13 @@ impl Run<'_> {
             }),
             (Some(identity), key_ref) => {
                 let key = match key_ref {
-                    KeyRef::Registered(position) => identity.keys.get(usize::from(*position)),
+                    KeyRef::Registered(position) | KeyRef::RegisteredPasskey(position) => {
+                        identity.keys.get(usize::from(*position))
+                    }
                     KeyRef::Carried(gid) => identity.keys.iter().find(|key| **key == gid.public_key),
                 };
                 if key != Some(&verified.key()) {
-                    let key_ref = if let KeyRef::Registered(position) = key_ref { *position } else { 0 };
-                    return Err(Reject::UnknownKey { key_ref });
+                    return Err(Reject::UnknownKey { key_ref: key_ref.position().unwrap_or(0) });
                 }
                 None
             }
@@ -734,8 +739,8 @@ impl Run<'_> {
     }
 
     /// The outcome of a forced transaction that could not be admitted: it is consumed and changes nothing.
-    fn refused_unpaid(&mut self, code: u16) -> Outcome {
-        let gas = gas::GAS_TRANSACTION + gas::GAS_SIGNATURE_ED25519;
+    fn refused_unpaid(&mut self, code: u16, scheme: Scheme) -> Outcome {
+        let gas = gas::GAS_TRANSACTION + gas::consent(scheme);
         self.gas += gas;
         self.outcome(code, Outcome::NO_ACTION, gas, 0, self.effects())
     }

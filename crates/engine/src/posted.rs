@@ -9,8 +9,8 @@ use ghostplane_types::codec::{Decode, DecodeError, Encode, Reader, put_varint, v
 use ghostplane_types::limits::{ACTIONS_MAX, BATCH_BYTES_MAX, BATCH_TRANSACTIONS_MAX, MEMO_BYTES_MAX};
 use ghostplane_types::transaction::Action;
 use ghostplane_types::{
-    AccountRecord, Address, Amount, AssetId, Gid, KeyRef, Nonce, ObjectClass, ObjectIndex, ObjectKey, Pay, PlaneState,
-    Transaction, TransactionBody,
+    AccountRecord, Address, Amount, AssetId, Auth, Gid, KeyRef, Nonce, ObjectClass, ObjectIndex, ObjectKey, Pay,
+    PlaneState, Transaction, TransactionBody,
 };
 use hashbrown::HashMap;
 use thiserror::Error;
@@ -56,6 +56,7 @@ const VERSION: u8 = 1;
 mod flag {
     pub const SENDER_WHOLE: u8 = 1;
     pub const KEY_CARRIED: u8 = 2;
+    /// Together with `KEY_CARRIED`: a passkey, by its position.
     pub const KEY_POSITION: u8 = 4;
     pub const LANE: u8 = 8;
     pub const VALID_AFTER: u8 = 16;
@@ -95,6 +96,9 @@ pub fn encode(
         }
         if body.valid_after > batch.time {
             return Err(not_postable(position, "it is not valid yet"));
+        }
+        if transaction.auth.form() != body.key_ref.consent_form() {
+            return Err(not_postable(position, "its consent is not of its key's form"));
         }
         put_transaction(&mut out, batch.time, transaction, |_, address| accounts.number(address))?;
     }
@@ -138,8 +142,8 @@ pub(crate) fn put_transaction<E>(
     let mut flags = 0;
     let mut set = |bit, on: bool| flags |= if on { bit } else { 0 };
     set(flag::SENDER_WHOLE, sender.is_none());
-    set(flag::KEY_CARRIED, matches!(body.key_ref, KeyRef::Carried(_)));
-    set(flag::KEY_POSITION, matches!(body.key_ref, KeyRef::Registered(position) if position != 0));
+    set(flag::KEY_CARRIED, matches!(body.key_ref, KeyRef::Carried(_) | KeyRef::RegisteredPasskey(_)));
+    set(flag::KEY_POSITION, matches!(body.key_ref, KeyRef::Registered(1..) | KeyRef::RegisteredPasskey(_)));
     set(flag::LANE, body.nonce.lane != Nonce::LANE_ROOT);
     set(flag::VALID_AFTER, body.valid_after != 0);
     set(flag::MEMO, !body.memo.is_empty());
@@ -148,7 +152,7 @@ pub(crate) fn put_transaction<E>(
     match body.key_ref {
         KeyRef::Carried(gid) => gid.encode(out),
         KeyRef::Registered(0) => {}
-        KeyRef::Registered(position) => out.push(position),
+        KeyRef::Registered(position) | KeyRef::RegisteredPasskey(position) => out.push(position),
     }
     if flags & flag::LANE != 0 {
         out.push(body.nonce.lane);
@@ -213,7 +217,7 @@ fn decode_transaction<V: StateView>(
         (true, false) => KeyRef::Carried(reader.read::<Gid>()?),
         (false, false) => KeyRef::Registered(0),
         (false, true) => KeyRef::Registered(non_zero(reader, "key position")?),
-        (true, true) => return Err(reader.non_canonical("transaction flags").into()),
+        (true, true) => KeyRef::RegisteredPasskey(reader.read()?),
     };
     let lane = if flags & flag::LANE != 0 { non_zero(reader, "lane")? } else { Nonce::LANE_ROOT };
     let beyond = |reader: &Reader<'_>| reader.non_canonical("validity");
@@ -236,6 +240,7 @@ fn decode_transaction<V: StateView>(
     }
     let memo = if flags & flag::MEMO == 0 { Vec::new() } else { decode_memo(reader)? };
     let nonce = Nonce { lane, seq: accounts.take_seq(sender, lane)? };
+    let form = key_ref.consent_form();
     let body = TransactionBody {
         chain_id: plane.chain_id(),
         plane_id: plane.plane_id(),
@@ -250,7 +255,7 @@ fn decode_transaction<V: StateView>(
         actions,
         memo,
     };
-    Ok(Transaction { body, auth: reader.read()? })
+    Ok(Transaction { body, auth: Auth::decode(form, reader)? })
 }
 
 fn put_action<E>(

@@ -2,9 +2,8 @@
 
 use crate::verify::{Checked, KnownKeys, Opened, Verified, check};
 use crate::{FixedState, Plane};
-use ghostplane_ghostcipher::ed25519::PreparedKey;
 use ghostplane_ghostcipher::workers::Serial;
-use ghostplane_types::{Address, Few, KeyRef, PublicKey, Reject, Transaction, TransactionBody};
+use ghostplane_types::{Address, Few, KeyRef, PreparedKey, PublicKey, Reject, Transaction, TransactionBody};
 use hashbrown::HashMap;
 
 /// So many keys of senders, decompressed. A key is added once a signature held under it and the state has it; when the ring
@@ -64,12 +63,12 @@ impl KeyRing {
     /// Where the key is that a transaction names, if it is here. A carried one is most often the account's first.
     fn place_of(&mut self, body: &TransactionBody) -> Option<usize> {
         let (position, carried) = match &body.key_ref {
-            KeyRef::Registered(position) => (*position, None),
+            KeyRef::Registered(position) | KeyRef::RegisteredPasskey(position) => (*position, None),
             KeyRef::Carried(gid) => (0, Some(gid.public_key)),
         };
         let place = *self.places.get(&(body.sender, position))?;
         let entry = &mut self.entries[place];
-        if carried.is_some_and(|carried| carried != PublicKey::Ed25519(*entry.key.key())) {
+        if carried.is_some_and(|carried| carried != entry.key.public_key()) {
             return None;
         }
         entry.was_used = true;
@@ -123,14 +122,14 @@ pub fn verify_ring<E>(
         transactions.iter().map(|transaction| ring.place_of(&transaction.body)).collect();
     let missed = transactions.iter().zip(&remembered).filter(|(transaction, remembered)| {
         // Whether a carried identity holds does not depend on what is registered.
-        remembered.is_none() && matches!(transaction.body.key_ref, KeyRef::Registered(_))
+        remembered.is_none() && transaction.body.key_ref.position().is_some()
     });
     let missed = missed.map(|(transaction, _)| transaction.body.sender);
     let mut keys = learn(ring, &mut look_up, missed)?;
     let named = transactions.iter().zip(&remembered).map(|(transaction, remembered)| {
         // A carried identity is always checked itself; the ring only saves decompressing its key.
-        let key = match (remembered, &transaction.body.key_ref) {
-            (Some(place), KeyRef::Registered(_)) => Ok(PublicKey::Ed25519(*ring.entries[*place].key.key())),
+        let key = match (remembered, transaction.body.key_ref.position()) {
+            (Some(place), Some(_)) => Ok(ring.entries[*place].key.public_key()),
             _ => keys.key_of(&transaction.body),
         };
         (transaction, key)
@@ -140,8 +139,10 @@ pub fn verify_ring<E>(
     let mut first = check(plane, ring.seed(), &Serial, &named, known);
     let mut learned = worth_keeping(&first, &named, &keys, |at| remembered[at].is_none());
 
-    let failed = |at: usize| remembered[at].is_some() && matches!(first.opened[at], Err(Reject::BadSignature));
-    let by_name = |at: &usize| matches!(transactions[*at].body.key_ref, KeyRef::Registered(_));
+    // What checking takes depends on the scheme, so a key that was replaced by one of another may have asked for too much.
+    let in_doubt = |at: usize| matches!(first.opened[at], Err(Reject::BadSignature | Reject::GasLimitTooLow { .. }));
+    let failed = |at: usize| remembered[at].is_some() && in_doubt(at);
+    let by_name = |at: &usize| transactions[*at].body.key_ref.position().is_some();
     let failed: Vec<usize> = (0..transactions.len()).filter(|at| failed(*at)).filter(by_name).collect();
     let mut outdated = Vec::new();
     if !failed.is_empty() {
@@ -152,7 +153,7 @@ pub fn verify_ring<E>(
         for at in (0..transactions.len()).filter(|at| doubted[*at]) {
             let key = fresh.key_of(&transactions[at].body);
             if key != named[at].1 {
-                if let (Some(place), KeyRef::Registered(_)) = (remembered[at], &transactions[at].body.key_ref) {
+                if let (Some(place), Some(_)) = (remembered[at], transactions[at].body.key_ref.position()) {
                     outdated.push(ring.entries[place].of);
                 }
                 again.push((at, key));
@@ -205,12 +206,12 @@ fn worth_keeping(
     let mut kept = Vec::new();
     for (at, (opened, (transaction, _))) in checked.opened.iter().zip(named).enumerate() {
         let body = &transaction.body;
-        if let (Ok(Opened { key, .. }), KeyRef::Registered(position)) = (opened, &body.key_ref)
+        if let (Ok(Opened { key, .. }), Some(position)) = (opened, body.key_ref.position())
             && is_new(at)
             && known.are_registered(&body.sender)
             && let Some(prepared) = checked.keys.prepared(key)
         {
-            kept.push(((body.sender, *position), prepared.clone()));
+            kept.push(((body.sender, position), prepared.clone()));
         }
     }
     kept

@@ -1,13 +1,13 @@
 //! From bytes to [`Verified`]: whatever can be checked of a transaction before its place in the order is known.
 
-use ghostplane_ghostcipher::ed25519::{Item, PreparedKey, verify_batch};
+use ghostplane_ghostcipher::ed25519::{Item, verify_batch};
 use ghostplane_ghostcipher::workers::{Serial, Workers, map_chunks};
-use ghostplane_ghostcipher::{Digest, Domain, VerificationKey, signing_bytes};
+use ghostplane_ghostcipher::{Digest, Domain, signing_bytes};
 use ghostplane_keystone::{Missing, StateView};
 use ghostplane_types::limits::{BATCH_GAS_MAX, TRANSACTION_BYTES_MAX};
 use ghostplane_types::{
-    AccountRecord, Address, Decode, Encode, Few, InboxEntry, InboxPayload, KeyRef, ObjectKey, PublicKey, Reject,
-    Transaction, TransactionBody, gas,
+    AccountRecord, Address, Auth, Decode, Encode, Few, InboxEntry, InboxPayload, KeyRef, ObjectKey, PreparedKey,
+    PublicKey, Reject, Scheme, Transaction, TransactionBody, gas,
 };
 use hashbrown::HashMap;
 use std::borrow::Cow;
@@ -58,6 +58,7 @@ pub struct CheckedEntry {
     entry: InboxEntry,
     forced: Option<Result<Box<Verified>, Reject>>,
     sender: Option<Address>,
+    scheme: Option<Scheme>,
 }
 
 impl CheckedEntry {
@@ -75,6 +76,11 @@ impl CheckedEntry {
     pub(crate) fn sender(&self) -> Option<&Address> {
         self.sender.as_ref()
     }
+
+    /// How the key signs that a forced transaction named, if there is such a key.
+    pub(crate) fn scheme(&self) -> Option<Scheme> {
+        self.scheme
+    }
 }
 
 /// How many transactions one job opens, or how many keys it decompresses: enough to be worth a job.
@@ -83,6 +89,8 @@ const OPEN_CHUNK: usize = 256;
 /// equation, the cheaper each is, and the fewer keys stand in several.
 const VERIFY_CHUNK_MAX: usize = 2048;
 const VERIFY_CHUNK_MIN: usize = 256;
+/// How many signatures one job verifies of the schemes that have no equation for many.
+const SINGLE_CHUNK: usize = 16;
 
 /// Checks many transactions at once: plane, gas bounds, and signatures in batches. The answers come in the same order.
 ///
@@ -153,26 +161,21 @@ pub(crate) fn check_inbox_with(
 ) -> Result<Vec<CheckedEntry>, Missing> {
     let mut checked = Vec::with_capacity(entries.len());
     for entry in entries {
-        let (sender, forced) = match &entry.payload {
-            InboxPayload::Deposit { .. } => (None, None),
-            InboxPayload::Forced { transaction } => match Transaction::decode_bounded(transaction) {
-                Ok(transaction) => (Some(transaction.body.sender), Some(check_forced(plane, view, keys, transaction)?)),
-                Err(reject) => (None, Some(Err(reject))),
-            },
-        };
-        checked.push(CheckedEntry { entry: entry.clone(), forced, sender });
+        let mut checked_entry = CheckedEntry { entry: entry.clone(), forced: None, sender: None, scheme: None };
+        if let InboxPayload::Forced { transaction } = &entry.payload {
+            match Transaction::decode_bounded(transaction) {
+                Ok(transaction) => {
+                    checked_entry.sender = Some(transaction.body.sender);
+                    let verified = verify_with(plane, view, keys, &Serial, vec![transaction.clone()])?.pop();
+                    checked_entry.forced = Some(verified.expect("one in, one out").map(Box::new));
+                    checked_entry.scheme = keys.key_of(&transaction.body).ok().map(|key| key.scheme());
+                }
+                Err(reject) => checked_entry.forced = Some(Err(reject)),
+            }
+        }
+        checked.push(checked_entry);
     }
     Ok(checked)
-}
-
-fn check_forced(
-    plane: &Plane,
-    view: &impl StateView,
-    keys: &mut KnownKeys,
-    transaction: Transaction,
-) -> Result<Result<Box<Verified>, Reject>, Missing> {
-    let checked = verify_with(plane, view, keys, &Serial, vec![transaction])?.pop();
-    Ok(checked.expect("one in, one out").map(Box::new))
 }
 
 /// The keys that a state has registered for an account; none if it has no account or no identity there.
@@ -187,7 +190,7 @@ pub fn registered_keys(view: &impl StateView, sender: &Address) -> Result<Few<Pu
 fn needs_keys(body: &TransactionBody) -> bool {
     match &body.key_ref {
         KeyRef::Carried(gid) => gid.chain_id == body.chain_id && gid.address() == body.sender,
-        KeyRef::Registered(_) => true,
+        KeyRef::Registered(_) | KeyRef::RegisteredPasskey(_) => true,
     }
 }
 
@@ -252,7 +255,7 @@ impl KnownKeys {
                 }
                 Ok(gid.public_key)
             }
-            KeyRef::Registered(position) => {
+            KeyRef::Registered(position) | KeyRef::RegisteredPasskey(position) => {
                 let keys = self.by_sender.get(&body.sender).map_or(&[][..], |known| &known.keys);
                 let unknown =
                     if keys.is_empty() { Reject::KeyRequired } else { Reject::UnknownKey { key_ref: position } };
@@ -264,19 +267,20 @@ impl KnownKeys {
 
 /// The keys of many signatures, each once and decompressed, however many it signs.
 pub(crate) struct DistinctKeys<'r> {
-    places: HashMap<VerificationKey, usize, FixedState>,
+    places: HashMap<PublicKey, usize, FixedState>,
     /// `None` where the bytes are no key.
     prepared: Vec<Option<Cow<'r, PreparedKey>>>,
 }
 
 impl DistinctKeys<'_> {
     /// The decompressed key.
-    pub(crate) fn prepared(&self, key: &VerificationKey) -> Option<&PreparedKey> {
+    pub(crate) fn prepared(&self, key: &PublicKey) -> Option<&PreparedKey> {
         self.prepared[*self.places.get(key)?].as_deref()
     }
 }
 
-/// Verifies the signatures of what opened, many by one equation where it holds. What fails is refused in its place.
+/// Verifies the signatures of what opened: those of Ed25519 many by one equation where it holds, the others one by one.
+/// What fails is refused in its place.
 fn verify_opened<'r>(
     plane: &Plane,
     seed: FixedState,
@@ -285,21 +289,23 @@ fn verify_opened<'r>(
     checked: &mut [Result<Opened, Reject>],
     remembered: impl Fn(usize) -> Option<&'r PreparedKey>,
 ) -> DistinctKeys<'r> {
-    let mut places: HashMap<VerificationKey, usize, FixedState> = HashMap::with_hasher(seed);
-    let mut distinct: Vec<(VerificationKey, Option<&'r PreparedKey>)> = Vec::new();
+    let mut places: HashMap<PublicKey, usize, FixedState> = HashMap::with_hasher(seed);
+    let mut distinct: Vec<(PublicKey, Option<&'r PreparedKey>)> = Vec::new();
     let mut signed: Vec<Signed> = Vec::with_capacity(checked.len());
+    let mut single: Vec<Signed> = Vec::new();
     for (at, opened) in checked.iter().enumerate() {
         let Ok(Opened { id, key, .. }) = opened else { continue };
         let place = *places.entry(*key).or_insert_with(|| {
-            distinct.push((*key, remembered(at).filter(|remembered| remembered.key() == key)));
+            distinct.push((*key, remembered(at).filter(|remembered| remembered.public_key() == *key)));
             distinct.len() - 1
         });
-        signed.push(Signed { at, place, message: signing_bytes(Domain::TransactionAuth, plane.chain_id(), id) });
+        let of_scheme = if key.scheme() == Scheme::Ed25519 { &mut signed } else { &mut single };
+        of_scheme.push(Signed { at, place, id: *id });
     }
     let prepared = map_chunks(workers, &distinct, OPEN_CHUNK, |keys| {
-        let prepare = |(key, remembered): &(VerificationKey, Option<&'r PreparedKey>)| match remembered {
+        let prepare = |(key, remembered): &(PublicKey, Option<&'r PreparedKey>)| match remembered {
             Some(remembered) => Some(Cow::Borrowed(*remembered)),
-            None => PreparedKey::parse(*key.as_bytes()).ok().map(Cow::Owned),
+            None => PreparedKey::parse(key).ok().map(Cow::Owned),
         };
         keys.iter().map(prepare).collect()
     });
@@ -308,33 +314,51 @@ fn verify_opened<'r>(
 
     let chunk = signed.len().div_ceil(workers.count().max(1)).clamp(VERIFY_CHUNK_MIN, VERIFY_CHUNK_MAX);
     let failing = map_chunks(workers, &signed, chunk, |signed| {
-        let usable =
-            signed.iter().filter_map(|signed| Some((signed.at, prepared[signed.place].as_deref()?, signed.message)));
-        let (at, items): (Vec<usize>, Vec<Item<'_>>) =
-            usable.map(|(at, key, message)| (at, Item { key, message, signature: &named[at].0.auth })).unzip();
-        let failing = verify_batch(&items).err().unwrap_or_default();
-        failing.into_iter().map(|failed| at[failed]).collect()
+        let mut failing = Vec::new();
+        let (mut at, mut items) = (Vec::with_capacity(signed.len()), Vec::with_capacity(signed.len()));
+        for signed in signed {
+            match (prepared[signed.place].as_deref(), &named[signed.at].0.auth) {
+                (Some(PreparedKey::Ed25519(key)), Auth::Signature(signature)) => {
+                    let message = signing_bytes(Domain::TransactionAuth, plane.chain_id(), &signed.id);
+                    at.push(signed.at);
+                    items.push(Item { key, message, signature });
+                }
+                (Some(_), _) => failing.push(signed.at),
+                (None, _) => {}
+            }
+        }
+        failing.extend(verify_batch(&items).err().unwrap_or_default().into_iter().map(|failed| at[failed]));
+        failing
     });
-    for at in failing.into_iter().flat_map(|failing: Vec<usize>| failing) {
+    let failing_single = map_chunks(workers, &single, SINGLE_CHUNK, |single| {
+        let holds = |signed: &Signed| {
+            let auth = &named[signed.at].0.auth;
+            prepared[signed.place]
+                .as_deref()
+                .is_none_or(|key| key.verify(Domain::TransactionAuth, plane.chain_id(), &signed.id, auth).is_ok())
+        };
+        single.iter().filter(|signed| !holds(signed)).map(|signed| signed.at).collect()
+    });
+    for at in failing.into_iter().chain(failing_single).flat_map(|failing: Vec<usize>| failing) {
         checked[at] = Err(Reject::BadSignature);
     }
-    for Signed { at, .. } in signed.iter().filter(|signed| prepared[signed.place].is_none()) {
+    for Signed { at, .. } in signed.iter().chain(&single).filter(|signed| prepared[signed.place].is_none()) {
         checked[*at] = Err(Reject::BadKey);
     }
     DistinctKeys { places, prepared }
 }
 
-/// A signature to verify: of which transaction, by which of the distinct keys, over what.
+/// Consent to verify: of which transaction, by which of the distinct keys, to what.
 struct Signed {
     at: usize,
     place: usize,
-    message: [u8; 48],
+    id: Digest,
 }
 
 /// A transaction that is for this plane and within its bounds; only the signature is open.
 pub(crate) struct Opened {
     id: Digest,
-    pub(crate) key: VerificationKey,
+    pub(crate) key: PublicKey,
     gas_intrinsic: u64,
 }
 
@@ -342,7 +366,7 @@ impl Opened {
     /// The transaction, now that its signature holds.
     pub(crate) fn verified(self, transaction: Transaction) -> Verified {
         let Self { id, key, gas_intrinsic } = self;
-        Verified { transaction, id, key: PublicKey::Ed25519(key), gas_intrinsic }
+        Verified { transaction, id, key, gas_intrinsic }
     }
 
     fn new(plane: &Plane, transaction: &Transaction, key: &Result<PublicKey, Reject>) -> Result<Self, Reject> {
@@ -354,18 +378,24 @@ impl Opened {
             return Err(Reject::WrongPlane { found: body.plane_id, expected: plane.plane_id() });
         }
         let encoded = body.to_bytes();
-        let bytes = encoded.len() + Transaction::CONSENT_BYTES;
+        let bytes = encoded.len() + transaction.consent_bytes();
         if bytes > TRANSACTION_BYTES_MAX {
             return Err(Reject::Oversized { bytes, limit: TRANSACTION_BYTES_MAX });
         }
-        let gas_intrinsic = gas::intrinsic(bytes, body.actions.len());
+        // Without a key nothing is verified, so it does not matter what that would cost.
+        let scheme = key.as_ref().map_or(Scheme::Ed25519, PublicKey::scheme);
+        let gas_intrinsic = gas::intrinsic(scheme, bytes, body.actions.len());
         if body.gas_limit < gas_intrinsic {
             return Err(Reject::GasLimitTooLow { found: body.gas_limit, needed: gas_intrinsic });
         }
         if body.gas_limit > BATCH_GAS_MAX {
             return Err(Reject::GasLimitTooHigh { found: body.gas_limit, limit: BATCH_GAS_MAX });
         }
-        let PublicKey::Ed25519(key) = key.clone()?;
+        let key = key.clone()?;
+        // Bytes cannot say this, only a caller who puts a transaction together.
+        if transaction.auth.form() != body.key_ref.consent_form() {
+            return Err(Reject::BadSignature);
+        }
         Ok(Self { id: TransactionBody::id_of_bytes(body.chain_id, &encoded), key, gas_intrinsic })
     }
 }

@@ -266,7 +266,8 @@ async fn send_l1(
     message: &Message,
 ) -> anyhow::Result<ghostplane_client::wire::SendToL1Response> {
     let (info, key) = opening.open(target, from)?;
-    let account = client.l1_account(&who::l1_of(&info.gid)).await?;
+    let key = key.into_ed25519(from)?;
+    let account = client.l1_account(&who::l1_of(&info.gid)?).await?;
     let l1_chain_id = client.plane().genesis().l1_chain_id;
     let signed = SignedL1Message::sign(&key, l1_chain_id, account.next_sequence, message.to_bytes())?;
     Ok(client.send_to_l1(signed.to_bytes()).await?)
