@@ -12,6 +12,8 @@ pub const GAS_ACTION: u64 = 300;
 pub const GAS_NEW_SLOT: u64 = 600;
 /// Each object that is made, relinking its neighbour included.
 pub const GAS_NEW_OBJECT: u64 = 900;
+/// Each change of an account's gates: the whole record is read and written again, a key looked at.
+pub const GAS_GATE: u64 = 1_500;
 
 /// What a transaction of `bytes` canonical bytes and `actions` actions costs whatever comes of it.
 pub fn intrinsic(bytes: usize, actions: usize) -> u64 {
@@ -33,4 +35,5 @@ const _: () = {
             + ACTIONS_MAX as u64 * (GAS_ACTION + GAS_NEW_SLOT + GAS_NEW_OBJECT)
             <= BATCH_GAS_MAX
     );
+    assert!(GAS_GATE <= GAS_NEW_SLOT + GAS_NEW_OBJECT);
 };

@@ -11,6 +11,7 @@ mod open_batches;
 mod posted_form;
 mod random;
 mod refusals;
+mod sigil;
 mod stories;
 mod story;
 mod witnesses;

@@ -164,7 +164,11 @@ impl Story {
             gas_limit: 1_000_000,
             gas_price_max: 1,
             pay: Pay::Gcc,
-            key_ref: if registered { KeyRef::Registered(0) } else { KeyRef::Carried(gid(sender)) },
+            key_ref: match registered {
+                _ if Nonce::is_session_lane(lane) => KeyRef::Session,
+                true => KeyRef::Registered(0),
+                false => KeyRef::Carried(gid(sender)),
+            },
             actions: actions.to_vec(),
             memo: Vec::new(),
         }
