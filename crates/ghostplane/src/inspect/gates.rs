@@ -30,7 +30,7 @@ pub(super) fn fields(sheet: Sheet, gates: &Gates) -> Sheet {
 }
 
 fn live(live: &LiveSession) -> Sheet {
-    let LiveSession { session, spent } = live;
+    let session = &live.session;
     let spent = |(limit, spent): (&Limit, &Spent)| {
         Sheet::new().text("asset", limit.asset).number("window", spent.window).number("base units", spent.units)
     };
