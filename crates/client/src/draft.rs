@@ -174,6 +174,8 @@ pub fn gas_at_most(scheme: Scheme, bytes: usize, actions: &[Action]) -> u64 {
     let made = |action: &Action| match action {
         Action::Transfer { .. } => gas::GAS_NEW_SLOT + gas::GAS_NEW_OBJECT,
         Action::Withdraw { .. } => 0,
+        Action::RegisterIdentity { .. } => gas::GAS_GATE + gas::GAS_NEW_OBJECT,
+        Action::RotateKey(_) | Action::AddSession(_) | Action::RevokeSession { .. } => gas::GAS_GATE,
     };
     gas::intrinsic(scheme, bytes, actions.len()) + actions.iter().map(made).sum::<u64>()
 }

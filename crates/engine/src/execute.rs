@@ -1,20 +1,25 @@
 //! The transition: inbox first, then the log in order, then what is collected in sum.
 //!
 //! The way of one transaction is written as the types say it: [`Verified`] becomes `Authenticated` when the account's
-//! record agrees with the key and the lane, `Admitted` when its fee is reserved, and only an `Admitted` one is applied.
+//! record agrees with the key and the lane, `Authorized` when it passes the account's gates, `Admitted` when its fee is
+//! reserved, and only an `Admitted` one is applied.
+
+mod actions;
+mod admission;
 
 use crate::Plane;
 use crate::batch::{BatchError, ExecutedBatch, ProposedBatch};
 use crate::verify::{CheckedEntry, Verified};
 use crate::working::{AccountId, Mark, Reach, Side, Standing, SystemIds, Working};
+pub(crate) use admission::{Payable, Terms};
 use ghostplane_ghostcipher::Digest;
 use ghostplane_keystone::{ChangesetError, Missing, StateView};
 use ghostplane_types::limits::{
-    BATCH_ENTRIES_MAX, BATCH_GAS_MAX, BATCH_WITHDRAWALS_MAX, FEE_SHARES_MAX, VALIDITY_MS_MAX, WITNESS_BOUND_MAX,
+    BATCH_ENTRIES_MAX, BATCH_GAS_MAX, BATCH_WITHDRAWALS_MAX, FEE_SHARES_MAX, WITNESS_BOUND_MAX,
 };
 use ghostplane_types::{
-    Action, Address, Amount, AssetId, Flow, Identity, InboxPayload, KeyRef, L1Address, Nonce, Outcome, PlaneState,
-    Reject, Scheme, Source, TransactionBody, Withdrawal, gas,
+    Action, Address, Amount, AssetId, Flow, InboxPayload, L1Address, Outcome, PlaneState, Reject, Scheme, Source,
+    TransactionBody, Withdrawal, gas,
 };
 use thiserror::Error;
 
@@ -113,50 +118,6 @@ pub fn execute(plane: &Plane, view: &impl StateView, batch: &ProposedBatch) -> R
     run.finish(batch.posted_bytes)
 }
 
-/// When, in which lane and at which price a transaction is judged.
-pub(crate) struct Terms {
-    time: u64,
-    lane: u8,
-    gas_price: u64,
-}
-
-/// A transaction whose key and place in its lane agree with the sender's record.
-pub(crate) struct Authenticated<'t> {
-    verified: &'t Verified,
-    sender: AccountId,
-    registers: Option<Identity>,
-}
-
-/// A transaction that may be in a batch: its sender can pay for it. Nothing has changed yet.
-pub(crate) struct Payable<'t> {
-    authenticated: Authenticated<'t>,
-    gas_price: u64,
-    lane: u8,
-    reserved: Amount,
-}
-
-/// A transaction that has used its nonce and reserved its fee: the only kind that is applied.
-struct Admitted<'t> {
-    verified: &'t Verified,
-    sender: AccountId,
-    gas_price: u64,
-    reserved: Amount,
-}
-
-/// What an applied transaction used.
-struct Applied {
-    gas: u64,
-    storage: Amount,
-    slot_fees: Amount,
-}
-
-/// A refusal while applying: which action, and how much gas it took to find out.
-struct Refused {
-    reject: Reject,
-    action: u16,
-    gas: u64,
-}
-
 /// A batch on its way: what it has read, and what it has done so far.
 ///
 /// Whoever drives it lists what comes next (`reach_`), reads it all at once, and only then executes it.
@@ -239,7 +200,7 @@ impl<'a> Run<'a> {
 
     /// How a transaction of the log is judged.
     pub(crate) fn terms(&self) -> Terms {
-        Terms { time: self.time, lane: Nonce::LANE_ROOT, gas_price: self.plane.genesis().gas_price }
+        Terms { time: self.time, is_forced: false, gas_price: self.plane.genesis().gas_price }
     }
 
     // What is read.
@@ -275,7 +236,11 @@ impl<'a> Run<'a> {
         for action in &body.actions {
             parties.push(match action {
                 Action::Transfer { to, .. } => self.reach.account(to),
-                Action::Withdraw { .. } => sender,
+                Action::RegisterIdentity { gid } => self.reach.account(&gid.address()),
+                Action::Withdraw { .. }
+                | Action::RotateKey(_)
+                | Action::AddSession(_)
+                | Action::RevokeSession { .. } => sender,
             });
         }
         for_each_slot(body, &parties[first..], |id, asset| self.reach.slot(id, asset));
@@ -369,7 +334,7 @@ impl<'a> Run<'a> {
 
     /// Executes the next transaction of the log. It has been judged just before.
     pub(crate) fn log_transaction(&mut self, payable: Payable<'_>, parties: &[AccountId]) -> &Outcome {
-        let id = payable.authenticated.verified.id();
+        let id = payable.verified().id();
         let outcome = self.transaction(payable, parties);
         self.records.push((Source::Log(self.log_upto), id, outcome));
         self.log_upto += 1;
@@ -415,11 +380,11 @@ fn for_each_slot(body: &TransactionBody, parties: &[AccountId], mut slot: impl F
     let sender = parties[0];
     slot(sender, AssetId::GCC);
     for (action, party) in body.actions.iter().zip(&parties[1..]) {
-        let (Action::Transfer { asset, .. } | Action::Withdraw { asset, .. }) = action;
-        if *asset != AssetId::GCC {
-            slot(sender, *asset);
+        let Some((asset, _)) = action.moves() else { continue };
+        if asset != AssetId::GCC {
+            slot(sender, asset);
         }
-        slot(*party, *asset);
+        slot(*party, asset);
     }
 }
 
@@ -436,7 +401,7 @@ impl Run<'_> {
                 (source, entry.digest(self.plane.chain_id()), outcome)
             }
             (InboxPayload::Forced { .. }, Some(Ok(verified))) => {
-                let terms = Terms { time: entry.l1_time, lane: Nonce::LANE_FORCED, gas_price: 0 };
+                let terms = Terms { time: entry.l1_time, is_forced: true, gas_price: 0 };
                 let outcome = match self.judge(verified, parties[0], &terms) {
                     Ok(payable) => self.transaction(payable, parties),
                     Err(reject) => self.refused_unpaid(reject.code(), verified.key().scheme()),
@@ -487,209 +452,6 @@ impl Run<'_> {
         let gas = gas::GAS_TRANSACTION + gas::GAS_ACTION + gas::GAS_NEW_SLOT + gas::GAS_NEW_OBJECT;
         self.gas += gas;
         Ok(self.outcome(code, Outcome::NO_ACTION, gas, 0, since))
-    }
-
-    // Transactions.
-
-    /// Whether a transaction may be in the batch. `Err` means that it may not be in its log at all. Changes nothing.
-    pub(crate) fn judge<'t>(
-        &self,
-        verified: &'t Verified,
-        sender: AccountId,
-        terms: &Terms,
-    ) -> Result<Payable<'t>, Reject> {
-        self.afford(self.authenticate(verified, sender, terms)?, terms)
-    }
-
-    /// Runs one transaction that may be in the batch.
-    fn transaction(&mut self, payable: Payable<'_>, parties: &[AccountId]) -> Outcome {
-        let admitted = self.admit(payable);
-        let since = self.effects();
-        let mark = self.working.mark();
-        let (code, action, applied) = match self.apply(&admitted, &parties[1..]) {
-            Ok(applied) => (Outcome::APPLIED, Outcome::NO_ACTION, applied),
-            Err(refused) => {
-                self.working.rollback(mark);
-                self.undo_withdrawals(since.withdrawals);
-                let applied = Applied { gas: refused.gas, storage: Amount::ZERO, slot_fees: Amount::ZERO };
-                (refused.reject.code(), refused.action, applied)
-            }
-        };
-        let fee = self.settle(&admitted, &applied);
-        self.gas += applied.gas;
-        self.outcome(code, action, applied.gas, fee, since)
-    }
-
-    fn authenticate<'t>(
-        &self,
-        verified: &'t Verified,
-        sender: AccountId,
-        terms: &Terms,
-    ) -> Result<Authenticated<'t>, Reject> {
-        let body = verified.body();
-        let record = self.working.record(sender);
-        let registers = match (&record.identity, &body.key_ref) {
-            (None, KeyRef::Registered(_) | KeyRef::RegisteredPasskey(_)) => return Err(Reject::KeyRequired),
-            // That the address is this identity's was checked when the transaction was verified.
-            (None, KeyRef::Carried(gid)) => Some(Identity {
-                entity_type: gid.entity_type,
-                version: gid.version,
-                level: 0,
-                keys: [gid.public_key].into_iter().collect(),
-            }),
-            (Some(identity), key_ref) => {
-                let key = match key_ref {
-                    KeyRef::Registered(position) | KeyRef::RegisteredPasskey(position) => {
-                        identity.keys.get(usize::from(*position))
-                    }
-                    KeyRef::Carried(gid) => identity.keys.iter().find(|key| **key == gid.public_key),
-                };
-                if key != Some(&verified.key()) {
-                    return Err(Reject::UnknownKey { key_ref: key_ref.position().unwrap_or(0) });
-                }
-                None
-            }
-        };
-        let Nonce { lane, seq } = body.nonce;
-        if lane != terms.lane {
-            return Err(Reject::LaneClosed { lane });
-        }
-        let next = record.next_in_lane(lane);
-        // The last number is never used: it would leave the lane without a next one.
-        if next == u64::MAX {
-            return Err(Reject::LaneClosed { lane });
-        }
-        if seq < next {
-            return Err(Reject::NonceUsed { found: seq, next });
-        }
-        if seq > next {
-            return Err(Reject::NonceGap { found: seq, next });
-        }
-        if terms.time < body.valid_after {
-            return Err(Reject::NotYetValid { valid_after: body.valid_after, time: terms.time });
-        }
-        if terms.time > body.valid_until {
-            return Err(Reject::Expired { valid_until: body.valid_until, time: terms.time });
-        }
-        let limit = terms.time.saturating_add(VALIDITY_MS_MAX);
-        if body.valid_until > limit {
-            return Err(Reject::ValidTooLong { valid_until: body.valid_until, limit });
-        }
-        Ok(Authenticated { verified, sender, registers })
-    }
-
-    fn afford<'t>(&self, authenticated: Authenticated<'t>, terms: &Terms) -> Result<Payable<'t>, Reject> {
-        let body = authenticated.verified.body();
-        let sender = authenticated.sender;
-        if body.gas_price_max < terms.gas_price {
-            return Err(Reject::GasPriceTooLow { found: body.gas_price_max, needed: terms.gas_price });
-        }
-        let balance = self.working.balance(sender, AssetId::GCC);
-        let needed = u128::from(body.gas_limit) * u128::from(terms.gas_price);
-        let reserved = u64::try_from(needed).ok().and_then(Amount::new).filter(|needed| *needed <= balance);
-        // An address that nobody ever paid has no record: nothing would hold its nonce.
-        let reserved = reserved.filter(|_| self.working.exists(sender));
-        let reserved = reserved.ok_or(Reject::FeeUnpayable {
-            balance: balance.units(),
-            needed: u64::try_from(needed).unwrap_or(u64::MAX),
-        })?;
-        Ok(Payable { authenticated, gas_price: terms.gas_price, lane: terms.lane, reserved })
-    }
-
-    fn admit<'t>(&mut self, payable: Payable<'t>) -> Admitted<'t> {
-        let Payable { authenticated: Authenticated { verified, sender, registers }, gas_price, lane, reserved } =
-            payable;
-        self.working.reserve(sender, reserved);
-        let record = self.working.record_mut(sender);
-        record.advance_lane(lane);
-        if registers.is_some() {
-            record.identity = registers;
-        }
-        Admitted { verified, sender, gas_price, reserved }
-    }
-
-    fn apply(&mut self, admitted: &Admitted<'_>, targets: &[AccountId]) -> Result<Applied, Refused> {
-        let body = admitted.verified.body();
-        let gas = admitted.verified.gas_intrinsic();
-        let mut applied = Applied { gas, storage: Amount::ZERO, slot_fees: Amount::ZERO };
-        for ((at, action), target) in (0..).zip(&body.actions).zip(targets) {
-            let done = match action {
-                Action::Transfer { to, asset, amount } => {
-                    self.pay(admitted, &mut applied, (*to, *target), *asset, *amount)
-                }
-                Action::Withdraw { to, asset, amount } => self.leave(admitted, *to, *asset, *amount),
-            };
-            done.map_err(|reject| Refused { reject, action: at, gas: applied.gas.min(body.gas_limit) })?;
-        }
-        Ok(applied)
-    }
-
-    fn pay(
-        &mut self,
-        admitted: &Admitted<'_>,
-        applied: &mut Applied,
-        (to, target): (Address, AccountId),
-        asset: AssetId,
-        amount: Amount,
-    ) -> Result<(), Reject> {
-        let body = admitted.verified.body();
-        if to == body.sender {
-            return Err(Reject::SelfPayment);
-        }
-        self.check_money(asset, amount)?;
-        if !self.working.has_slot(target, asset) {
-            let genesis = self.plane.genesis();
-            applied.gas += gas::GAS_NEW_SLOT;
-            let mut storage = Amount::ZERO;
-            if !self.working.exists(target) {
-                applied.gas += gas::GAS_NEW_OBJECT;
-                storage = genesis.object_price;
-            }
-            if applied.gas > body.gas_limit {
-                return Err(Reject::OutOfGas { limit: body.gas_limit, needed: applied.gas });
-            }
-            let overflow = Reject::StorageUnpayable { balance: 0, needed: u64::MAX };
-            let price = genesis.slot_price.checked_add(storage).ok_or(overflow.clone())?;
-            self.working.charge(admitted.sender, price)?;
-            applied.storage = applied.storage.checked_add(storage).ok_or(overflow.clone())?;
-            applied.slot_fees = applied.slot_fees.checked_add(genesis.slot_price).ok_or(overflow)?;
-        }
-        self.working.transfer(Side::Account(admitted.sender), Side::Account(target), asset, amount)
-    }
-
-    fn leave(&mut self, admitted: &Admitted<'_>, to: L1Address, asset: AssetId, amount: Amount) -> Result<(), Reject> {
-        if !asset.is_bridged() {
-            return Err(Reject::NotBridged { asset });
-        }
-        self.check_money(asset, amount)?;
-        let unit = self.plane.l1_unit(asset);
-        if !amount.units().is_multiple_of(unit) {
-            return Err(Reject::InexactOnL1 { unit });
-        }
-        self.working.transfer(Side::Account(admitted.sender), Side::Outside, asset, amount)?;
-        self.withdraw(admitted.verified.body().sender, to, asset, amount);
-        Ok(())
-    }
-
-    fn check_money(&self, asset: AssetId, amount: Amount) -> Result<(), Reject> {
-        if amount.is_zero() {
-            return Err(Reject::ZeroAmount);
-        }
-        if self.plane.genesis().asset(asset).is_none() {
-            return Err(Reject::UnknownAsset { asset });
-        }
-        Ok(())
-    }
-
-    /// Keeps the fee of what was reserved and gives back the rest. Returns all that the transaction costs.
-    fn settle(&mut self, admitted: &Admitted<'_>, applied: &Applied) -> u64 {
-        let fee = applied.gas.checked_mul(admitted.gas_price).and_then(Amount::new);
-        let fee = fee.expect("gas is at most the limit, whose price was reserved");
-        let rest = admitted.reserved.checked_sub(fee).expect("gas is at most the limit, whose price was reserved");
-        self.working.release(admitted.sender, rest);
-        let fees = fee.checked_add(applied.slot_fees).expect("both were taken from one balance");
-        self.working.owe(admitted.sender, fees, applied.storage);
-        fees.units() + applied.storage.units()
     }
 
     // Bookkeeping.

@@ -31,7 +31,7 @@ pub use plane::Plane;
 pub use posted::{PostedBatch, PostedError};
 pub use replay::{Case, Difference, Verdict, replay, witness};
 pub use ring::{KeyRing, verify_ring};
-pub use verify::{CheckedEntry, Verified, check_inbox, registered_keys, verify_all};
+pub use verify::{CheckedEntry, SenderKeys, Verified, check_inbox, registered_keys, verify_all};
 
 pub(crate) use foldhash::fast::FixedState;
 use ghostplane_keystone::StateView;

@@ -56,22 +56,25 @@ const VERSION: u8 = 1;
 mod flag {
     pub const SENDER_WHOLE: u8 = 1;
     pub const KEY_CARRIED: u8 = 2;
-    /// Together with `KEY_CARRIED`: a passkey, by its position.
     pub const KEY_POSITION: u8 = 4;
     pub const LANE: u8 = 8;
     pub const VALID_AFTER: u8 = 16;
     pub const MEMO: u8 = 32;
-    pub const ALL: u8 = 63;
+    pub const KEY_PASSKEY: u8 = KEY_CARRIED | KEY_POSITION;
+    pub const KEY_SESSION: u8 = 128;
+    pub const ALL: u8 = 63 | KEY_SESSION;
 }
 /// Low bits of an action's first varint; the rest is the asset.
 mod form {
     pub const TRANSFER_NUMBER: u64 = 0;
     pub const TRANSFER_ADDRESS: u64 = 1;
     pub const WITHDRAW: u64 = 2;
+    /// Any other action: its kind in the place of the asset, and then its canonical content.
+    pub const OTHER: u64 = 3;
     pub const BITS: u32 = 3;
 }
 /// No transaction is shorter: flags, sender, validity, gas, price, action count, one action, signature.
-const TRANSACTION_BYTES_MIN: usize = 1 + 1 + 1 + 1 + 1 + 1 + 3 + 64;
+const TRANSACTION_BYTES_MIN: usize = 1 + 1 + 1 + 1 + 1 + 1 + 2 + 64;
 
 /// Writes the posted form of a batch that follows `prev`, whose state is `view`.
 pub fn encode(
@@ -144,6 +147,7 @@ pub(crate) fn put_transaction<E>(
     set(flag::SENDER_WHOLE, sender.is_none());
     set(flag::KEY_CARRIED, matches!(body.key_ref, KeyRef::Carried(_) | KeyRef::RegisteredPasskey(_)));
     set(flag::KEY_POSITION, matches!(body.key_ref, KeyRef::Registered(1..) | KeyRef::RegisteredPasskey(_)));
+    set(flag::KEY_SESSION, matches!(body.key_ref, KeyRef::Session));
     set(flag::LANE, body.nonce.lane != Nonce::LANE_ROOT);
     set(flag::VALID_AFTER, body.valid_after != 0);
     set(flag::MEMO, !body.memo.is_empty());
@@ -151,7 +155,7 @@ pub(crate) fn put_transaction<E>(
     put_account(out, sender, &body.sender);
     match body.key_ref {
         KeyRef::Carried(gid) => gid.encode(out),
-        KeyRef::Registered(0) => {}
+        KeyRef::Registered(0) | KeyRef::Session => {}
         KeyRef::Registered(position) | KeyRef::RegisteredPasskey(position) => out.push(position),
     }
     if flags & flag::LANE != 0 {
@@ -213,11 +217,13 @@ fn decode_transaction<V: StateView>(
         return Err(reader.unknown("transaction flags", u64::from(flags)).into());
     }
     let sender = read_account(accounts, flags & flag::SENDER_WHOLE != 0, reader)?;
-    let key_ref = match (flags & flag::KEY_CARRIED != 0, flags & flag::KEY_POSITION != 0) {
-        (true, false) => KeyRef::Carried(reader.read::<Gid>()?),
-        (false, false) => KeyRef::Registered(0),
-        (false, true) => KeyRef::Registered(non_zero(reader, "key position")?),
-        (true, true) => KeyRef::RegisteredPasskey(reader.read()?),
+    let key_ref = match flags & (flag::KEY_CARRIED | flag::KEY_POSITION | flag::KEY_SESSION) {
+        0 => KeyRef::Registered(0),
+        flag::KEY_CARRIED => KeyRef::Carried(reader.read::<Gid>()?),
+        flag::KEY_POSITION => KeyRef::Registered(non_zero(reader, "key position")?),
+        flag::KEY_PASSKEY => KeyRef::RegisteredPasskey(reader.read()?),
+        flag::KEY_SESSION => KeyRef::Session,
+        _ => return Err(reader.non_canonical("transaction flags").into()),
     };
     let lane = if flags & flag::LANE != 0 { non_zero(reader, "lane")? } else { Nonce::LANE_ROOT };
     let beyond = |reader: &Reader<'_>| reader.non_canonical("validity");
@@ -230,7 +236,7 @@ fn decode_transaction<V: StateView>(
     };
     let gas_limit = reader.varint()?;
     let gas_price_max = reader.varint()?;
-    let count = reader.count("actions", ACTIONS_MAX, 3)?;
+    let count = reader.count("actions", ACTIONS_MAX, 2)?;
     if count == 0 {
         return Err(reader.non_canonical("transaction without actions").into());
     }
@@ -277,12 +283,26 @@ fn put_action<E>(
             to.encode(out);
             put_varint(out, amount.units());
         }
+        other => {
+            put_varint(out, u64::from(other.kind()) << form::BITS | form::OTHER);
+            other.encode_content(out);
+        }
     }
     Ok(())
 }
 
 fn decode_action<V: StateView>(accounts: &mut Accounts<'_, V>, reader: &mut Reader<'_>) -> Result<Action, PostedError> {
     let head = reader.varint()?;
+    if head & ((1 << form::BITS) - 1) == form::OTHER {
+        let kind = head >> form::BITS;
+        return match u8::try_from(kind) {
+            Ok(kind @ (Action::KIND_TRANSFER | Action::KIND_WITHDRAW)) => {
+                Err(reader.unknown("action form of kind", u64::from(kind)).into())
+            }
+            Ok(kind) => Ok(Action::decode_content(kind, reader)?),
+            Err(_) => Err(reader.unknown("action kind", kind).into()),
+        };
+    }
     let asset = u32::try_from(head >> form::BITS).ok().and_then(AssetId::new);
     let asset = asset.ok_or_else(|| reader.non_canonical("asset id"))?;
     let form = head & ((1 << form::BITS) - 1);

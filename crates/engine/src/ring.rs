@@ -1,9 +1,9 @@
 //! Keys that are kept from call to call, for a node that sees the same senders again and again.
 
-use crate::verify::{Checked, KnownKeys, Opened, Verified, check};
+use crate::verify::{Checked, KnownKeys, Opened, SenderKeys, Verified, check};
 use crate::{FixedState, Plane};
 use ghostplane_ghostcipher::workers::Serial;
-use ghostplane_types::{Address, Few, KeyRef, PreparedKey, PublicKey, Reject, Transaction, TransactionBody};
+use ghostplane_types::{Address, KeyRef, PreparedKey, PublicKey, Reject, Transaction, TransactionBody};
 use hashbrown::HashMap;
 
 /// So many keys of senders, decompressed. A key is added once a signature held under it and the state has it; when the ring
@@ -14,15 +14,35 @@ use hashbrown::HashMap;
 #[derive(Debug)]
 pub struct KeyRing {
     capacity: usize,
-    places: HashMap<(Address, u8), usize, FixedState>,
+    places: HashMap<Of, usize, FixedState>,
     entries: Vec<Entry>,
     hand: usize,
 }
 
+/// Whose key, and which.
+type Of = (Address, Which);
+
+/// Which of the keys that may sign for an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Which {
+    /// One of its own, by position.
+    Registered(u8),
+    /// That of the session of a lane.
+    Session(u8),
+}
+
+/// The key that a transaction names in the state, rather than to carry it.
+fn named(body: &TransactionBody) -> Option<Which> {
+    match body.key_ref {
+        KeyRef::Registered(position) | KeyRef::RegisteredPasskey(position) => Some(Which::Registered(position)),
+        KeyRef::Session => Some(Which::Session(body.nonce.lane)),
+        KeyRef::Carried(_) => None,
+    }
+}
+
 #[derive(Debug)]
 struct Entry {
-    /// Whose, and which of the account's keys.
-    of: (Address, u8),
+    of: Of,
     key: PreparedKey,
     was_used: bool,
 }
@@ -62,11 +82,9 @@ impl KeyRing {
 
     /// Where the key is that a transaction names, if it is here. A carried one is most often the account's first.
     fn place_of(&mut self, body: &TransactionBody) -> Option<usize> {
-        let (position, carried) = match &body.key_ref {
-            KeyRef::Registered(position) | KeyRef::RegisteredPasskey(position) => (*position, None),
-            KeyRef::Carried(gid) => (0, Some(gid.public_key)),
-        };
-        let place = *self.places.get(&(body.sender, position))?;
+        let carried = if let KeyRef::Carried(gid) = &body.key_ref { Some(gid.public_key) } else { None };
+        let which = named(body).unwrap_or(Which::Registered(0));
+        let place = *self.places.get(&(body.sender, which))?;
         let entry = &mut self.entries[place];
         if carried.is_some_and(|carried| carried != entry.key.public_key()) {
             return None;
@@ -75,7 +93,7 @@ impl KeyRing {
         Some(place)
     }
 
-    fn insert(&mut self, of: (Address, u8), key: PreparedKey) {
+    fn insert(&mut self, of: Of, key: PreparedKey) {
         let entry = Entry { of, key, was_used: true };
         if let Some(place) = self.places.get(&of) {
             self.entries[*place] = entry;
@@ -94,7 +112,7 @@ impl KeyRing {
     }
 
     /// Forgets one key: the last one takes its place.
-    fn remove(&mut self, of: &(Address, u8)) {
+    fn remove(&mut self, of: &Of) {
         let Some(place) = self.places.remove(of) else { return };
         self.entries.swap_remove(place);
         if let Some(moved) = self.entries.get(place) {
@@ -115,34 +133,34 @@ impl KeyRing {
 pub fn verify_ring<E>(
     plane: &Plane,
     ring: &mut KeyRing,
-    mut look_up: impl FnMut(&[Address]) -> Result<Vec<Few<PublicKey, 1>>, E>,
+    mut look_up: impl FnMut(&[Address]) -> Result<Vec<SenderKeys>, E>,
     transactions: Vec<Transaction>,
 ) -> Result<Vec<Result<Verified, Reject>>, E> {
     let remembered: Vec<Option<usize>> =
         transactions.iter().map(|transaction| ring.place_of(&transaction.body)).collect();
     let missed = transactions.iter().zip(&remembered).filter(|(transaction, remembered)| {
         // Whether a carried identity holds does not depend on what is registered.
-        remembered.is_none() && transaction.body.key_ref.position().is_some()
+        remembered.is_none() && named(&transaction.body).is_some()
     });
     let missed = missed.map(|(transaction, _)| transaction.body.sender);
     let mut keys = learn(ring, &mut look_up, missed)?;
-    let named = transactions.iter().zip(&remembered).map(|(transaction, remembered)| {
+    let with_key = transactions.iter().zip(&remembered).map(|(transaction, remembered)| {
         // A carried identity is always checked itself; the ring only saves decompressing its key.
-        let key = match (remembered, transaction.body.key_ref.position()) {
+        let key = match (remembered, named(&transaction.body)) {
             (Some(place), Some(_)) => Ok(ring.entries[*place].key.public_key()),
             _ => keys.key_of(&transaction.body),
         };
         (transaction, key)
     });
-    let named: Vec<(&Transaction, Result<PublicKey, Reject>)> = named.collect();
+    let with_key: Vec<(&Transaction, Result<PublicKey, Reject>)> = with_key.collect();
     let known = |at: usize| remembered[at].map(|place: usize| &ring.entries[place].key);
-    let mut first = check(plane, ring.seed(), &Serial, &named, known);
-    let mut learned = worth_keeping(&first, &named, &keys, |at| remembered[at].is_none());
+    let mut first = check(plane, ring.seed(), &Serial, &with_key, known);
+    let mut learned = worth_keeping(&first, &with_key, &keys, |at| remembered[at].is_none());
 
     // What checking takes depends on the scheme, so a key that was replaced by one of another may have asked for too much.
     let in_doubt = |at: usize| matches!(first.opened[at], Err(Reject::BadSignature | Reject::GasLimitTooLow { .. }));
     let failed = |at: usize| remembered[at].is_some() && in_doubt(at);
-    let by_name = |at: &usize| transactions[*at].body.key_ref.position().is_some();
+    let by_name = |at: &usize| named(&transactions[*at].body).is_some();
     let failed: Vec<usize> = (0..transactions.len()).filter(|at| failed(*at)).filter(by_name).collect();
     let mut outdated = Vec::new();
     if !failed.is_empty() {
@@ -152,17 +170,17 @@ pub fn verify_ring<E>(
         let mut again = Vec::new();
         for at in (0..transactions.len()).filter(|at| doubted[*at]) {
             let key = fresh.key_of(&transactions[at].body);
-            if key != named[at].1 {
-                if let (Some(place), Some(_)) = (remembered[at], transactions[at].body.key_ref.position()) {
+            if key != with_key[at].1 {
+                if let (Some(place), Some(_)) = (remembered[at], named(&transactions[at].body)) {
                     outdated.push(ring.entries[place].of);
                 }
                 again.push((at, key));
             }
         }
-        let named: Vec<(&Transaction, Result<PublicKey, Reject>)> =
+        let with_key: Vec<(&Transaction, Result<PublicKey, Reject>)> =
             again.iter().map(|(at, key)| (&transactions[*at], key.clone())).collect();
-        let second = check(plane, ring.seed(), &Serial, &named, |_| None);
-        learned.extend(worth_keeping(&second, &named, &fresh, |_| true));
+        let second = check(plane, ring.seed(), &Serial, &with_key, |_| None);
+        learned.extend(worth_keeping(&second, &with_key, &fresh, |_| true));
         for ((at, _), opened) in again.into_iter().zip(second.opened) {
             first.opened[at] = opened;
         }
@@ -176,14 +194,14 @@ pub fn verify_ring<E>(
 /// Looks up what is registered for these senders, each once.
 fn learn<E>(
     ring: &KeyRing,
-    look_up: &mut impl FnMut(&[Address]) -> Result<Vec<Few<PublicKey, 1>>, E>,
+    look_up: &mut impl FnMut(&[Address]) -> Result<Vec<SenderKeys>, E>,
     senders: impl Iterator<Item = Address>,
 ) -> Result<KnownKeys, E> {
     let mut known = KnownKeys::with_seed(ring.seed());
     let mut asked = Vec::new();
     for sender in senders {
         if !known.has(&sender) {
-            known.learn(sender, Few::new());
+            known.learn(sender, SenderKeys::default());
             asked.push(sender);
         }
     }
@@ -199,19 +217,19 @@ fn learn<E>(
 /// The keys that signatures held under and that the state has.
 fn worth_keeping(
     checked: &Checked<'_>,
-    named: &[(&Transaction, Result<PublicKey, Reject>)],
+    with_key: &[(&Transaction, Result<PublicKey, Reject>)],
     known: &KnownKeys,
     is_new: impl Fn(usize) -> bool,
-) -> Vec<((Address, u8), PreparedKey)> {
+) -> Vec<(Of, PreparedKey)> {
     let mut kept = Vec::new();
-    for (at, (opened, (transaction, _))) in checked.opened.iter().zip(named).enumerate() {
+    for (at, (opened, (transaction, _))) in checked.opened.iter().zip(with_key).enumerate() {
         let body = &transaction.body;
-        if let (Ok(Opened { key, .. }), Some(position)) = (opened, body.key_ref.position())
+        if let (Ok(Opened { key, .. }), Some(which)) = (opened, named(body))
             && is_new(at)
             && known.are_registered(&body.sender)
             && let Some(prepared) = checked.keys.prepared(key)
         {
-            kept.push(((body.sender, position), prepared.clone()));
+            kept.push(((body.sender, which), prepared.clone()));
         }
     }
     kept

@@ -178,19 +178,43 @@ pub(crate) fn check_inbox_with(
     Ok(checked)
 }
 
+/// The keys that may sign for an account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SenderKeys {
+    /// Its own, by position; none if it is not registered.
+    pub keys: Few<PublicKey, 1>,
+    /// Those of its sessions, with their lanes.
+    pub sessions: Vec<(u8, PublicKey)>,
+}
+
+impl SenderKeys {
+    /// The keys in a record.
+    pub fn of(record: &AccountRecord) -> Self {
+        let Some(identity) = &record.identity else { return Self::default() };
+        let sessions = record.gates.as_ref().map_or(&[][..], |gates| &gates.sessions);
+        let sessions = sessions.iter().map(|live| (live.session.lane, live.session.key)).collect();
+        Self { keys: identity.keys.clone(), sessions }
+    }
+
+    /// The key of the session of a lane.
+    pub fn session(&self, lane: u8) -> Option<&PublicKey> {
+        self.sessions.iter().find(|(known, _)| *known == lane).map(|(_, key)| key)
+    }
+}
+
 /// The keys that a state has registered for an account; none if it has no account or no identity there.
-pub fn registered_keys(view: &impl StateView, sender: &Address) -> Result<Few<PublicKey, 1>, Missing> {
+pub fn registered_keys(view: &impl StateView, sender: &Address) -> Result<SenderKeys, Missing> {
     let object = view.object(&ObjectKey::account(sender))?;
     // Bytes that are no record cannot come from an honest state; execution reports them as inconsistent.
     let record = object.and_then(|object| AccountRecord::from_bytes(object.value).ok());
-    Ok(record.and_then(|record| record.identity).map(|identity| identity.keys).unwrap_or_default())
+    Ok(record.map(|record| SenderKeys::of(&record)).unwrap_or_default())
 }
 
 /// Whether it takes the sender's keys to check this. An identity that is not the sender's is refused without.
 fn needs_keys(body: &TransactionBody) -> bool {
     match &body.key_ref {
         KeyRef::Carried(gid) => gid.chain_id == body.chain_id && gid.address() == body.sender,
-        KeyRef::Registered(_) | KeyRef::RegisteredPasskey(_) => true,
+        KeyRef::Registered(_) | KeyRef::RegisteredPasskey(_) | KeyRef::Session => true,
     }
 }
 
@@ -201,7 +225,7 @@ pub(crate) struct KnownKeys {
 
 #[derive(Default)]
 struct Known {
-    keys: Few<PublicKey, 1>,
+    keys: SenderKeys,
     /// Whether the state has them. Otherwise an earlier transaction carried them.
     are_registered: bool,
 }
@@ -230,8 +254,8 @@ impl KnownKeys {
     }
 
     /// Notes what the state has registered for a sender.
-    pub(crate) fn learn(&mut self, sender: Address, keys: Few<PublicKey, 1>) {
-        self.by_sender.insert(sender, Known { are_registered: !keys.is_empty(), keys });
+    pub(crate) fn learn(&mut self, sender: Address, keys: SenderKeys) {
+        self.by_sender.insert(sender, Known { are_registered: !keys.keys.is_empty(), keys });
     }
 
     fn learn_from(&mut self, view: &impl StateView, sender: Address) -> Result<(), Missing> {
@@ -249,17 +273,23 @@ impl KnownKeys {
                     return Err(Reject::AddressMismatch { found: gid.address() });
                 }
                 // Remembered for the rest of the list, unless the account has keys of its own already.
-                let keys = &mut self.by_sender.entry(body.sender).or_default().keys;
+                let keys = &mut self.by_sender.entry(body.sender).or_default().keys.keys;
                 if keys.is_empty() {
                     keys.push(gid.public_key);
                 }
                 Ok(gid.public_key)
             }
             KeyRef::Registered(position) | KeyRef::RegisteredPasskey(position) => {
-                let keys = self.by_sender.get(&body.sender).map_or(&[][..], |known| &known.keys);
+                let keys = self.by_sender.get(&body.sender).map_or(&[][..], |known| &known.keys.keys);
                 let unknown =
                     if keys.is_empty() { Reject::KeyRequired } else { Reject::UnknownKey { key_ref: position } };
                 keys.get(usize::from(position)).copied().ok_or(unknown)
+            }
+            KeyRef::Session => {
+                let lane = body.nonce.lane;
+                let known = self.by_sender.get(&body.sender).filter(|known| !known.keys.keys.is_empty());
+                let known = known.ok_or(Reject::KeyRequired)?;
+                known.keys.session(lane).copied().ok_or(Reject::SessionUnknown { lane })
             }
         }
     }

@@ -2,12 +2,13 @@
 
 use crate::execute::{ExecuteError, Halt};
 use crate::meter::Reads;
+use crate::verify::SenderKeys;
 use crate::{FixedState, Plane, hash_seed};
 use ghostplane_keystone::{Changeset, Missing, ObjectChange, ObjectRef, SlotChange, StateView};
 use ghostplane_types::codec::{Decode, Encode};
 use ghostplane_types::limits::ACCOUNT_SLOTS_MAX;
 use ghostplane_types::{
-    AccountRecord, Address, Amount, AssetId, Few, Flow, JournalEntry, ObjectKey, Reject, Roots, Slot, SlotIndex,
+    AccountRecord, Address, Amount, AssetId, Few, Flow, Gates, JournalEntry, ObjectKey, Reject, Roots, Slot, SlotIndex,
     SlotKind,
 };
 use hashbrown::HashTable;
@@ -38,6 +39,10 @@ struct Account<'a> {
     /// Taken from the balance already, journalled at the end of the batch.
     fees_due: Amount,
     storage_due: Amount,
+    /// What the storage account gives back at the end of the batch.
+    storage_back: Amount,
+    /// The keys that could sign before an action of the batch changed them or the gates.
+    keys_before: Option<Box<SenderKeys>>,
 }
 
 struct WorkingSlot {
@@ -53,6 +58,7 @@ enum Undo {
     Balance { slot: SlotId, was: Amount },
     SlotMade { account: AccountId, asset: AssetId },
     AccountMade { account: AccountId },
+    Record { account: AccountId, was: Box<AccountRecord>, is_first: bool },
 }
 
 /// A point that [`Working::rollback`] returns to.
@@ -70,6 +76,8 @@ pub(crate) struct Standing {
     balance: Amount,
     fees_due: Amount,
     storage_due: Amount,
+    storage_back: Amount,
+    gates: Option<Box<Gates>>,
 }
 
 /// Something that was counted, should it have to be taken back.
@@ -315,7 +323,28 @@ impl<'a> Working<'a> {
         &self.accounts[id.0 as usize].record
     }
 
-    /// The record, for a change that is never rolled back: nonces and registration.
+    /// The keys that could sign for the account before the batch, should an action of it have changed who may.
+    pub(crate) fn keys_before(&self, id: AccountId) -> Option<&SenderKeys> {
+        self.accounts[id.0 as usize].keys_before.as_deref()
+    }
+
+    /// Changes who may act for an account, as part of what [`Working::rollback`] takes back.
+    pub(crate) fn change_record<T>(
+        &mut self,
+        id: AccountId,
+        change: impl FnOnce(&mut AccountRecord) -> Result<T, Reject>,
+    ) -> Result<T, Reject> {
+        let account = &mut self.accounts[id.0 as usize];
+        account.changed = true;
+        let is_first = account.keys_before.is_none();
+        if is_first {
+            account.keys_before = Some(Box::new(SenderKeys::of(&account.record)));
+        }
+        self.undo.push(Undo::Record { account: id, was: Box::new(account.record.clone()), is_first });
+        change(&mut account.record)
+    }
+
+    /// The record, for a change that is never rolled back: nonces, registration, and what counts towards limits.
     pub(crate) fn record_mut(&mut self, id: AccountId) -> &mut AccountRecord {
         let account = &mut self.accounts[id.0 as usize];
         account.changed = true;
@@ -376,6 +405,13 @@ impl<'a> Working<'a> {
                 Undo::AccountMade { account } => {
                     self.accounts[account.0 as usize].exists = false;
                     self.accounts_made -= 1;
+                }
+                Undo::Record { account, was, is_first } => {
+                    let account = &mut self.accounts[account.0 as usize];
+                    account.record = *was;
+                    if is_first {
+                        account.keys_before = None;
+                    }
                 }
             }
         }
@@ -451,11 +487,12 @@ impl<'a> Working<'a> {
     }
 
     /// Notes what of a reserved amount the batch's end collects.
-    pub(crate) fn owe(&mut self, id: AccountId, fees: Amount, storage: Amount) {
+    pub(crate) fn owe(&mut self, id: AccountId, fees: Amount, storage: Amount, back: Amount) {
         let account = &mut self.accounts[id.0 as usize];
         let owed = account.entries_owed();
         account.fees_due = account.fees_due.checked_add(fees).expect("a part of a balance");
         account.storage_due = account.storage_due.checked_add(storage).expect("a part of a balance");
+        account.storage_back = account.storage_back.checked_add(back).expect("a part of what is held");
         self.entries_owed += account.entries_owed() - owed;
     }
 
@@ -469,6 +506,8 @@ impl<'a> Working<'a> {
             balance: self.balance(id, AssetId::GCC),
             fees_due: account.fees_due,
             storage_due: account.storage_due,
+            storage_back: account.storage_back,
+            gates: account.record.gates.clone(),
         }
     }
 
@@ -492,16 +531,21 @@ impl<'a> Working<'a> {
         if !standing.was_registered {
             account.record.identity = None;
         }
+        account.record.gates = standing.gates;
         self.entries_owed -= account.entries_owed();
         (account.fees_due, account.storage_due) = (standing.fees_due, standing.storage_due);
+        account.storage_back = standing.storage_back;
         self.entries_owed += account.entries_owed();
     }
 
-    /// What the batch's end takes from the account: out of reach already, and still in its slot by the journal.
+    /// What the batch's end takes from the account, out of reach already and still in its slot by the journal, or gives it.
     fn due(&self, id: AccountId, asset: AssetId) -> Amount {
         let account = &self.accounts[id.0 as usize];
         match asset {
-            AssetId::GCC => account.fees_due.checked_add(account.storage_due).expect("a part of a balance"),
+            AssetId::GCC => {
+                let due = account.fees_due.checked_add(account.storage_due);
+                due.and_then(|due| due.checked_add(account.storage_back)).expect("parts of one supply")
+            }
             _ => Amount::ZERO,
         }
     }
@@ -511,18 +555,25 @@ impl<'a> Working<'a> {
         self.undo.push(Undo::Balance { slot, was });
     }
 
+    /// Makes an account that does not exist.
+    pub(crate) fn make_account(&mut self, id: AccountId) -> Result<(), Reject> {
+        if self.roots.objects_used + self.accounts_made >= self.plane.genesis().objects_max {
+            return Err(Reject::StateFull);
+        }
+        let account = &mut self.accounts[id.0 as usize];
+        (account.exists, account.changed) = (true, true);
+        self.accounts_made += 1;
+        self.undo.push(Undo::AccountMade { account: id });
+        Ok(())
+    }
+
     fn make_slot(&mut self, id: AccountId, asset: AssetId) -> Result<SlotId, Reject> {
         if let Some(slot) = self.slot_id(id, asset) {
             return Ok(slot);
         }
         let genesis = self.plane.genesis();
         if !self.exists(id) {
-            if self.roots.objects_used + self.accounts_made >= genesis.objects_max {
-                return Err(Reject::StateFull);
-            }
-            self.accounts[id.0 as usize].exists = true;
-            self.accounts_made += 1;
-            self.undo.push(Undo::AccountMade { account: id });
+            self.make_account(id)?;
         }
         let index = self.roots.slots_used + self.slots_made;
         if index >= genesis.slots_max {
@@ -547,9 +598,10 @@ impl<'a> Working<'a> {
 
     // The end of the batch.
 
-    /// Journals what every sender owes in sum, in slot order, then hands the fees to those who share them.
+    /// Journals what every sender owes in sum, in slot order, then what is given back, then hands the fees to those who share them.
     pub(crate) fn collect(&mut self, system: &SystemIds) -> Result<(), ExecuteError> {
         let mut debtors: Vec<(SlotIndex, SlotId, AccountId)> = Vec::new();
+        let mut creditors: Vec<(SlotIndex, AccountId)> = Vec::new();
         for id in (0..self.accounts.len()).map(|at| AccountId(u32::try_from(at).expect("bounded when fetched"))) {
             let account = &self.accounts[id.0 as usize];
             if !account.fees_due.is_zero() || !account.storage_due.is_zero() {
@@ -557,8 +609,14 @@ impl<'a> Working<'a> {
                     self.slot_id(id, AssetId::GCC).ok_or(ExecuteError::Inconsistent("a debtor has no credits"))?;
                 debtors.push((self.slots[slot.0 as usize].index, slot, id));
             }
+            if !account.storage_back.is_zero() {
+                let slot =
+                    self.slot_id(id, AssetId::GCC).ok_or(ExecuteError::Inconsistent("a depositor has no credits"))?;
+                creditors.push((self.slots[slot.0 as usize].index, id));
+            }
         }
         debtors.sort_unstable();
+        creditors.sort_unstable();
         for (_, slot, id) in debtors {
             let account = &mut self.accounts[id.0 as usize];
             let (fees, storage) = (std::mem::take(&mut account.fees_due), std::mem::take(&mut account.storage_due));
@@ -570,6 +628,11 @@ impl<'a> Working<'a> {
                     self.must(Side::Account(id), Side::Account(collector), due)?;
                 }
             }
+        }
+        // Last, as what was held in this batch may be among what is given back in it.
+        for (_, id) in creditors {
+            let back = std::mem::take(&mut self.accounts[id.0 as usize].storage_back);
+            self.must(Side::Account(system.storage), Side::Account(id), back)?;
         }
         self.share_fees(system)
     }
@@ -646,6 +709,8 @@ impl<'a> Account<'a> {
             slots: Few::new(),
             fees_due: Amount::ZERO,
             storage_due: Amount::ZERO,
+            storage_back: Amount::ZERO,
+            keys_before: None,
         })
     }
 
@@ -655,7 +720,8 @@ impl<'a> Account<'a> {
     }
 
     fn entries_owed(&self) -> usize {
-        usize::from(!self.fees_due.is_zero()) + usize::from(!self.storage_due.is_zero())
+        let amounts = [self.fees_due, self.storage_due, self.storage_back];
+        amounts.iter().filter(|amount| !amount.is_zero()).count()
     }
 
     fn slot_id(&self, asset: AssetId) -> Option<SlotId> {

@@ -5,6 +5,7 @@
 
 mod fields;
 mod format;
+mod gates;
 mod input;
 mod sheet;
 mod state;

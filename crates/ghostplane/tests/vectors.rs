@@ -16,7 +16,7 @@ use ghostplane_ghostcipher::{
     Digest, Domain, FieldDigest, SigningKey, VerificationKey, digest, domain, hex, merkle, p256, secp256k1,
     signing_bytes, signing_digest,
 };
-use ghostplane_keystone::{Keystone, journal};
+use ghostplane_keystone::{Keystone, StateView as _, journal};
 use ghostplane_proof::{CIRCUIT_VERSION, Settings, ThreadPoolBuilder, prove_with};
 use ghostplane_settlement::{Message, Purpose, REFUSAL_CODES};
 use ghostplane_store::checkpoint::{self, CHECKPOINT_VERSION};
@@ -28,9 +28,9 @@ use ghostplane_types::reject::REJECT_CODES;
 use ghostplane_types::transaction::ACTION_KINDS;
 use ghostplane_types::{
     Action, Address, Amount, AssetId, BatchHeader, ConsentForm, Decode, Encode, EntityType, Flow, Flush, Genesis, Gid,
-    InboxEntry, InboxPayload, JournalEntry, KeyRef, L1Address, Money, Nonce, ObjectClass, ObjectKey, Outcome, Pay,
-    PublicKey, Roots, Scheme, SignedFlush, SignedL1Message, Signer, SlotIndex, Source, Transaction, TransactionBody,
-    Withdrawal, gas, limits,
+    InboxEntry, InboxPayload, JournalEntry, KeyChange, KeyRef, KindSet, L1Address, Limit, Money, Nonce, ObjectClass,
+    ObjectKey, Outcome, Pay, PublicKey, Roots, Scheme, Scope, Session, SignedFlush, SignedL1Message, Signer, SlotIndex,
+    Source, Transaction, TransactionBody, Window, Withdrawal, gas, limits,
 };
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -437,7 +437,7 @@ fn prices_and_limits() {
             "gas": {
                 "transaction": gas::GAS_TRANSACTION, "byte": gas::GAS_BYTE, "signature_ed25519": gas::GAS_SIGNATURE_ED25519,
                 "signature_secp256k1": gas::GAS_SIGNATURE_SECP256K1, "signature_p256": gas::GAS_SIGNATURE_P256,
-                "assertion": gas::GAS_ASSERTION,
+                "assertion": gas::GAS_ASSERTION, "gate": gas::GAS_GATE,
                 "action": gas::GAS_ACTION, "new_slot": gas::GAS_NEW_SLOT, "new_object": gas::GAS_NEW_OBJECT,
             },
             "actions": limits::ACTIONS_MAX,
@@ -459,6 +459,12 @@ fn prices_and_limits() {
             "account_keys": limits::ACCOUNT_KEYS_MAX,
             "account_lanes": limits::ACCOUNT_LANES_MAX,
             "account_slots": limits::ACCOUNT_SLOTS_MAX,
+            "account_gates_bytes": limits::ACCOUNT_GATES_BYTES_MAX,
+            "sessions": limits::SESSIONS_MAX,
+            "session_recipients": limits::SESSION_RECIPIENTS_MAX,
+            "session_contracts": limits::SESSION_CONTRACTS_MAX,
+            "session_limits": limits::SESSION_LIMITS_MAX,
+            "session_ms": limits::SESSION_MS_MAX,
             "commitment_batches": limits::COMMITMENT_BATCHES_MAX,
             "attestations": limits::ATTESTATIONS_MAX,
             "chunk_bytes": limits::CHUNK_BYTES_MAX,
@@ -575,6 +581,102 @@ fn a_plane_in_small() {
     let bytes = l1.settlement().to_bytes();
     let again = ghostplane_settlement::Settlement::from_bytes(&bytes).expect("the settlement's state comes back");
     assert_eq!(again.digest(), l1.settlement().digest());
+}
+
+/// A plane whose people use gates, replayed by the L1. Freezes actions, records, posted data and roots.
+#[test]
+fn gates() {
+    let plane = plane();
+    let mut operator = Operator::found(plane.clone(), key("operator"), 1, &Serial).expect("founded");
+    let mut l1 = LocalL1::new(&plane, operator.state(), 1_000).expect("set up");
+    operator.bond(&mut l1).expect("bonded");
+    let deposit = |name: &str, asset, units: u64| Message::Deposit {
+        asset,
+        l1_amount: u128::from(units),
+        to: gid(name).address(),
+    };
+    for message in [deposit("alice", AssetId::GCC, 10_000_000_000), deposit("bob", AssetId::GCC, 1_000_000_000)] {
+        l1.send(L1Address([9; 32]), message).expect("taken");
+    }
+    l1.mine(3).expect("time passes");
+    let inbox: Vec<InboxEntry> = l1.settlement().inbox_entries(0, 9).cloned().collect();
+    operator.produce(l1.block().time, &inbox, Vec::new(), &Serial).expect("batch 1");
+
+    let public = |name: &str| PublicKey::Ed25519(key(name).verification_key());
+    let session = Session {
+        lane: 7,
+        key: public("phone"),
+        expires: GENESIS_MS + 86_400_000,
+        scope: Scope {
+            kinds: KindSet::of(&[Action::KIND_TRANSFER, Action::KIND_WITHDRAW]),
+            recipients: Some(vec![gid("bob").address()]),
+            l1_recipients: None,
+            contracts: Vec::new(),
+            limits: vec![Limit {
+                asset: AssetId::GCC,
+                per_transaction: amount(1_000_000),
+                window: Window::Day,
+                per_window: amount(5_000_000),
+            }],
+        },
+    };
+    let actions = vec![
+        Action::AddSession(Box::new(session)),
+        Action::RotateKey(KeyChange::Add(public("spare"))),
+        Action::RotateKey(KeyChange::Replace { position: 1, key: public("other spare") }),
+        Action::RotateKey(KeyChange::Remove { position: 1 }),
+        Action::RegisterIdentity { gid: gid("dora") },
+    ];
+    let by_session = {
+        let mut body = transaction(&plane, "alice", 1, vec![pay("bob", AssetId::GCC, 4)], "").body;
+        (body.nonce, body.key_ref) = (Nonce { lane: 7, seq: 0 }, KeyRef::Session);
+        let auth = key("phone").sign(Domain::TransactionAuth, CHAIN, &body.id());
+        Transaction { body, auth }
+    };
+    let rounds = [
+        vec![transaction(&plane, "alice", 0, actions.clone(), "")],
+        vec![by_session],
+        vec![transaction(&plane, "alice", 1, vec![Action::RevokeSession { lane: 7 }], "")],
+    ];
+    let mut records = Vec::new();
+    for transactions in rounds {
+        let verified = operator.verify(transactions, &Serial).expect("the state is whole");
+        let verified = verified.into_iter().collect::<Result<Vec<_>, _>>().expect("all verify");
+        operator.produce(l1.block().time, &[], verified, &Serial).expect("a batch");
+        let codes = operator.batches().last().expect("just made").records.iter().map(|record| record.2.code);
+        assert!(codes.clone().all(|code| code == 0), "{:?}", codes.collect::<Vec<_>>());
+        let object = operator.keystone().object(&ObjectKey::account(&gid("alice").address())).expect("all is here");
+        records.push(hex::encode(object.expect("it exists").value));
+    }
+
+    l1.mine(1).expect("time passes");
+    operator.commit(&mut l1).expect("committed");
+    let mut watcher = Watcher::new(plane.clone(), L1Address([7; 32]), 2, &Serial).expect("founded");
+    for batch in &l1.published().to_vec() {
+        let witness = watcher.witness(&l1, batch, &Serial);
+        watcher.bring_case(&mut l1, Purpose::Replay, batch.header.number, &witness).expect("judged");
+        assert!(watcher.follow_one(&l1, &Serial).expect("its own state is whole").is_none());
+    }
+    l1.mine(1).expect("time passes");
+    assert_eq!(l1.settlement().final_number(), 4);
+
+    let batches = operator.batches().iter().skip(1).zip(records).map(|(kept, record)| {
+        let before = fresh_state_before(&operator, kept.header.number);
+        let decoded = posted::decode(&plane, &before, &kept.before, &kept.posted).expect("it was posted");
+        json!({
+            "header": encoding(&kept.header),
+            "posted": hex::encode(&kept.posted),
+            "transactions": decoded.transactions.iter().map(bytes).collect::<Vec<_>>(),
+            "record_of_alice": record,
+        })
+    });
+    frozen(
+        "gates.json",
+        &json!({
+            "actions": actions.iter().map(|action| json!({ "kind": action.kind(), "bytes": encoding(action) })).collect::<Vec<_>>(),
+            "batches": batches.collect::<Vec<_>>(),
+        }),
+    );
 }
 
 /// The state before a batch, by applying all batches ahead of it to a new one.

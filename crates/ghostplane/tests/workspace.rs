@@ -402,6 +402,14 @@ fn the_tables_of_limits_and_gas_are_those_of_the_code() {
             ACCOUNT_KEYS_MAX,
             ACCOUNT_LANES_MAX,
             ACCOUNT_SLOTS_MAX,
+            ACCOUNT_GATES_BYTES_MAX,
+            SESSIONS_MAX,
+            SESSION_RECIPIENTS_MAX,
+            SESSION_CONTRACTS_MAX,
+            SESSION_LIMITS_MAX,
+            SESSION_MS_MAX,
+            SPENT_BYTES_MAX,
+            SESSION_BYTES_MAX,
             COMMITMENT_BATCHES_MAX,
             ATTESTATIONS_MAX,
             CHUNK_BYTES_MAX,
@@ -450,7 +458,8 @@ fn the_tables_of_limits_and_gas_are_those_of_the_code() {
             GAS_ASSERTION,
             GAS_ACTION,
             GAS_NEW_SLOT,
-            GAS_NEW_OBJECT
+            GAS_NEW_OBJECT,
+            GAS_GATE
         ]
     );
 }

@@ -4,7 +4,8 @@ use crate::address::{Address, EntityType, PublicKey};
 use crate::asset::AssetId;
 use crate::codec::{Decode, DecodeError, Encode, Reader, put_varint};
 use crate::few::Few;
-use crate::limits::{ACCOUNT_KEYS_MAX, ACCOUNT_LANES_MAX, ACCOUNT_SLOTS_MAX};
+use crate::limits::{ACCOUNT_KEYS_MAX, ACCOUNT_LANES_MAX, ACCOUNT_SLOTS_MAX, SESSIONS_MAX, SPENT_BYTES_MAX};
+use crate::session::{Session, Spent};
 use crate::slot::SlotIndex;
 
 /// Everything a plane keeps about an address, made by its first credit.
@@ -20,6 +21,77 @@ pub struct AccountRecord {
     pub lanes: Few<Lane, 1>,
     /// The account's slot of every asset it ever held, ascending by asset.
     pub slots: Few<SlotOf, 1>,
+    /// What an action of the account has to pass besides a signature; `None` for most accounts, and never without content.
+    pub gates: Option<Box<Gates>>,
+}
+
+/// The gates of an account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gates {
+    /// The sessions, ascending by lane.
+    pub sessions: Vec<LiveSession>,
+}
+
+/// A session, and what it has spent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveSession {
+    /// Its terms.
+    pub session: Session,
+    /// What left so far, one for each of its limits.
+    pub spent: Vec<Spent>,
+}
+
+impl Gates {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
+
+    /// The session of a lane.
+    pub fn session(&self, lane: u8) -> Option<&LiveSession> {
+        self.sessions.iter().find(|live| live.session.lane == lane)
+    }
+
+    /// How many bytes they take in the record at most, whatever they count up to.
+    pub fn bytes_max(&self) -> usize {
+        let mut out = Vec::new();
+        self.encode(&mut out);
+        let counters = self.sessions.iter().map(|live| live.spent.len()).sum::<usize>();
+        out.len() + counters * (SPENT_BYTES_MAX - Spent::BYTES_MIN)
+    }
+
+    fn sections(&self) -> u8 {
+        if self.sessions.is_empty() { 0 } else { SECTION_SESSIONS }
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        if !self.sessions.is_empty() {
+            put_varint(out, self.sessions.len() as u64);
+            for LiveSession { session, spent } in &self.sessions {
+                session.encode(out);
+                spent.iter().for_each(|spent| spent.encode(out));
+            }
+        }
+    }
+
+    fn decode(sections: u8, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut gates = Self::default();
+        if sections & SECTION_SESSIONS != 0 {
+            let count = reader.count("sessions of an account", SESSIONS_MAX, Session::BYTES_MIN)?;
+            for _ in 0..count {
+                let session: Session = reader.read()?;
+                if gates.sessions.last().is_some_and(|last| last.session.lane >= session.lane) {
+                    return Err(reader.non_canonical("sessions of an account"));
+                }
+                let spent = session.scope.limits.iter().map(|_| reader.read()).collect::<Result<_, _>>()?;
+                gates.sessions.push(LiveSession { session, spent });
+            }
+            if count == 0 {
+                return Err(reader.non_canonical("section of no sessions"));
+            }
+        }
+        Ok(gates)
+    }
 }
 
 /// What registration adds to an account.
@@ -56,7 +128,15 @@ pub struct SlotOf {
 impl AccountRecord {
     /// The record of an address that has not acted yet and holds nothing.
     pub fn new(address: Address) -> Self {
-        Self { address, identity: None, lanes: Few::new(), slots: Few::new() }
+        Self { address, identity: None, lanes: Few::new(), slots: Few::new(), gates: None }
+    }
+
+    /// Changes the gates, and keeps none that are empty.
+    pub fn change_gates<T>(&mut self, change: impl FnOnce(&mut Gates) -> T) -> T {
+        let mut gates = self.gates.take().unwrap_or_default();
+        let changed = change(&mut gates);
+        self.gates = Some(gates).filter(|gates| !gates.is_empty());
+        changed
     }
 
     /// The slot of `asset`, if the account has ever held it.
@@ -88,13 +168,16 @@ impl AccountRecord {
 
 const RECORD_VERSION: u8 = 1;
 const SECTION_IDENTITY: u8 = 1;
-/// Sessions, guardians, covenants, freeze and recovery, mana, and exit address have their bits in the section byte.
-const SECTIONS_RESERVED: u8 = 0b0111_1110;
+const SECTION_SESSIONS: u8 = 2;
+/// Guardians, covenants, freeze and recovery, mana, and exit address have their bits in the section byte.
+const SECTIONS_RESERVED: u8 = 0b0111_1100;
+const SECTIONS: u8 = SECTION_IDENTITY | SECTION_SESSIONS;
 
 impl Encode for AccountRecord {
     fn encode(&self, out: &mut Vec<u8>) {
         out.push(RECORD_VERSION);
-        out.push(if self.identity.is_some() { SECTION_IDENTITY } else { 0 });
+        let identity = if self.identity.is_some() { SECTION_IDENTITY } else { 0 };
+        out.push(identity | self.gates.as_ref().map_or(0, |gates| gates.sections()));
         self.address.encode(out);
         if let Some(identity) = &self.identity {
             identity.entity_type.encode(out);
@@ -113,6 +196,9 @@ impl Encode for AccountRecord {
             put_varint(out, u64::from(of.asset.number()));
             put_varint(out, u64::from(of.slot.index()));
         }
+        if let Some(gates) = &self.gates {
+            gates.encode(out);
+        }
     }
 }
 
@@ -128,12 +214,19 @@ impl Decode for AccountRecord {
         if sections & SECTIONS_RESERVED != 0 {
             return Err(reader.unimplemented("account record section", u64::from(sections & SECTIONS_RESERVED)));
         }
-        if sections & !(SECTIONS_RESERVED | SECTION_IDENTITY) != 0 {
+        if sections & !SECTIONS != 0 {
             return Err(reader.unknown("account record section", u64::from(sections)));
         }
         let address = reader.read()?;
         let identity = if sections & SECTION_IDENTITY == 0 { None } else { Some(decode_identity(reader)?) };
-        Ok(Self { address, identity, lanes: decode_lanes(reader)?, slots: decode_slots(reader)? })
+        let (lanes, slots) = (decode_lanes(reader)?, decode_slots(reader)?);
+        let gates = match sections & !SECTION_IDENTITY {
+            0 => None,
+            // Only who has keys has gates.
+            _ if identity.is_none() => return Err(reader.non_canonical("gates without an identity")),
+            sections => Some(Box::new(Gates::decode(sections, reader)?)),
+        };
+        Ok(Self { address, identity, lanes, slots, gates })
     }
 }
 
@@ -211,6 +304,30 @@ mod tests {
         assert_eq!(record.slot_of(AssetId::ZMAN), SlotIndex::new(5));
         assert_eq!((record.next_in_lane(0), record.next_in_lane(1)), (2, 0));
         assert_eq!(AccountRecord::from_bytes(&record.to_bytes()), Ok(record));
+    }
+
+    #[test]
+    fn gates_come_back() {
+        let mut record = record();
+        let session = crate::session::tests::session();
+        record.change_gates(|gates| {
+            for lane in [7, 254] {
+                let spent = vec![Spent { window: 3, units: u64::from(lane) }, Spent::default()];
+                gates.sessions.push(LiveSession { session: Session { lane, ..session.clone() }, spent });
+            }
+        });
+        let bytes = record.to_bytes();
+        assert_eq!(AccountRecord::from_bytes(&bytes).as_ref(), Ok(&record));
+        for bit in 0..bytes.len() * 8 {
+            let mut changed = bytes.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            if let Ok(other) = AccountRecord::from_bytes(&changed) {
+                assert_ne!(other, record, "bit {bit}");
+                assert_eq!(other.to_bytes(), changed, "bit {bit} decodes from a second form");
+            }
+        }
+        record.change_gates(|gates| gates.sessions.clear());
+        assert_eq!((record.gates.is_none(), record.to_bytes()), (true, self::record().to_bytes()));
     }
 
     #[test]

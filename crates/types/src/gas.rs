@@ -20,6 +20,8 @@ pub const GAS_ACTION: u64 = 300;
 pub const GAS_NEW_SLOT: u64 = 600;
 /// Each object that is made, relinking its neighbour included.
 pub const GAS_NEW_OBJECT: u64 = 900;
+/// Each change of an account's gates: the whole record is read and written again, a key looked at.
+pub const GAS_GATE: u64 = 1_500;
 
 /// What checking consent by a key of this scheme costs.
 pub const fn consent(scheme: Scheme) -> u64 {
@@ -54,4 +56,5 @@ const _: () = {
             + ACTIONS_MAX as u64 * (GAS_ACTION + GAS_NEW_SLOT + GAS_NEW_OBJECT)
             <= BATCH_GAS_MAX
     );
+    assert!(GAS_GATE <= GAS_NEW_SLOT + GAS_NEW_OBJECT);
 };

@@ -4,6 +4,7 @@
 //! the byte in `docs/formats.md` and frozen by `vectors/`.
 
 pub mod account;
+pub mod action;
 pub mod address;
 pub mod amount;
 pub mod asset;
@@ -20,11 +21,13 @@ pub mod limits;
 pub mod object;
 pub mod receipt;
 pub mod reject;
+pub mod session;
 pub mod slot;
 pub mod state;
 pub mod transaction;
 
-pub use account::{AccountRecord, Identity};
+pub use account::{AccountRecord, Gates, Identity, LiveSession};
+pub use action::{Action, KeyChange};
 pub use address::{Address, AddressError, EntityType, Gid, L1Address, PublicKey, Scheme};
 pub use amount::{Amount, AmountError, Money};
 pub use asset::AssetId;
@@ -39,6 +42,7 @@ pub use l1::SignedL1Message;
 pub use object::{ObjectClass, ObjectIndex, ObjectKey};
 pub use receipt::{Flush, LogRecord, Outcome, SignedFlush, Source};
 pub use reject::Reject;
+pub use session::{KindSet, Limit, Scope, Session, Spent, Window};
 pub use slot::{Flow, JournalEntry, Slot, SlotIndex, SlotKind, TREE_DEPTH};
 pub use state::{PlaneState, Roots};
-pub use transaction::{Action, KeyRef, Nonce, Pay, Transaction, TransactionBody};
+pub use transaction::{KeyRef, Nonce, Pay, Transaction, TransactionBody};

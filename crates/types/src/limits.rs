@@ -53,6 +53,28 @@ pub const ACCOUNT_KEYS_MAX: usize = 8;
 pub const ACCOUNT_LANES_MAX: usize = 256;
 /// Assets one account may hold.
 pub const ACCOUNT_SLOTS_MAX: usize = 256;
+/// Bytes of an account's gates in its record, which everybody reads who pays it.
+pub const ACCOUNT_GATES_BYTES_MAX: usize = 8 * 1024;
+/// Sessions of one account.
+pub const SESSIONS_MAX: usize = 16;
+/// Recipients that a session lists on the plane, and as many on the L1.
+pub const SESSION_RECIPIENTS_MAX: usize = 16;
+/// Contracts that a session lists.
+pub const SESSION_CONTRACTS_MAX: usize = 8;
+/// Assets that a session may move.
+pub const SESSION_LIMITS_MAX: usize = 8;
+/// How long a session lasts at most: 366 days.
+pub const SESSION_MS_MAX: u64 = 366 * 24 * 3600 * 1000;
+/// Bytes of one window counter in the record at most.
+pub const SPENT_BYTES_MAX: usize = 20;
+/// Bytes of one session and its counters in the record at most.
+pub const SESSION_BYTES_MAX: usize = 84
+    + 2 * (2 + 32 * SESSION_RECIPIENTS_MAX)
+    + 8
+    + 1
+    + 32 * SESSION_CONTRACTS_MAX
+    + 1
+    + (21 + SPENT_BYTES_MAX) * SESSION_LIMITS_MAX;
 
 /// Batches under one commitment.
 pub const COMMITMENT_BATCHES_MAX: usize = 1024;
@@ -82,13 +104,19 @@ const _: () = {
     assert!(AUTHENTICATOR_DATA_BYTES_MIN <= AUTHENTICATOR_DATA_BYTES_MAX);
     // One transaction of any size fits an empty batch, and a forced one fits an L1 message.
     assert!(TRANSACTION_BYTES_MAX * 2 <= BATCH_BYTES_MAX && TRANSACTION_BYTES_MAX <= CHUNK_BYTES_MAX);
-    // Entries: every posted action takes at least 3 bytes, moves at most 3 entries, and the aggregates add two per transaction.
+    // Entries: every posted action that moves takes at least 3 bytes, and the aggregates add three per transaction.
     assert!(BATCH_BYTES_MAX / 3 + 3 * BATCH_TRANSACTIONS_MAX <= BATCH_ENTRIES_MAX);
     // The proof's clock counts two touches an entry below 2^23.
     assert!(BATCH_ENTRIES_MAX < 1 << 22);
     assert!(BATCH_FLOWS_MAX >= GENESIS_ASSETS_MAX);
     assert!(OBJECT_BYTES_MAX < CHUNK_BYTES_MAX && WITNESS_BYTES_MAX.is_multiple_of(CHUNK_BYTES_MAX));
     assert!(TREE_DEPTH == 30);
+    // Any session fits a transaction and the record, and a record with everything in it is an object.
+    assert!(SESSION_BYTES_MAX + 1024 <= TRANSACTION_BYTES_MAX && SESSION_BYTES_MAX <= ACCOUNT_GATES_BYTES_MAX);
+    assert!(
+        128 + 68 * ACCOUNT_KEYS_MAX + 11 * ACCOUNT_LANES_MAX + 10 * ACCOUNT_SLOTS_MAX + ACCOUNT_GATES_BYTES_MAX
+            <= OBJECT_BYTES_MAX
+    );
 };
 
 /// The most bytes that a witness takes for these counts; deterministic, so that every judge agrees which batch is too large.

@@ -145,6 +145,43 @@ rejects! {
         /// Which part.
         what: &'static str,
     } => "unimplemented: {what}",
+    /// No session has that lane: there never was one, or it was revoked.
+    120 SessionUnknown {
+        /// The lane.
+        lane: u8,
+    } => "the account has no session on lane {lane}",
+    /// The session is over.
+    121 SessionExpired {
+        /// Its last moment, in milliseconds.
+        expires: u64,
+        /// The batch's time.
+        time: u64,
+    } => "the session ended at {expires} ms, the batch is of {time} ms",
+    /// Outside of what the session may do.
+    122 SessionScope {
+        /// What is outside.
+        what: &'static str,
+    } => "outside of the session's scope: {what}",
+    /// More of an asset, the most the fee can be included, than the session may move in one transaction.
+    123 SessionLimit {
+        /// The asset.
+        asset: AssetId,
+        /// What the transaction may take.
+        needed: u64,
+        /// What a transaction of the session may take.
+        limit: u64,
+    } => "may take {needed} of asset {asset}, the session moves at most {limit} in one transaction",
+    /// More of an asset, the most the fee can be included, than is left to the session in this window.
+    124 SessionWindow {
+        /// The asset.
+        asset: AssetId,
+        /// What the transaction may take.
+        needed: u64,
+        /// What is left in the window.
+        left: u64,
+    } => "may take {needed} of asset {asset}, {left} is left to the session in this window",
+    /// The key was set in this batch: what it signs can be checked from the next one on.
+    125 KeyTooNew => "the key was set in this batch: it signs from the next one on",
     /// The account does not hold enough.
     200 Overdrawn {
         /// What it holds.
@@ -199,6 +236,65 @@ rejects! {
         /// The smallest amount the L1 can pay, in the plane's base units; withdrawals are multiples of it.
         unit: u64,
     } => "the L1 pays only multiples of {unit}",
+    /// The key to be set does not decode to a point, or is of small order.
+    220 UnusableKey => "the key to be set is not usable: it is no curve point or of small order",
+    /// The account has as many keys as it may.
+    221 KeysFull {
+        /// How many that is.
+        limit: usize,
+    } => "the account already has {limit} keys",
+    /// The account has this key, as its own or as a session's.
+    222 KeyTwice => "the account has this key already",
+    /// No key has that position.
+    223 NoSuchKey {
+        /// The position.
+        position: u8,
+    } => "the account has no key {position}",
+    /// An account keeps at least one key.
+    224 LastKey => "an account keeps at least one key",
+    /// The identity is registered already.
+    225 RegisteredAlready => "the identity is registered already",
+    /// The identity is made for another chain.
+    226 ForeignIdentity {
+        /// Its chain.
+        found: u64,
+        /// The plane's.
+        expected: u64,
+    } => "the identity is of chain {found}, this plane is on chain {expected}",
+    /// The terms are no session's.
+    227 SessionTerms {
+        /// What is wrong with them.
+        what: &'static str,
+    } => "no session can have these terms: {what}",
+    /// The lane has a session that is not over.
+    228 SessionExists {
+        /// The lane.
+        lane: u8,
+    } => "lane {lane} has a session already: revoke it first",
+    /// The account has as many sessions as it may.
+    229 SessionsFull {
+        /// How many that is.
+        limit: usize,
+    } => "the account already has {limit} sessions",
+    /// No session has that lane.
+    230 NoSuchSession {
+        /// The lane.
+        lane: u8,
+    } => "the account has no session on lane {lane}",
+    /// The account's gates would take more room in its record than they may.
+    231 GatesFull {
+        /// Bytes needed.
+        bytes: usize,
+        /// Bytes allowed.
+        limit: usize,
+    } => "the account's gates would take {bytes} bytes, at most {limit} are allowed",
+    /// A price of storage is more than the key that signed may still move.
+    232 StorageOverLimit {
+        /// The price.
+        needed: u64,
+        /// What may still be moved.
+        left: u64,
+    } => "storage costs {needed}, {left} is left of what the key that signed may move",
 }
 
 #[cfg(test)]

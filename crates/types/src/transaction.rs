@@ -1,13 +1,13 @@
 //! Transactions: what a sender signs.
 
-use crate::address::{Address, Gid, L1Address};
-use crate::amount::Amount;
-use crate::asset::AssetId;
+use crate::address::{Address, Gid};
 use crate::codec::{Decode, DecodeError, Encode, Reader, fields, put_byte_string, put_list, put_varint};
 use crate::consent::{Auth, ConsentForm};
 use crate::limits::{ACTIONS_MAX, APPROVALS_MAX, MEMO_BYTES_MAX, TRANSACTION_BYTES_MAX};
 use crate::reject::Reject;
 use ghostplane_ghostcipher::{Digest, Domain, digest};
+
+pub use crate::action::{ACTION_KINDS, Action, KeyChange};
 
 /// Everything of a transaction that its id covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +107,11 @@ impl Nonce {
     pub const LANE_ROOT: u8 = 0;
     /// The lane of transactions forced through the L1 inbox.
     pub const LANE_FORCED: u8 = 255;
+
+    /// Whether sessions sign on such a lane.
+    pub const fn is_session_lane(lane: u8) -> bool {
+        lane != Self::LANE_ROOT && lane != Self::LANE_FORCED
+    }
 }
 
 fields!(Nonce { lane: u8, seq: u64 });
@@ -128,131 +133,25 @@ pub enum KeyRef {
     Carried(Gid),
     /// A passkey of the account record, by its position.
     RegisteredPasskey(u8),
+    /// The key of the session that the transaction's lane belongs to. It signs by a signature of 64 bytes.
+    Session,
 }
 
 impl KeyRef {
-    /// The position in the account record, unless the key is carried.
+    /// The position in the account record, unless the key is carried or a session's.
     pub const fn position(&self) -> Option<u8> {
         match self {
             Self::Registered(position) | Self::RegisteredPasskey(position) => Some(*position),
-            Self::Carried(_) => None,
+            Self::Carried(_) | Self::Session => None,
         }
     }
 
     /// What form consent has under this key.
     pub const fn consent_form(&self) -> ConsentForm {
         match self {
-            Self::Registered(_) => ConsentForm::Signature,
+            Self::Registered(_) | Self::Session => ConsentForm::Signature,
             Self::RegisteredPasskey(_) => ConsentForm::Assertion,
             Self::Carried(gid) => ConsentForm::of(gid.public_key.scheme()),
-        }
-    }
-}
-
-/// One thing a transaction does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Action {
-    /// Moves an amount to another account, which is made if it does not exist.
-    Transfer {
-        /// Who receives.
-        to: Address,
-        /// What moves.
-        asset: AssetId,
-        /// How much, not zero.
-        amount: Amount,
-    },
-    /// Sends an amount of a bridged asset back to the L1.
-    Withdraw {
-        /// Who may claim it there.
-        to: L1Address,
-        /// What leaves.
-        asset: AssetId,
-        /// How much, not zero.
-        amount: Amount,
-    },
-}
-
-/// Every action kind with its number. Those that do not run yet keep their number.
-pub const ACTION_KINDS: &[(u8, &str)] = &[
-    (1, "transfer"),
-    (2, "withdraw"),
-    (3, "deploy"),
-    (4, "call"),
-    (5, "register_identity"),
-    (6, "rotate_key"),
-    (7, "add_session"),
-    (8, "revoke_session"),
-    (9, "set_covenant"),
-    (10, "set_guardians"),
-    (11, "propose"),
-    (12, "approve"),
-    (13, "reject"),
-    (14, "execute"),
-    (15, "open_stream"),
-    (16, "top_up"),
-    (17, "close_stream"),
-    (18, "register_asset"),
-    (19, "mint"),
-    (20, "burn"),
-    (21, "register_name"),
-    (22, "update_name"),
-    (23, "transfer_name"),
-    (24, "renew_name"),
-];
-
-impl Action {
-    /// The number of [`Action::Transfer`] in the format.
-    pub const KIND_TRANSFER: u8 = 1;
-    /// The number of [`Action::Withdraw`] in the format.
-    pub const KIND_WITHDRAW: u8 = 2;
-
-    /// The kind's number.
-    pub const fn kind(&self) -> u8 {
-        match self {
-            Self::Transfer { .. } => Self::KIND_TRANSFER,
-            Self::Withdraw { .. } => Self::KIND_WITHDRAW,
-        }
-    }
-
-    /// Says what is wrong with an unknown or reserved kind.
-    pub fn refuse_kind(kind: u8, reader: &Reader<'_>) -> DecodeError {
-        if ACTION_KINDS.iter().any(|(number, _)| *number == kind) {
-            reader.unimplemented("action kind", u64::from(kind))
-        } else {
-            reader.unknown("action kind", u64::from(kind))
-        }
-    }
-}
-
-impl Encode for Action {
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.push(self.kind());
-        match self {
-            Self::Transfer { to, asset, amount } => {
-                to.encode(out);
-                asset.encode(out);
-                amount.encode(out);
-            }
-            Self::Withdraw { to, asset, amount } => {
-                to.encode(out);
-                asset.encode(out);
-                amount.encode(out);
-            }
-        }
-    }
-}
-
-impl Decode for Action {
-    const BYTES_MIN: usize = 45;
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        match reader.read()? {
-            Self::KIND_TRANSFER => {
-                Ok(Self::Transfer { to: reader.read()?, asset: reader.read()?, amount: reader.read()? })
-            }
-            Self::KIND_WITHDRAW => {
-                Ok(Self::Withdraw { to: reader.read()?, asset: reader.read()?, amount: reader.read()? })
-            }
-            kind => Err(Self::refuse_kind(kind, reader)),
         }
     }
 }
@@ -284,17 +183,19 @@ impl Encode for KeyRef {
                 gid.encode(out);
             }
             Self::RegisteredPasskey(position) => out.extend_from_slice(&[2, *position]),
+            Self::Session => out.push(3),
         }
     }
 }
 
 impl Decode for KeyRef {
-    const BYTES_MIN: usize = 2;
+    const BYTES_MIN: usize = 1;
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         match reader.read::<u8>()? {
             0 => Ok(Self::Registered(reader.read()?)),
             1 => Ok(Self::Carried(reader.read()?)),
             2 => Ok(Self::RegisteredPasskey(reader.read()?)),
+            3 => Ok(Self::Session),
             unknown => Err(reader.unknown("key reference", u64::from(unknown))),
         }
     }
@@ -325,7 +226,7 @@ impl Encode for TransactionBody {
 }
 
 impl Decode for TransactionBody {
-    const BYTES_MIN: usize = KEY_REF_AT + 2 + 1 + 45 + 1;
+    const BYTES_MIN: usize = KEY_REF_AT + 1 + 1 + 2 + 1;
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let version: u8 = reader.read()?;
         if version != TRANSACTION_VERSION {
@@ -382,7 +283,9 @@ pub fn refuse_approvals(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::address::{EntityType, PublicKey};
+    use crate::address::{EntityType, L1Address, PublicKey};
+    use crate::amount::Amount;
+    use crate::asset::AssetId;
     use ghostplane_ghostcipher::{Assertion, Passkey, Signature, VerificationKey, p256};
 
     pub(crate) fn transaction() -> Transaction {
@@ -503,7 +406,7 @@ pub(crate) mod tests {
             assert!(matches!(refused, Err(DecodeError::Unimplemented { .. })), "{at}: {refused:?}");
         }
         let mut unknown = bytes.clone();
-        unknown[action_at] = 25;
+        unknown[action_at] = 200;
         assert!(matches!(Transaction::from_bytes(&unknown), Err(DecodeError::Unknown { .. })));
         let mut none = bytes;
         none[action_at - 1] = 0;

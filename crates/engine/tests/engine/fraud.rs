@@ -349,7 +349,10 @@ const LIARS: &[(&str, Liar)] = &[
     ("a sum changed after it was signed", |random, batch| {
         by_data(batch, UNVERIFIED, |data| {
             let (Action::Transfer { amount: sum, .. } | Action::Withdraw { amount: sum, .. }) =
-                &mut random.pick_mut(&mut data.transactions).body.actions[0];
+                &mut random.pick_mut(&mut data.transactions).body.actions[0]
+            else {
+                panic!("everything here moves money")
+            };
             *sum = amount(sum.units() + 1);
         })
     }),

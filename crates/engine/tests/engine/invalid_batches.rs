@@ -172,7 +172,7 @@ fn a_batch_has_only_so_much_gas() {
     let mut story = Story::new();
     story.deposit("alice", gcc(10)).deposit("bob", gcc(10)).seal();
     // Each of these uses a little over 100,000 gas, so 1,000 of them are more than a batch has.
-    let many = [pay("bob", units(1)); ACTIONS_MAX];
+    let many = vec![pay("bob", units(1)); ACTIONS_MAX];
     for _ in 0..1_000 {
         story.act("alice", &many);
     }
@@ -189,7 +189,7 @@ fn a_batch_has_only_so_much_gas() {
 fn a_batch_has_only_so_many_withdrawals() {
     let mut story = Story::new();
     story.deposit("alice", gcc(10)).seal();
-    let many = [leave("alice", units(1)); ACTIONS_MAX];
+    let many = vec![leave("alice", units(1)); ACTIONS_MAX];
     for _ in 0..=BATCH_WITHDRAWALS_MAX / ACTIONS_MAX {
         story.force("alice", &many);
     }

@@ -12,6 +12,7 @@ mod posted_form;
 mod random;
 mod refusals;
 mod schemes;
+mod sigil;
 mod stories;
 mod story;
 mod witnesses;

@@ -210,9 +210,7 @@ impl Model {
         gas_limit: u64,
         prices: &mut (u128, u128),
     ) -> Result<(), u16> {
-        let (asset, amount) = match *action {
-            Action::Transfer { asset, amount, .. } | Action::Withdraw { asset, amount, .. } => (asset, amount),
-        };
+        let (asset, amount) = action.moves().expect("this model knows of money alone");
         let units = u128::from(amount.units());
         let refuse = |refused: bool, code: u16| if refused { Err(code) } else { Ok(()) };
         match action {
@@ -244,6 +242,7 @@ impl Model {
                 self.withdraw(sender, *to, Money { amount, asset });
                 Ok(())
             }
+            _ => unreachable!("it moves money"),
         }
     }
 

@@ -247,7 +247,7 @@ fn a_batch_is_full_when_its_gas_is_used() {
     let mut story = Story::new();
     story.deposit("alice", gcc(10)).deposit("bob", gcc(10)).seal();
     for _ in 0..1_000 {
-        story.act("alice", &[pay("bob", units(1)); ACTIONS_MAX]);
+        story.act("alice", &vec![pay("bob", units(1)); ACTIONS_MAX]);
     }
     let filled = story.fill();
     let gas = filled.closed.as_ref().expect("a batch").executed.gas();
@@ -261,7 +261,7 @@ fn a_batch_is_full_when_its_withdrawals_are() {
     let mut story = Story::new();
     story.deposit("alice", gcc(10)).seal();
     story.withdraw("alice", units(1)).seal();
-    let many = [leave("alice", units(1)); ACTIONS_MAX];
+    let many = vec![leave("alice", units(1)); ACTIONS_MAX];
     let room = BATCH_WITHDRAWALS_MAX / ACTIONS_MAX;
     for _ in 0..room - 2 {
         story.force("alice", &many);
@@ -405,7 +405,7 @@ fn what_no_posted_form_can_say_is_rejected() {
 fn an_identity_that_did_not_fit_is_not_registered() {
     let mut story = Story::new();
     story.deposit("alice", gcc(10)).deposit("bob", gcc(1)).deposit("mallory", gcc(10)).seal();
-    let many = [leave("alice", units(1)); ACTIONS_MAX];
+    let many = vec![leave("alice", units(1)); ACTIONS_MAX];
     for _ in 0..BATCH_WITHDRAWALS_MAX / ACTIONS_MAX {
         story.force("alice", &many);
     }

@@ -32,6 +32,7 @@ const KEY_POSITION: u8 = 4;
 const LANE: u8 = 8;
 const VALID_AFTER: u8 = 16;
 const MEMO: u8 = 32;
+const KEY_SESSION: u8 = 128;
 
 fn varint(value: u64) -> Vec<u8> {
     let mut out = Vec::new();
@@ -55,7 +56,7 @@ impl Pieces {
         let flag = |on: bool, bit: u8| if on { bit } else { 0 };
         let key = match body.key_ref {
             KeyRef::Carried(gid) => gid.to_bytes(),
-            KeyRef::Registered(0) => Vec::new(),
+            KeyRef::Registered(0) | KeyRef::Session => Vec::new(),
             KeyRef::Registered(position) | KeyRef::RegisteredPasskey(position) => vec![position],
         };
         let action = |action: &Action| match action {
@@ -66,12 +67,14 @@ impl Pieces {
             Action::Withdraw { to, asset, amount } => {
                 [varint(u64::from(asset.number()) << 3 | 2), to.to_bytes(), varint(amount.units())].concat()
             }
+            other => [varint(u64::from(other.kind()) << 3 | 3), other.to_bytes()[1..].to_vec()].concat(),
         };
         Self {
             head: [vec![1], varint(story.time - story.state.time), varint(0), varint(1)],
             flags: flag(number(&body.sender).is_none(), SENDER_WHOLE)
                 | flag(matches!(body.key_ref, KeyRef::Carried(_) | KeyRef::RegisteredPasskey(_)), KEY_CARRIED)
                 | flag(matches!(body.key_ref, KeyRef::Registered(1..) | KeyRef::RegisteredPasskey(_)), KEY_POSITION)
+                | flag(matches!(body.key_ref, KeyRef::Session), KEY_SESSION)
                 | flag(body.nonce.lane != 0, LANE)
                 | flag(body.valid_after != 0, VALID_AFTER)
                 | flag(!body.memo.is_empty(), MEMO),
@@ -129,23 +132,27 @@ fn alice_and_bob() -> Story {
 
 fn one_of_everything(story: &Story) -> Vec<Transaction> {
     let body = |actions: &[Action]| story.body("alice", Nonce::LANE_ROOT, actions);
-    let stranger = pay_to(Address::from_bytes([9; 32]), units(300));
+    let stranger = || pay_to(Address::from_bytes([9; 32]), units(300));
     vec![
         sign("alice", body(&[pay("bob", units(1))])),
-        sign("alice", body(&[pay("bob", units(1)), stranger, leave("alice", gcc(1)), pay("bob", mana(1 << 40))])),
-        sign("alice", TransactionBody { valid_after: story.time - 700, ..body(&[stranger]) }),
-        sign("alice", TransactionBody { valid_after: story.time, memo: vec![1; 64], ..body(&[stranger]) }),
-        sign("alice", TransactionBody { key_ref: KeyRef::Carried(gid("alice")), ..body(&[stranger]) }),
-        sign("alice", TransactionBody { key_ref: KeyRef::Registered(7), memo: vec![0], ..body(&[stranger]) }),
-        sign("alice", TransactionBody { nonce: Nonce { lane: 255, seq: 0 }, ..body(&[stranger]) }),
-        sign("carol", story.body("carol", Nonce::LANE_ROOT, &[stranger])),
+        sign("alice", body(&[pay("bob", units(1)), stranger(), leave("alice", gcc(1)), pay("bob", mana(1 << 40))])),
+        sign("alice", TransactionBody { valid_after: story.time - 700, ..body(&[stranger()]) }),
+        sign("alice", TransactionBody { valid_after: story.time, memo: vec![1; 64], ..body(&[stranger()]) }),
+        sign("alice", TransactionBody { key_ref: KeyRef::Carried(gid("alice")), ..body(&[stranger()]) }),
+        sign("alice", TransactionBody { key_ref: KeyRef::Registered(7), memo: vec![0], ..body(&[stranger()]) }),
+        sign("alice", TransactionBody { nonce: Nonce { lane: 255, seq: 0 }, ..body(&[stranger()]) }),
+        sign("carol", story.body("carol", Nonce::LANE_ROOT, &[stranger()])),
     ]
 }
 
 #[test]
 fn the_form_is_written_as_documented() {
     let story = alice_and_bob();
-    for (at, transaction) in one_of_everything(&story).iter().enumerate() {
+    let mut all = one_of_everything(&story);
+    let gates = [Action::RevokeSession { lane: 9 }, Action::RegisterIdentity { gid: gid("dave") }];
+    all.push(sign("alice", story.body("alice", Nonce::LANE_ROOT, &gates)));
+    all.push(sign("phone", story.body("alice", 9, &[pay("bob", units(1))])));
+    for (at, transaction) in all.iter().enumerate() {
         let by_hand = Pieces::of(&story, transaction).join();
         assert_eq!(
             story.watcher().encode(story.time, 0, std::slice::from_ref(transaction)),
@@ -220,7 +227,10 @@ fn there_is_no_second_form() {
         ("no memo behind its flag", with(&memo, &|pieces| pieces.memo = vec![0])),
         ("a memo too long", with(&memo, &|pieces| pieces.memo = [vec![65], vec![1; 65]].concat())),
         ("a flag that means nothing", with(&payment, &|pieces| pieces.flags |= 64)),
-        ("another flag that means nothing", with(&payment, &|pieces| pieces.flags |= 128)),
+        ("a key beside a session's", with(&positioned, &|pieces| pieces.flags |= KEY_SESSION)),
+        ("a transfer in the form of the others", with(&payment, &|pieces| pieces.actions[0] = vec![1 << 3 | 3, 0])),
+        ("a kind that does not run", with(&payment, &|pieces| pieces.actions[0] = vec![3 << 3 | 3, 0])),
+        ("a kind that nothing has", with(&payment, &|pieces| pieces.actions[0] = vec![255, 255, 3, 0])),
         ("a flag missing", with(&positioned, &|pieces| pieces.flags &= !MEMO)),
         ("no actions", with(&payment, &|pieces| pieces.actions.clear())),
         (

@@ -165,7 +165,11 @@ impl Story {
             gas_limit: 1_000_000,
             gas_price_max: 1,
             pay: Pay::Gcc,
-            key_ref: if registered { first_key(sender) } else { KeyRef::Carried(gid(sender)) },
+            key_ref: match registered {
+                _ if Nonce::is_session_lane(lane) => KeyRef::Session,
+                true => first_key(sender),
+                false => KeyRef::Carried(gid(sender)),
+            },
             actions: actions.to_vec(),
             memo: Vec::new(),
         }

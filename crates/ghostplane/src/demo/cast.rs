@@ -259,6 +259,7 @@ impl Model {
                     *self.balances.entry((body.sender, asset)).or_default() -= i128::from(amount.units());
                     *self.left.entry((to, asset)).or_default() += u128::from(amount.units());
                 }
+                _ => anyhow::bail!("the books of the demo know nothing of {}", action.kind_name()),
             }
         }
         gas += 600 * slots + 900 * objects;

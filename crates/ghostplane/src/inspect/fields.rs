@@ -10,7 +10,6 @@ use ghostplane_types::batch::PROTOCOL;
 use ghostplane_types::gas;
 use ghostplane_types::genesis::{FeeShare, GenesisAsset};
 use ghostplane_types::reject::REJECT_CODES;
-use ghostplane_types::transaction::ACTION_KINDS;
 use ghostplane_types::{
     AccountRecord, Action, Address, Amount, AssetId, Attestation, Auth, BatchHeader, Commitment, Encode as _,
     EntityType, Flush, Genesis, Gid, InboxEntry, InboxPayload, KeyRef, LogRecord, Money, ObjectKey, Outcome, Pay,
@@ -19,6 +18,7 @@ use ghostplane_types::{
 use serde_json::Value;
 
 use super::format::{Decoded, Format};
+use super::gates;
 use super::sheet::Sheet;
 use crate::keys::{self, KeyFile, Kind};
 
@@ -48,9 +48,10 @@ pub(super) fn transaction(transaction: &Transaction) -> Decoded {
             fields.leaf("key", format!("number {position} of the account, a passkey"), (*position).into())
         }
         KeyRef::Carried(gid) => fields.group("identity carried", gid_fields(gid)),
+        KeyRef::Session => fields.text("key", "that of the session of the lane"),
     };
     let fields = fields
-        .list("actions", body.actions.iter().map(action))
+        .list("actions", body.actions.iter().map(gates::action))
         .text("memo", readable(&body.memo))
         .text("signature", &transaction.auth);
     let fields = match &transaction.auth {
@@ -81,21 +82,12 @@ pub(super) fn transaction(transaction: &Transaction) -> Decoded {
         .doubt_if(!holds, format!("{} (code 104)", Reject::BadSignature))
 }
 
-/// How the key signs; of a registered one it is not known, and the cheapest is taken that can have that form of consent.
+/// How the key signs; of one in the record it is not known, and the cheapest is taken that can have that form of consent.
 fn cheapest_scheme(key_ref: &KeyRef) -> Scheme {
     match key_ref {
         KeyRef::Carried(gid) => gid.public_key.scheme(),
-        KeyRef::Registered(_) => Scheme::Ed25519,
+        KeyRef::Registered(_) | KeyRef::Session => Scheme::Ed25519,
         KeyRef::RegisteredPasskey(_) => Scheme::Passkey,
-    }
-}
-
-fn action(action: &Action) -> Sheet {
-    let kind = ACTION_KINDS.iter().find(|(number, _)| *number == action.kind());
-    let sheet = Sheet::new().text("kind", kind.map_or("?", |(_, name)| name));
-    match action {
-        Action::Transfer { to, asset, amount } => sheet.text("to", to).money("amount", *amount, *asset),
-        Action::Withdraw { to, asset, amount } => sheet.text("to", to).money("amount", *amount, *asset),
     }
 }
 
@@ -103,8 +95,8 @@ fn action(action: &Action) -> Sheet {
 fn moved(actions: &[Action]) -> String {
     let mut sums = BTreeMap::new();
     for action in actions {
-        let (Action::Transfer { asset, amount, .. } | Action::Withdraw { asset, amount, .. }) = action;
-        *sums.entry(*asset).or_insert(0_u128) += u128::from(amount.units());
+        let Some((asset, amount)) = action.moves() else { continue };
+        *sums.entry(asset).or_insert(0_u128) += u128::from(amount.units());
     }
     let sum = |(asset, units): (_, u128)| match u64::try_from(units).ok().and_then(Amount::new) {
         Some(amount) => Money { amount, asset }.to_string(),
@@ -297,7 +289,11 @@ pub(super) fn account_fields(record: &AccountRecord) -> Sheet {
     };
     let lane = |lane: &Lane| Sheet::new().id("lane", lane.lane).number("next sequence number", lane.next);
     let slot = |of: &SlotOf| Sheet::new().text("asset", of.asset).id("slot", of.slot.index());
-    fields.list("lanes", record.lanes.iter().map(lane)).list("slots", record.slots.iter().map(slot))
+    let fields = fields.list("lanes", record.lanes.iter().map(lane)).list("slots", record.slots.iter().map(slot));
+    match &record.gates {
+        None => fields,
+        Some(gates) => gates::fields(fields, gates),
+    }
 }
 
 pub(super) fn account(record: &AccountRecord) -> Decoded {
@@ -377,7 +373,7 @@ pub(super) fn slot(slot: &Slot) -> Decoded {
     Decoded::new(slot_fields(slot))
 }
 
-fn gid_fields(gid: &Gid) -> Sheet {
+pub(super) fn gid_fields(gid: &Gid) -> Sheet {
     let sheet = Sheet::new().text("public key", key(&gid.public_key));
     let sheet = match gid.public_key {
         PublicKey::Passkey(Passkey { rp_id_hash, verifies_user, .. }) => sheet
@@ -440,7 +436,7 @@ pub(super) fn digests(sheet: Sheet, name: &str, chains: &[u64], digest: impl Fn(
     }
 }
 
-fn key(key: &PublicKey) -> String {
+pub(super) fn key(key: &PublicKey) -> String {
     format!("{}:{key}", key.scheme().name())
 }
 

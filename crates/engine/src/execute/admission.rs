@@ -1,0 +1,245 @@
+//! Whether a transaction may be in a batch at all. Nothing changes until it is admitted, and refusing it costs nobody anything.
+//!
+//! The steps follow each other by their types, whose fields nobody else can fill in:
+//! `Verified`, [`Authenticated`], [`Authorized`], [`Payable`], [`Admitted`].
+
+use super::Run;
+use crate::verify::Verified;
+use crate::working::AccountId;
+use ghostplane_shroud::sigil::{self, Outflow};
+use ghostplane_types::limits::VALIDITY_MS_MAX;
+use ghostplane_types::{Amount, AssetId, Identity, KeyRef, Nonce, Reject, TransactionBody};
+
+/// When, from where and at which price a transaction is judged.
+pub(crate) struct Terms {
+    pub(super) time: u64,
+    /// Whether it comes from the inbox.
+    pub(super) is_forced: bool,
+    pub(super) gas_price: u64,
+}
+
+/// A transaction whose key and place in its lane agree with the sender's record.
+pub(crate) struct Authenticated<'t> {
+    verified: &'t Verified,
+    sender: AccountId,
+    registers: Option<Identity>,
+}
+
+/// A transaction that passes the gates of its sender.
+pub(crate) struct Authorized<'t> {
+    authenticated: Authenticated<'t>,
+    storage_max: Option<u64>,
+}
+
+/// A transaction that may be in a batch: its sender can pay for it. Nothing has changed yet.
+pub(crate) struct Payable<'t> {
+    authorized: Authorized<'t>,
+    gas_price: u64,
+    time: u64,
+    reserved: Amount,
+}
+
+/// A transaction that has used its nonce and reserved its fee: the only kind that is applied.
+pub(super) struct Admitted<'t> {
+    verified: &'t Verified,
+    sender: AccountId,
+    gas_price: u64,
+    time: u64,
+    reserved: Amount,
+    storage_max: Option<u64>,
+}
+
+impl Payable<'_> {
+    pub(super) fn verified(&self) -> &Verified {
+        self.authorized.authenticated.verified
+    }
+}
+
+impl<'t> Admitted<'t> {
+    pub(super) fn verified(&self) -> &'t Verified {
+        self.verified
+    }
+
+    pub(super) fn body(&self) -> &'t TransactionBody {
+        self.verified.body()
+    }
+
+    pub(super) fn sender(&self) -> AccountId {
+        self.sender
+    }
+
+    /// The price of a unit of gas.
+    pub(super) fn gas_price(&self) -> u64 {
+        self.gas_price
+    }
+
+    /// When it is judged.
+    pub(super) fn time(&self) -> u64 {
+        self.time
+    }
+
+    /// What was reserved for gas.
+    pub(super) fn reserved(&self) -> Amount {
+        self.reserved
+    }
+
+    /// What storage may cost at most, should the key that signed not be free to pay whatever the account holds.
+    pub(super) fn storage_max(&self) -> Option<u64> {
+        self.storage_max
+    }
+}
+
+impl Run<'_> {
+    /// Whether a transaction may be in the batch. `Err` means that it may not be in its log at all. Changes nothing.
+    pub(crate) fn judge<'t>(
+        &self,
+        verified: &'t Verified,
+        sender: AccountId,
+        terms: &Terms,
+    ) -> Result<Payable<'t>, Reject> {
+        let authenticated = self.authenticate(verified, sender, terms)?;
+        let authorized = self.authorize(authenticated, terms)?;
+        self.afford(authorized, terms)
+    }
+
+    fn authenticate<'t>(
+        &self,
+        verified: &'t Verified,
+        sender: AccountId,
+        terms: &Terms,
+    ) -> Result<Authenticated<'t>, Reject> {
+        let body = verified.body();
+        let record = self.working.record(sender);
+        let registers = match (&record.identity, &body.key_ref) {
+            (None, KeyRef::Registered(_) | KeyRef::RegisteredPasskey(_) | KeyRef::Session) => {
+                return Err(Reject::KeyRequired);
+            }
+            // That the address is this identity's was checked when the transaction was verified.
+            (None, KeyRef::Carried(gid)) => Some(Identity {
+                entity_type: gid.entity_type,
+                version: gid.version,
+                level: 0,
+                keys: [gid.public_key].into_iter().collect(),
+            }),
+            (Some(identity), key_ref) => {
+                self.check_key(identity, verified, sender, key_ref)?;
+                None
+            }
+        };
+        let Nonce { lane, seq } = body.nonce;
+        let is_open = match body.key_ref {
+            KeyRef::Session => !terms.is_forced && Nonce::is_session_lane(lane),
+            _ => lane == if terms.is_forced { Nonce::LANE_FORCED } else { Nonce::LANE_ROOT },
+        };
+        if !is_open {
+            return Err(Reject::LaneClosed { lane });
+        }
+        let next = record.next_in_lane(lane);
+        // The last number is never used: it would leave the lane without a next one.
+        if next == u64::MAX {
+            return Err(Reject::LaneClosed { lane });
+        }
+        if seq < next {
+            return Err(Reject::NonceUsed { found: seq, next });
+        }
+        if seq > next {
+            return Err(Reject::NonceGap { found: seq, next });
+        }
+        if terms.time < body.valid_after {
+            return Err(Reject::NotYetValid { valid_after: body.valid_after, time: terms.time });
+        }
+        if terms.time > body.valid_until {
+            return Err(Reject::Expired { valid_until: body.valid_until, time: terms.time });
+        }
+        let limit = terms.time.saturating_add(VALIDITY_MS_MAX);
+        if body.valid_until > limit {
+            return Err(Reject::ValidTooLong { valid_until: body.valid_until, limit });
+        }
+        Ok(Authenticated { verified, sender, registers })
+    }
+
+    /// Whether the key that signed is the one that the account has there.
+    fn check_key(
+        &self,
+        identity: &Identity,
+        verified: &Verified,
+        sender: AccountId,
+        key_ref: &KeyRef,
+    ) -> Result<(), Reject> {
+        let lane = verified.body().nonce.lane;
+        let signed = Some(verified.key());
+        let (known, refusal) = match key_ref {
+            KeyRef::Registered(position) | KeyRef::RegisteredPasskey(position) => {
+                (identity.keys.get(usize::from(*position)).copied(), Reject::UnknownKey { key_ref: *position })
+            }
+            KeyRef::Carried(gid) => {
+                (identity.keys.iter().find(|key| **key == gid.public_key).copied(), Reject::UnknownKey { key_ref: 0 })
+            }
+            KeyRef::Session => {
+                let live = self.working.record(sender).gates.as_ref().and_then(|gates| gates.session(lane));
+                (live.map(|live| live.session.key), Reject::SessionUnknown { lane })
+            }
+        };
+        if known != signed {
+            return Err(refusal);
+        }
+        // Who executes the batch again checks signatures before anything in it: by the keys that there were before it. So
+        // a key that an action of the batch has set signs from the next one on, even if somebody remembers it from earlier.
+        let Some(before) = self.working.keys_before(sender) else { return Ok(()) };
+        let before = match key_ref {
+            KeyRef::Registered(position) | KeyRef::RegisteredPasskey(position) => {
+                before.keys.get(usize::from(*position)).copied()
+            }
+            KeyRef::Session => before.session(lane).copied(),
+            KeyRef::Carried(_) => signed,
+        };
+        if before == signed { Ok(()) } else { Err(Reject::KeyTooNew) }
+    }
+
+    /// Whether the transaction passes the gates of its sender as they stand.
+    fn authorize<'t>(&self, authenticated: Authenticated<'t>, terms: &Terms) -> Result<Authorized<'t>, Reject> {
+        let body = authenticated.verified.body();
+        if !matches!(body.key_ref, KeyRef::Session) {
+            return Ok(Authorized { authenticated, storage_max: None });
+        }
+        let lane = body.nonce.lane;
+        let gates = self.working.record(authenticated.sender).gates.as_ref();
+        let live = gates.and_then(|gates| gates.session(lane)).ok_or(Reject::SessionUnknown { lane })?;
+        let outflow = Outflow::new(&body.actions, u128::from(body.gas_limit) * u128::from(terms.gas_price));
+        sigil::check_session(live, &body.actions, &outflow, terms.time)?;
+        let limits = &live.session.scope.limits;
+        let storage_max = sigil::headroom(limits, &live.spent, AssetId::GCC, &outflow, terms.time);
+        Ok(Authorized { authenticated, storage_max: Some(storage_max) })
+    }
+
+    fn afford<'t>(&self, authorized: Authorized<'t>, terms: &Terms) -> Result<Payable<'t>, Reject> {
+        let Authenticated { verified, sender, .. } = authorized.authenticated;
+        let body = verified.body();
+        if body.gas_price_max < terms.gas_price {
+            return Err(Reject::GasPriceTooLow { found: body.gas_price_max, needed: terms.gas_price });
+        }
+        let balance = self.working.balance(sender, AssetId::GCC);
+        let needed = u128::from(body.gas_limit) * u128::from(terms.gas_price);
+        let reserved = u64::try_from(needed).ok().and_then(Amount::new).filter(|needed| *needed <= balance);
+        // An address that nobody ever paid has no record: nothing would hold its nonce.
+        let reserved = reserved.filter(|_| self.working.exists(sender));
+        let reserved = reserved.ok_or(Reject::FeeUnpayable {
+            balance: balance.units(),
+            needed: u64::try_from(needed).unwrap_or(u64::MAX),
+        })?;
+        Ok(Payable { authorized, gas_price: terms.gas_price, time: terms.time, reserved })
+    }
+
+    /// Uses the nonce and reserves the fee.
+    pub(super) fn admit<'t>(&mut self, payable: Payable<'t>) -> Admitted<'t> {
+        let Payable { authorized, gas_price, time, reserved } = payable;
+        let Authorized { authenticated: Authenticated { verified, sender, registers }, storage_max } = authorized;
+        self.working.reserve(sender, reserved);
+        let record = self.working.record_mut(sender);
+        record.advance_lane(verified.body().nonce.lane);
+        if registers.is_some() {
+            record.identity = registers;
+        }
+        Admitted { verified, sender, gas_price, time, reserved, storage_max }
+    }
+}
