@@ -22,7 +22,7 @@ pub const GAS_NEW_SLOT: u64 = 600;
 pub const GAS_NEW_OBJECT: u64 = 900;
 
 /// What checking consent by a key of this scheme costs.
-pub const fn consent(scheme: Scheme) -> u64 {
+pub fn consent(scheme: Scheme) -> u64 {
     match scheme {
         Scheme::Ed25519 => GAS_SIGNATURE_ED25519,
         Scheme::Secp256k1 => GAS_SIGNATURE_SECP256K1,
