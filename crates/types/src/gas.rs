@@ -9,11 +9,11 @@ pub const GAS_BYTE: u64 = 2;
 /// Each Ed25519 signature.
 pub const GAS_SIGNATURE_ED25519: u64 = 2_000;
 /// Each signature of ECDSA over secp256k1.
-pub const GAS_SIGNATURE_SECP256K1: u64 = 6_000;
+pub const GAS_SIGNATURE_SECP256K1: u64 = 6_500;
 /// Each signature of ECDSA over P-256.
-pub const GAS_SIGNATURE_P256: u64 = 20_000;
+pub const GAS_SIGNATURE_P256: u64 = 25_000;
 /// Each assertion of a passkey.
-pub const GAS_ASSERTION: u64 = 21_000;
+pub const GAS_ASSERTION: u64 = 25_500;
 /// Each action: two records, two slots and their paths.
 pub const GAS_ACTION: u64 = 300;
 /// Each slot that is made.
@@ -24,7 +24,7 @@ pub const GAS_NEW_OBJECT: u64 = 900;
 pub const GAS_GATE: u64 = 1_500;
 
 /// What checking consent by a key of this scheme costs.
-pub const fn consent(scheme: Scheme) -> u64 {
+pub fn consent(scheme: Scheme) -> u64 {
     match scheme {
         Scheme::Ed25519 => GAS_SIGNATURE_ED25519,
         Scheme::Secp256k1 => GAS_SIGNATURE_SECP256K1,
