@@ -197,14 +197,14 @@ fn consented() -> Vec<Consented> {
         Box::new(p256::SigningKey::from_secret([3; 32]).expect(of_curve)),
         Box::new(Authenticator::new([4; 32], "wallet.example", true).expect(of_curve)),
     ];
-    let by = |key: &Box<dyn Signer>| Consented {
+    let by = |key: &dyn Signer| Consented {
         key: key.public_key(),
         consents: (0..CONSENTS)
             .map(|at| digest::hash(Domain::Test, 2, &[&at.to_le_bytes()]))
             .map(|digest| (digest, key.consent(Domain::Test, 0, &digest)))
             .collect(),
     };
-    keys.iter().map(by).collect()
+    keys.iter().map(|key| by(&**key)).collect()
 }
 
 /// Good signatures, the first half of the lists by as many signers, the second by a few.
