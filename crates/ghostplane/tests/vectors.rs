@@ -631,7 +631,7 @@ fn gates() {
         let mut body = transaction(&plane, "alice", 1, vec![pay("bob", AssetId::GCC, 4)], "").body;
         (body.nonce, body.key_ref) = (Nonce { lane: 7, seq: 0 }, KeyRef::Session);
         let auth = key("phone").sign(Domain::TransactionAuth, CHAIN, &body.id());
-        Transaction { body, auth }
+        Transaction { body, auth: auth.into() }
     };
     let rounds = [
         vec![transaction(&plane, "alice", 0, actions.clone(), "")],
