@@ -8,6 +8,7 @@
 mod engine;
 mod fixture;
 mod hash;
+mod lag;
 pub(crate) mod measure;
 mod proof;
 mod recovery;
@@ -81,7 +82,7 @@ enum Goal {
 }
 
 /// The rows that have a goal.
-const GOALS: [(&str, Goal); 20] = [
+const GOALS: [(&str, Goal); 21] = [
     ("latency/p50", Goal::AtMost(5.0)),
     ("latency/p99", Goal::AtMost(20.0)),
     ("start/dev", Goal::AtMost(1_000.0)),
@@ -101,6 +102,7 @@ const GOALS: [(&str, Goal); 20] = [
     ("proof/16k-among-1.7k", Goal::AtLeast(80e3)),
     ("proof/64k-among-1k", Goal::AtLeast(150e3)),
     ("proof/size-kib", Goal::AtMost(1250.0)),
+    ("proof/peak-memory-mib", Goal::AtMost(2048.0)),
     ("proof/verify-ms", Goal::AtMost(10.0)),
 ];
 
@@ -127,7 +129,7 @@ pub fn run(suite: Suite, seconds: u64, large: bool, screen: &Screen) -> anyhow::
             Suite::State => state::measure(screen)?,
             Suite::Hash => hash::measure(screen),
             Suite::Engine => engine::measure(screen)?,
-            Suite::Proof => proof::measure(large, screen)?,
+            Suite::Proof => proof::measure(seconds, large, screen)?,
             Suite::Transfers => transfers::measure(seconds, screen)?,
             Suite::Recovery => recovery::measure(seconds, screen)?,
             Suite::Replay | Suite::All => replay::measure(screen)?,

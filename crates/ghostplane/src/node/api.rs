@@ -17,7 +17,7 @@ pub enum Rung {
     Attested,
     /// The L1 has a commitment and its data.
     Challengeable,
-    /// A proof shows that it conserves value. Nothing reaches this yet.
+    /// A proof shows that it conserves value.
     Proven,
     /// It stays.
     Final,
@@ -492,6 +492,15 @@ pub enum NodeEvent {
         /// Its first batch.
         first_batch: u64,
         /// Its last batch.
+        last_batch: u64,
+        /// The L1 block.
+        l1_height: u64,
+    },
+    /// The L1 took a proof of conservation.
+    Proven {
+        /// The first batch that it is about.
+        first_batch: u64,
+        /// The last.
         last_batch: u64,
         /// The L1 block.
         l1_height: u64,
