@@ -9,6 +9,7 @@ mod covenant;
 mod engine;
 mod fixture;
 mod hash;
+mod lag;
 pub(crate) mod measure;
 mod proof;
 mod recovery;
@@ -86,7 +87,7 @@ enum Goal {
 }
 
 /// The rows that have a goal.
-const GOALS: [(&str, Goal); 24] = [
+const GOALS: [(&str, Goal); 25] = [
     ("covenant/decision-1", Goal::RatioAtLeast(0.7)),
     ("covenant/decision-10", Goal::RatioAtLeast(0.7)),
     ("covenant/decision-100", Goal::RatioAtLeast(0.7)),
@@ -110,6 +111,7 @@ const GOALS: [(&str, Goal); 24] = [
     ("proof/16k-among-1.7k", Goal::AtLeast(80e3)),
     ("proof/64k-among-1k", Goal::AtLeast(150e3)),
     ("proof/size-kib", Goal::AtMost(1250.0)),
+    ("proof/peak-memory-mib", Goal::AtMost(2048.0)),
     ("proof/verify-ms", Goal::AtMost(10.0)),
 ];
 
@@ -138,7 +140,7 @@ pub fn run(suite: Suite, seconds: u64, large: bool, screen: &Screen) -> anyhow::
             Suite::Hash => hash::measure(screen),
             Suite::Engine => engine::measure(screen)?,
             Suite::Covenant => covenant::measure(screen)?,
-            Suite::Proof => proof::measure(large, screen)?,
+            Suite::Proof => proof::measure(seconds, large, screen)?,
             Suite::Transfers => transfers::measure(seconds, screen)?,
             Suite::Recovery => recovery::measure(seconds, screen)?,
             Suite::Replay | Suite::All => replay::measure(screen)?,

@@ -11,12 +11,15 @@ use crate::screen::{self, Screen};
 use anyhow::{Context as _, bail, ensure};
 use cast::Cast;
 use ghostplane_engine::{Plane, Verified};
-use ghostplane_ghostcipher::workers::map_chunks;
+use ghostplane_ghostbridge::run;
+use ghostplane_ghostcipher::merkle;
+use ghostplane_ghostcipher::workers::{Workers as _, map_chunks};
 use ghostplane_keystone::StateView;
-use ghostplane_settlement::{Event, Message, Purpose};
+use ghostplane_proof::{Statement, ThreadPoolBuilder};
+use ghostplane_settlement::{Event, Message, ProofBundle, ProvenBatch, Purpose};
 use ghostplane_types::limits::BATCH_TRANSACTIONS_MAX;
-use ghostplane_types::{Amount, AssetId, Genesis, Money, Transaction};
-use report::Report;
+use ghostplane_types::{Amount, AssetId, BatchHeader, Genesis, Money, Transaction};
+use report::{Proven, Report};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -166,11 +169,47 @@ impl<'s> Demo<'s> {
         }
     }
 
-    /// One batch is made final at once, by handing the L1 its witness.
-    fn replay_first(&mut self) -> anyhow::Result<()> {
+    /// Somebody who only reads the L1 proves that the first batch conserves value, and the L1 takes the proof. That alone
+    /// makes nothing final.
+    fn prove_first(&mut self, volunteer: &Watcher) -> anyhow::Result<()> {
         let l1 = &self.l1;
         let first = l1.published().first().context("nothing is committed yet")?.clone();
+        let (plane, started) = (self.operator.plane(), Instant::now());
+        let (witness, flows) = volunteer.provable(l1, &first, &self.workers)?;
+        let previous = BatchHeader::genesis(volunteer.state());
+        let batches = [(first.header, flows.clone())];
+        let statement = Statement::new(plane.chain_id(), plane.plane_id(), &previous, &batches)?;
+        let pool = ThreadPoolBuilder::new().num_threads(self.workers.count()).build()?;
+        let proof = ghostplane_proof::prove(&statement, &[witness], &pool)?;
+        let (took, bytes) = (started.elapsed(), proof.len());
+        let under = l1.published().iter().filter(|other| other.first_batch == first.first_batch);
+        let tree = merkle::Tree::new(under.map(|other| other.header.digest(plane.chain_id())).collect());
+        let header_path = tree.path(0).context("the first batch is the first of its commitment")?;
+        let batches = vec![ProvenBatch { header: first.header, header_path, flows }];
+        let (number, entries) = (first.header.number, first.header.entries);
+        let mut events = Vec::new();
+        for message in run::proof_run(&ProofBundle { previous, batches, proof }) {
+            events = self.l1.send(volunteer.l1_address(), message)?;
+        }
+        let proven = Event::Proven { first_batch: number, last_batch: number };
+        ensure!(events.contains(&proven) && self.l1.settlement().is_proven(number), "the L1 takes the proof");
+        ensure!(self.l1.settlement().final_number() == 0, "a proof alone makes nothing final");
+        self.screen.good(&format!(
+            "batch {number}, {} entries, was proved to conserve value by a volunteer in {}; the L1 verified {}",
+            screen::grouped(entries.into()),
+            screen::duration(took),
+            screen::bytes(bytes as u64)
+        ));
+        self.report.proof(Proven { batch: number, entries, bytes, took });
+        Ok(())
+    }
+
+    /// One batch is made final at once, by handing the L1 its witness.
+    fn replay_first(&mut self) -> anyhow::Result<()> {
         let fresh = Watcher::new(self.operator.plane().clone(), cast::l1_address("volunteer"), 2, &self.workers)?;
+        self.prove_first(&fresh)?;
+        let l1 = &self.l1;
+        let first = l1.published().first().context("nothing is committed yet")?.clone();
         let witness = fresh.witness(l1, &first, &self.workers);
         let started = Instant::now();
         let events = fresh.bring_case(&mut self.l1, Purpose::Replay, 1, &witness)?;

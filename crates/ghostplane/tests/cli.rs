@@ -345,7 +345,7 @@ fn what_a_proof_is_worth_is_told_term_by_term() {
     let home = Home::new("proof-info");
     let json = home.json(&["proof", "info"]);
     let settings = json["settings"].as_array().expect("settings");
-    assert_eq!(settings.iter().map(|settings| &settings["name"]).collect::<Vec<_>>(), ["fast", "small"]);
+    assert_eq!(settings.iter().map(|settings| &settings["name"]).collect::<Vec<_>>(), ["fast", "small", "medium"]);
     for settings in settings {
         assert!(settings["proven_bits"].as_f64() >= Some(100.0), "{settings}");
         for height in settings["heights"].as_array().expect("heights") {

@@ -109,7 +109,7 @@ impl<AB: AirBuilder<F = KoalaBear> + InteractionBuilder> Air<AB> for TableAir {
 
 const NODE: &str = "node";
 const MEM: &str = "mem";
-const RANGE: &str = "range";
+pub(crate) const RANGE: &str = "range";
 
 /// One step of a path: a node of a tree with its digest before and after.
 pub(crate) struct Node<E> {

@@ -5,7 +5,8 @@
 
 use crate::air::TableAir;
 use crate::config::{
-    Extension, ExtensionMmcsOfValues, LOG_ARITY_MAX, LOG_FINAL_POLY, Settings, StarkProof, ValueMmcs, lookups,
+    Extension, ExtensionMmcsOfValues, LOG_ARITY_MAX, LOG_FINAL_POLY, Parameters, Settings, StarkProof, ValueMmcs,
+    lookups,
 };
 use crate::layout::{Layout, Table};
 use crate::statement::{CIRCUIT_VERSION, Statement};
@@ -52,7 +53,11 @@ pub(crate) struct Shape {
 
 impl Shape {
     pub(crate) fn new(statement: &Statement, layout: &Layout, settings: Settings) -> Self {
-        let log_blowup = settings.parameters().log_blowup;
+        Self::with(statement, layout, settings.parameters())
+    }
+
+    pub(crate) fn with(statement: &Statement, layout: &Layout, parameters: Parameters) -> Self {
+        let log_blowup = parameters.log_blowup;
         let airs = TableAir::all(statement, layout);
         let log_rows = layout.log_rows(statement);
         let mut heights: Vec<usize> = log_rows.iter().map(|log| log + log_blowup).collect();
@@ -66,7 +71,7 @@ impl Shape {
             lookup_widths: std::array::from_fn(|table| (lookups[table].len() + 1) * EXTENSION),
             folds: fold_schedule(&heights, LOG_FINAL_POLY + log_blowup, LOG_ARITY_MAX),
             log_tallest: heights[0],
-            queries: settings.parameters().queries,
+            queries: parameters.queries,
         }
     }
 

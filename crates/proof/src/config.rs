@@ -23,7 +23,7 @@ use p3_symmetric::{CompressionFunctionFromHasher, CryptographicHasher};
 use p3_uni_stark::StarkConfig;
 use std::sync::LazyLock;
 
-/// Which parameters a proof is made with: faster, or smaller. Its header says which; each is worth 100 proven bits.
+/// Which parameters a proof is made with: faster, smaller, or between the two. Its header says which; each is worth 100 proven bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Settings {
     /// Made as fast as can be.
@@ -31,6 +31,8 @@ pub enum Settings {
     Fast = 0,
     /// As small as is worth its time, for an L1 that is paid by the byte.
     Small = 1,
+    /// Between the two.
+    Medium = 2,
 }
 
 /// What [`Settings`] stand for.
@@ -46,13 +48,14 @@ pub struct Parameters {
 
 impl Settings {
     /// All of them, by code.
-    pub const ALL: [Self; 2] = [Self::Fast, Self::Small];
+    pub const ALL: [Self; 3] = [Self::Fast, Self::Small, Self::Medium];
 
     /// Their name on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Fast => "fast",
             Self::Small => "small",
+            Self::Medium => "medium",
         }
     }
 
@@ -62,6 +65,7 @@ impl Settings {
             // A blow-up of two is the least: constraints have degree three.
             Self::Fast => Parameters { log_blowup: 1, queries: 203, query_work_bits: 16 },
             Self::Small => Parameters { log_blowup: 3, queries: 97, query_work_bits: 20 },
+            Self::Medium => Parameters { log_blowup: 2, queries: 121, query_work_bits: 18 },
         }
     }
 
@@ -75,6 +79,7 @@ impl Settings {
         match code {
             0 => Some(Self::Fast),
             1 => Some(Self::Small),
+            2 => Some(Self::Medium),
             _ => None,
         }
     }
@@ -99,7 +104,12 @@ pub(crate) type StarkProof = BatchProof<Config>;
 /// The proof system for one statement: the transcript starts with everything that the statement says, and with the settings
 /// where they are not the usual ones.
 pub(crate) fn config(statement: &Statement, settings: Settings) -> Config {
-    let Parameters { log_blowup, queries, query_work_bits } = settings.parameters();
+    config_with(statement, settings, settings.parameters())
+}
+
+/// The same with parameters of its own.
+pub(crate) fn config_with(statement: &Statement, settings: Settings, parameters: Parameters) -> Config {
+    let Parameters { log_blowup, queries, query_work_bits } = parameters;
     let values = ValueMmcs::new(RowHash, NodeHash::new(Blake3), 0);
     let fri = FriParameters {
         log_blowup,

@@ -29,7 +29,8 @@ mod trace;
 #[cfg(feature = "prove")]
 mod witness;
 
-#[cfg(all(test, feature = "prove"))]
+#[cfg(feature = "prove")]
+#[cfg(test)]
 mod tests;
 
 pub use codec::{PROOF_BYTES_MAX, Part, PartKind};

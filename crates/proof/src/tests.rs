@@ -3,6 +3,8 @@ use crate as proof;
 mod ledger;
 
 mod attacks;
+mod constraints;
+mod fuzz;
 mod honest;
 mod hostile;
 mod mutants;

@@ -197,15 +197,7 @@ impl Draft {
     /// Hashes everything, opens the nodes and counts what the range table is asked for.
     pub(crate) fn finish(mut self) -> Traces {
         self.hash_journal();
-        let tables = &mut self.traces.tables;
-        hash_rows(&mut tables[SLOTS].values, slots::WIDTH, slots::OLD_HASH, |row| slot_input(row, slots::BEFORE));
-        hash_rows(&mut tables[SLOTS].values, slots::WIDTH, slots::NEW_HASH, |row| slot_input(row, slots::AFTER));
-        tables[SLOTS].values.par_chunks_mut(slots::WIDTH).for_each(|row| {
-            for element in 0..8 {
-                let digest = row[slots::OLD_HASH + poseidon::DIGEST + element];
-                row[slots::LEAF + element] = digest - row[slots::FRESH] * digest;
-            }
-        });
+        hash_slots(&mut self.traces.tables[SLOTS].values);
         self.open_ledgers();
         self.open_journals();
         let used = self.combs.last().map_or(0, |comb| {
@@ -213,7 +205,7 @@ impl Draft {
         });
         let tables = &mut self.traces.tables;
         hash_nodes(&mut tables[NODES].values[used * nodes::WIDTH..]);
-        self.count_range();
+        count_range(&mut self.traces);
         self.traces
     }
 
@@ -297,34 +289,35 @@ impl Draft {
             hash_nodes(rows);
         }
     }
+}
 
-    fn count_range(&mut self) {
-        let wide = self.traces.layout.is_wide();
-        let [_, journal_table, slot_table, _, range_table] = &mut self.traces.tables;
-        let mut times = vec![0; 1 << 16];
-        let width = journal_table.width;
-        let journal_rows = journal_table.values.par_chunks(width * COUNTED_ROWS);
-        let slot_rows = slot_table.values.par_chunks(slots::WIDTH * COUNTED_ROWS);
-        let asked = journal_rows.map(|rows| {
-            let mut asked = Asked::default();
-            rows.chunks_exact(width).for_each(|row| asked.by_entry(row, wide));
-            asked
-        });
-        let asked = asked.chain(slot_rows.map(|rows| {
-            let mut asked = Asked::default();
-            rows.chunks_exact(slots::WIDTH).for_each(|row| asked.by_slot(row));
-            asked
-        }));
-        for asked in asked.collect::<Vec<_>>() {
-            times.iter_mut().zip(asked.0).for_each(|(sum, times)| *sum += times);
-        }
-        debug_assert_eq!(times.len(), range::NUMBERS << LOG_RANGE);
-        let rows = range_table.values.chunks_exact_mut(range::WIDTH).zip(times.chunks_exact(range::NUMBERS));
-        for ((row, times), first) in rows.zip((0..).step_by(range::NUMBERS)) {
-            row[range::FIRST] = KoalaBear::new(first);
-            for (cell, times) in row[range::TIMES..].iter_mut().zip(times) {
-                *cell = KoalaBear::new(*times);
-            }
+/// Counts what the range table is asked for.
+pub(crate) fn count_range(traces: &mut Traces) {
+    let [_, journal_table, slot_table, _, range_table] = &mut traces.tables;
+    let mut times = vec![0; 1 << 16];
+    let width = journal_table.width;
+    let wide = width > journal::width(false);
+    let journal_rows = journal_table.values.par_chunks(width * COUNTED_ROWS);
+    let slot_rows = slot_table.values.par_chunks(slots::WIDTH * COUNTED_ROWS);
+    let asked = journal_rows.map(|rows| {
+        let mut asked = Asked::default();
+        rows.chunks_exact(width).for_each(|row| asked.by_entry(row, wide));
+        asked
+    });
+    let asked = asked.chain(slot_rows.map(|rows| {
+        let mut asked = Asked::default();
+        rows.chunks_exact(slots::WIDTH).for_each(|row| asked.by_slot(row));
+        asked
+    }));
+    for asked in asked.collect::<Vec<_>>() {
+        times.iter_mut().zip(asked.0).for_each(|(sum, times)| *sum += times);
+    }
+    debug_assert_eq!(times.len(), range::NUMBERS << LOG_RANGE);
+    let rows = range_table.values.chunks_exact_mut(range::WIDTH).zip(times.chunks_exact(range::NUMBERS));
+    for ((row, times), first) in rows.zip((0..).step_by(range::NUMBERS)) {
+        row[range::FIRST] = KoalaBear::new(first);
+        for (cell, times) in row[range::TIMES..].iter_mut().zip(times) {
+            *cell = KoalaBear::new(*times);
         }
     }
 }
@@ -351,15 +344,14 @@ impl Asked {
     }
 
     fn by_entry(&mut self, row: &[KoalaBear], wide: bool) {
-        for column in [journal::PAYER, journal::PAYEE, journal::AMOUNT] {
-            row[column..column + 4].iter().for_each(|limb| self.number(*limb));
+        for (column, limbs) in [(journal::PAYER, 4), (journal::PAYEE, 3), (journal::AMOUNT, 4)] {
+            row[column..column + limbs].iter().for_each(|limb| self.number(*limb));
         }
         self.number(row[journal::PAYEE + 3].double());
         for (time, span) in [(journal::PAYER_TIME, journal::SPANS), (journal::PAYEE_TIME, journal::SPANS + 1)] {
             let elapsed = row[journal::CLOCK] - row[time];
             if wide {
                 self.number(elapsed - row[span] * KoalaBear::new(1 << 16));
-                self.number(row[span]);
                 self.number(row[span] * KoalaBear::new(1 << 9));
             } else {
                 self.number(elapsed);
@@ -508,7 +500,7 @@ pub(crate) fn put_node(row: &mut [KoalaBear], tree: KoalaBear, level: u32, index
     row[nodes::INDEX] = KoalaBear::new(index);
 }
 
-fn slot_input(row: &[KoalaBear], balance: usize) -> [KoalaBear; 16] {
+pub(crate) fn slot_input(row: &[KoalaBear], balance: usize) -> [KoalaBear; 16] {
     let mut input = [KoalaBear::ZERO; 16];
     input[..8].copy_from_slice(&row[slots::OWNER..slots::OWNER + 8]);
     (input[8], input[9]) = (row[slots::KIND], row[slots::ASSET]);
@@ -524,7 +516,7 @@ pub(crate) fn hash_entry(row: &mut [KoalaBear]) {
     hash_rows(row, width, journal::HASH, entry_input);
 }
 
-fn entry_input(row: &[KoalaBear]) -> [KoalaBear; 16] {
+pub(crate) fn entry_input(row: &[KoalaBear]) -> [KoalaBear; 16] {
     let mut input = [KoalaBear::ZERO; 16];
     input[..14].copy_from_slice(&row[journal::STATE..journal::STATE + 14]);
     input[15] = FieldTag::Entry.element();
@@ -538,6 +530,18 @@ fn digest(cells: &[KoalaBear]) -> [KoalaBear; 8] {
 pub(crate) fn node_digests(row: &[KoalaBear]) -> ([KoalaBear; 8], [KoalaBear; 8]) {
     let at = poseidon::DIGEST;
     (digest(&row[nodes::OLD_HASH + at..]), digest(&row[nodes::NEW_HASH + at..]))
+}
+
+/// Fills in the leaves of slots, before and after.
+pub(crate) fn hash_slots(rows: &mut [KoalaBear]) {
+    hash_rows(rows, slots::WIDTH, slots::OLD_HASH, |row| slot_input(row, slots::BEFORE));
+    hash_rows(rows, slots::WIDTH, slots::NEW_HASH, |row| slot_input(row, slots::AFTER));
+    rows.par_chunks_mut(slots::WIDTH).for_each(|row| {
+        for element in 0..8 {
+            let digest = row[slots::OLD_HASH + poseidon::DIGEST + element];
+            row[slots::LEAF + element] = digest - row[slots::FRESH] * digest;
+        }
+    });
 }
 
 pub(crate) fn hash_nodes(rows: &mut [KoalaBear]) {

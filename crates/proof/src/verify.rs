@@ -79,7 +79,7 @@ pub enum VerifyError {
         nodes: u8,
     },
     /// Settings that this release does not know.
-    #[error("a proof with settings {found}, this release knows 0 (fast) and 1 (small)")]
+    #[error("a proof with settings {found}, this release knows 0 (fast), 1 (small) and 2 (medium)")]
     Settings {
         /// Their code.
         found: u8,

@@ -1,7 +1,7 @@
 //! Proofs of conservation: how fast, how large, how much memory. Each case is proved in a process of its own, by
 //! `ghostplane proof trial`, so that its memory is its own and the allocator is told what suits a prover.
 
-use super::Row;
+use super::{Row, lag};
 use crate::screen::Screen;
 use crate::trial::ALLOCATOR;
 use anyhow::Context as _;
@@ -47,14 +47,15 @@ const LARGE: [Case; 3] = [
 
 /// The run whose memory is measured.
 const MEMORY: Case = case("proof/peak-memory-mib", 100_000, 20_000, 0);
+const MEDIUM: Case = case("proof/medium-16k-among-1.7k", 16_384, 1_700, 5);
 const SMALL: Case = case("proof/small-16k-among-1.7k", 16_384, 1_700, 5);
 
 const LIMIT: &str = "bare permutations proved/s / permutations per transfer";
 const MEBIBYTE: f64 = 1_048_576.0;
 
-pub(super) fn measure(large: bool, screen: &Screen) -> anyhow::Result<Vec<Row>> {
+pub(super) fn measure(seconds: u64, large: bool, screen: &Screen) -> anyhow::Result<Vec<Row>> {
     let more: &[Case] = if large { &LARGE } else { &[] };
-    let bar = screen.progress("proofs of conservation", 3 + (CASES.len() + more.len()) as u64);
+    let bar = screen.progress("proofs of conservation", 5 + (CASES.len() + more.len()) as u64);
     let tried = |case: &Case, settings: &str| {
         let result = trial(case, settings);
         bar.inc(1);
@@ -62,17 +63,29 @@ pub(super) fn measure(large: bool, screen: &Screen) -> anyhow::Result<Vec<Row>> 
     };
     let main = tried(&MAIN, "fast")?;
     let mut rows = vec![rate(&MAIN, &main)?];
+    let mut most = 0.0_f64;
     for case in CASES.iter().chain(more) {
-        rows.push(rate(case, &tried(case, "fast")?)?);
+        let trial = tried(case, "fast")?;
+        rows.push(rate(case, &trial)?);
+        most = most.max(figure(&trial, "/peak_memory_bytes")?);
     }
+    if large {
+        rows.push(Row::plain("proof/peak-memory-1m-mib", most / MEBIBYTE, "MiB"));
+    }
+    let medium = tried(&MEDIUM, "medium")?;
+    rows.push(rate(&MEDIUM, &medium)?);
     let small = tried(&SMALL, "small")?;
     rows.push(rate(&SMALL, &small)?);
     rows.push(Row::plain("proof/size-kib", figure(&main, "/proof/bytes")? / 1024.0, "KiB"));
+    rows.push(Row::plain("proof/medium-size-kib", figure(&medium, "/proof/bytes")? / 1024.0, "KiB"));
     rows.push(Row::plain("proof/small-size-kib", figure(&small, "/proof/bytes")? / 1024.0, "KiB"));
     rows.push(Row::plain("proof/verify-ms", 1e3 * figure(&main, "/verify_seconds")?, "ms"));
+    rows.push(Row::plain("proof/medium-verify-ms", 1e3 * figure(&medium, "/verify_seconds")?, "ms"));
     rows.push(Row::plain("proof/small-verify-ms", 1e3 * figure(&small, "/verify_seconds")?, "ms"));
     let memory = tried(&MEMORY, "fast")?;
     rows.push(Row::plain(MEMORY.name, figure(&memory, "/peak_memory_bytes")? / MEBIBYTE, "MiB"));
+    rows.extend(lag::measure(seconds)?);
+    bar.inc(1);
     bar.finish("");
     Ok(rows)
 }

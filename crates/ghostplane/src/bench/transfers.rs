@@ -230,6 +230,16 @@ pub(super) fn stop_node(running: Running) -> anyhow::Result<()> {
 }
 
 pub(super) fn start(dir: &Path, sequencer: &Arc<SigningKey>) -> anyhow::Result<Running> {
+    // Witnesses are collected as on any plane that is proved; the prover's own work is another bench's.
+    start_with(dir, sequencer, |options| options.prover.mode = node::ProverMode::External)
+}
+
+/// A node of the bench with other options.
+pub(super) fn start_with(
+    dir: &Path,
+    sequencer: &Arc<SigningKey>,
+    change: impl FnOnce(&mut Options),
+) -> anyhow::Result<Running> {
     let gid = gid_of(sequencer);
     let path = dir.join("genesis-time");
     let time = match std::fs::read_to_string(&path) {
@@ -246,8 +256,7 @@ pub(super) fn start(dir: &Path, sequencer: &Arc<SigningKey>) -> anyhow::Result<R
     let operator = L1Address(*sequencer.verification_key().as_bytes());
     options.l1.balances = vec![(operator, AssetId::GCC, u128::from(SUPPLY) * 2)];
     options.l1.founding = vec![Message::Deposit { asset: AssetId::GCC, l1_amount: SUPPLY.into(), to: gid.address() }];
-    // Witnesses are collected as on any plane that is proved; the prover's own work is another bench's.
-    options.prover.mode = node::ProverMode::External;
+    change(&mut options);
     Ok(node::start(options)?)
 }
 
@@ -258,8 +267,13 @@ fn gid_of(key: &SigningKey) -> Gid {
 
 impl World {
     pub(super) fn new(plane: &Arc<Plane>) -> Self {
+        Self::of(plane, ACCOUNTS)
+    }
+
+    /// With so many accounts.
+    pub(super) fn of(plane: &Arc<Plane>, accounts: usize) -> Self {
         let mut random = Random(0x5be0_cd19);
-        let payers = (0..ACCOUNTS).map(|_| {
+        let payers = (0..accounts).map(|_| {
             let key = SigningKey::from_seed(random.bytes());
             let gid = gid_of(&key);
             Payer { address: gid.address(), key, gid, seq: 0 }
@@ -299,7 +313,7 @@ impl World {
 
     /// Every payer pays once, with his identity.
     pub(super) async fn register(&mut self, url: &str) -> anyhow::Result<()> {
-        let registering = self.transfers(ACCOUNTS, Payees::Uniform, 1, true);
+        let registering = self.transfers(self.payers.len(), Payees::Uniform, 1, true);
         run(url, registering, STREAMS, None).await.map(drop)
     }
 
@@ -309,22 +323,33 @@ impl World {
         run(url, transfers, STREAMS, None).await
     }
 
+    /// So many payments among all payers, to be sent later.
+    pub(super) fn sign_uniform(&mut self, count: usize) -> Vec<(usize, Bytes)> {
+        self.transfers(count, Payees::Uniform, 1, false)
+    }
+
+    /// Sends them as fast as they are taken.
+    pub(super) async fn send(url: &str, transfers: Vec<(usize, Bytes)>) -> anyhow::Result<Measured> {
+        run(url, transfers, STREAMS, None).await
+    }
+
     /// So many transactions, signed on all cores. Every payer has his turn before any has two, so that nobody's lane
     /// runs ahead. Each comes with its payer, who stays on one stream.
     fn transfers(&mut self, count: usize, payees: Payees, actions: usize, carried: bool) -> Vec<(usize, Bytes)> {
+        let accounts = self.payers.len();
         let mut plans = Vec::with_capacity(count);
         for at in 0..count {
-            let from = at % ACCOUNTS;
+            let from = at % accounts;
             let payer = &mut self.payers[from];
             let nonce = Nonce { lane: Nonce::LANE_ROOT, seq: payer.seq };
             payer.seq += 1;
             let to: Vec<usize> = (0..actions)
                 .map(|_| match payees {
-                    Payees::Uniform => self.random.below(ACCOUNTS),
+                    Payees::Uniform => self.random.below(accounts),
                     Payees::Zipf => self.zipf(),
                     Payees::One => 0,
                 })
-                .map(|to| if to == from { (to + 1) % ACCOUNTS } else { to })
+                .map(|to| if to == from { (to + 1) % accounts } else { to })
                 .collect();
             let units = 1 + self.random.below(1 << 20) as u64;
             plans.push((from, nonce, to, Amount::new(units).expect("small")));
@@ -361,8 +386,9 @@ impl World {
     #[allow(clippy::cast_sign_loss, reason = "a power of a number above 1 is not negative")]
     fn zipf(&mut self) -> usize {
         let share = self.random.below(1 << 30) as f64 / f64::from(1 << 30);
-        let rank = (ACCOUNTS as f64).powf(share) as usize;
-        rank.clamp(1, ACCOUNTS) - 1
+        let accounts = self.payers.len();
+        let rank = (accounts as f64).powf(share) as usize;
+        rank.clamp(1, accounts) - 1
     }
 }
 

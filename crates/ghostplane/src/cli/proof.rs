@@ -63,6 +63,8 @@ enum Mode {
     Fast,
     /// As small as is worth its time
     Small,
+    /// Between the two
+    Medium,
 }
 
 impl Mode {
@@ -70,6 +72,7 @@ impl Mode {
         match self {
             Self::Fast => Settings::Fast,
             Self::Small => Settings::Small,
+            Self::Medium => Settings::Medium,
         }
     }
 }
@@ -182,7 +185,7 @@ fn show_info(screen: &Screen) {
 /// Power of the tallest table that fits the field with its blow-up.
 fn most_rows(settings: Settings) -> u8 {
     match settings {
-        Settings::Fast => 22,
+        Settings::Fast | Settings::Medium => 22,
         Settings::Small => 21,
     }
 }

@@ -25,6 +25,8 @@ pub enum Wait {
     Executed,
     /// Until the L1 has a commitment to its batch
     Committed,
+    /// Until the L1 has a proof that its batch, and all before it, conserve value
+    Proven,
     /// Until its batch is final on the L1
     Final,
 }
@@ -34,6 +36,7 @@ impl Wait {
         match self {
             Self::Executed => None,
             Self::Committed => Some(Rung::Challengeable),
+            Self::Proven => Some(Rung::Proven),
             Self::Final => Some(Rung::Final),
         }
     }

@@ -49,6 +49,8 @@ pub enum Kind {
     Sealed,
     /// The L1 took a commitment
     Committed,
+    /// The L1 took a proof
+    Proven,
     /// Batches became final
     Final,
     /// The L1 has a new block
@@ -64,6 +66,7 @@ impl Kind {
         match self {
             Self::Sealed => wire::EventKind::BatchSealed,
             Self::Committed => wire::EventKind::Committed,
+            Self::Proven => wire::EventKind::Proven,
             Self::Final => wire::EventKind::Final,
             Self::L1Block => wire::EventKind::L1Block,
             Self::Reverted => wire::EventKind::Reverted,
@@ -515,6 +518,10 @@ fn described(event: &wire::event::Event) -> (String, Value) {
         Event::Committed(event) => (
             format!("batches {} to {} committed in L1 block {}", event.first_batch, event.last_batch, event.l1_height),
             json!({ "event": "committed", "first_batch": event.first_batch, "last_batch": event.last_batch, "l1_height": event.l1_height }),
+        ),
+        Event::Proven(event) => (
+            format!("batches {} to {} proven in L1 block {}", event.first_batch, event.last_batch, event.l1_height),
+            json!({ "event": "proven", "first_batch": event.first_batch, "last_batch": event.last_batch, "l1_height": event.l1_height }),
         ),
         Event::Final(event) => (
             format!("final up to batch {} in L1 block {}", event.batch, event.l1_height),

@@ -27,10 +27,20 @@ pub struct Report {
     fees: u128,
     signing: Duration,
     signed: usize,
+    proof: Option<Proven>,
     on_l1: Option<(Duration, usize)>,
     challenge: Option<(Duration, usize)>,
     end: Option<End>,
     node: Option<Scene>,
+}
+
+/// A proof of conservation that the L1 took.
+#[derive(Clone, Copy, Debug)]
+pub struct Proven {
+    pub batch: u64,
+    pub entries: u32,
+    pub bytes: usize,
+    pub took: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -63,6 +73,7 @@ impl Report {
             fees: 0,
             signing: Duration::ZERO,
             signed: 0,
+            proof: None,
             on_l1: None,
             challenge: None,
             end: None,
@@ -96,6 +107,10 @@ impl Report {
     pub fn signed(&mut self, took: Duration, count: usize) {
         self.signing += took;
         self.signed += count;
+    }
+
+    pub fn proof(&mut self, proven: Proven) {
+        self.proof = Some(proven);
     }
 
     pub fn replay_on_l1(&mut self, took: Duration, witness_bytes: usize) {
@@ -190,6 +205,9 @@ impl Report {
         row("checking signatures", speed(self.transactions_all, end.verify));
         row("encoding, executing, roots", speed(self.transactions_all, end.execute));
         row("watching (all of it again)", speed(self.transactions_all, end.watching));
+        if let Some(proof) = self.proof {
+            row("a proof of conservation", [screen::duration(proof.took), screen::bytes(proof.bytes as u64)]);
+        }
         for (what, case) in [("replay by the L1", self.on_l1), ("challenge judged by the L1", self.challenge)] {
             if let Some((took, bytes)) = case {
                 row(what, [screen::duration(took), format!("witness {}", screen::bytes(bytes as u64))]);
@@ -233,6 +251,13 @@ impl Report {
             "claims": tallies(&self.claims),
             "escrow_units": escrow.collect::<serde_json::Map<_, _>>(),
             "theft": { "convicted": true, "challenge": case(self.challenge) },
+            "proof": self.proof.map(|proof| json!({
+                "taken": true,
+                "batch": proof.batch,
+                "entries": proof.entries,
+                "bytes": proof.bytes,
+                "seconds": proof.took.as_secs_f64(),
+            })),
             "replay_on_l1": case(self.on_l1),
             "node": self.node.as_ref().map(|node| json!({
                 "killed": true,

@@ -7,10 +7,11 @@ use ghostplane_engine::{Plane, witness};
 use ghostplane_ghostcipher::workers::Workers;
 use ghostplane_ghostcipher::{Digest, merkle};
 use ghostplane_keystone::Keystone;
+use ghostplane_proof::BatchWitness;
 use ghostplane_settlement::{Claim, ClaimedUnder, Event, Message, OpenCaseRequest, Purpose};
 use ghostplane_types::batch::posted_digest;
 use ghostplane_types::limits::CHUNK_BYTES_MAX;
-use ghostplane_types::{BatchHeader, Encode, InboxEntry, L1Address, PlaneState, Withdrawal};
+use ghostplane_types::{BatchHeader, Encode, Flow, InboxEntry, L1Address, PlaneState, Withdrawal};
 use std::time::{Duration, Instant};
 
 /// A committed batch that is not what execution gives.
@@ -87,6 +88,21 @@ impl Watcher {
     pub fn witness(&self, l1: &LocalL1, published: &Published, workers: &dyn Workers) -> Vec<u8> {
         let inbox = self.inbox(l1, published);
         witness(&self.plane, &self.keystone, &self.state, &inbox, &published.posted, workers).to_bytes()
+    }
+
+    /// What a prover needs of the next batch: anybody who follows the L1 can prove it.
+    pub fn provable(
+        &self,
+        l1: &LocalL1,
+        published: &Published,
+        workers: &dyn Workers,
+    ) -> anyhow::Result<(BatchWitness, Vec<Flow>)> {
+        let (inbox, generation) = (self.inbox(l1, published), published.header.generation);
+        let (plane, posted) = (&self.plane, &published.posted);
+        let executed = replay::execute_posted(plane, &self.keystone, &self.state, generation, &inbox, posted, workers);
+        let executed = executed.map_err(|stop| anyhow::anyhow!("the next batch cannot be executed: {stop:?}"))?;
+        let witness = BatchWitness::collect(&self.keystone, executed.journal(), executed.changes())?;
+        Ok((witness, executed.flows().to_vec()))
     }
 
     /// Opens a case about a committed batch, brings the material and has it judged.

@@ -471,6 +471,15 @@ pub enum NodeEvent {
         /// The L1 block.
         l1_height: u64,
     },
+    /// The L1 took a proof of conservation.
+    Proven {
+        /// The first batch that it is about.
+        first_batch: u64,
+        /// The last.
+        last_batch: u64,
+        /// The L1 block.
+        l1_height: u64,
+    },
     /// Batches are final up to this one.
     Final {
         /// The last final batch.

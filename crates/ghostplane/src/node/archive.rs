@@ -99,6 +99,7 @@ impl Archive {
             // The log is always first; the next batch tries again.
             return true;
         }
+        self.shared.proving.sync_upto(header.number);
         // A checkpoint without its history would not be used.
         if let Err(error) = self.history.sync() {
             self.shared.fail(format!("the history cannot be written: {error}"));

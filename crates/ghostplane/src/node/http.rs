@@ -88,7 +88,7 @@ routes! {
     get "GET" "/v1/info" calls::info => "what plane this is: genesis, ids, prices",
     get "GET" "/v1/roots" calls::roots => "the roots of the newest sealed batch",
     get "GET" "/v1/accounts/{address}" calls::account => "an account and its balances; ?proof=true",
-    post "POST" "/v1/transactions" calls::submit => "submits a transaction; ?wait=executed|committed|final",
+    post "POST" "/v1/transactions" calls::submit => "submits a transaction; ?wait=executed|committed|proven|final",
     get "GET" "/v1/transactions/{id}" calls::transaction => "what became of a transaction",
     get "GET" "/v1/receipts/{id}" calls::receipt => "the sequencer's promise, and the path to it",
     get "GET" "/v1/batches" calls::batches => "sealed batches, newest first; ?upto=&count=",

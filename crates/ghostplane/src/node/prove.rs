@@ -4,8 +4,9 @@
 //!  [core] -- witness --> [witnesses: disk] --> board --> [prover, or a worker elsewhere] --> board --> [settle: L1]
 //! ```
 //!
-//! A witness is on disk before a checkpoint may make its batch hard to execute again, and stays until the L1 has a proof of
-//! the batch or has made it final without one. So a node that is killed at any moment proves what it would have proved. The
+//! A witness is on disk, and synced, before a checkpoint may make its batch hard to execute again, and stays until the L1 has a
+//! proof of the batch or has made it final without one. So a node that is killed at any moment, or loses its power, proves what
+//! it would have proved: what is behind the checkpoint comes from the log again. The
 //! prover knows this module alone: it can end late, or not at all, without keeping anything of the node open.
 
 mod files;
@@ -21,6 +22,7 @@ use ghostplane_settlement::{ProofBundle, Settlement};
 use ghostplane_types::{BatchHeader, Encode, Flow};
 use parking_lot::{Condvar, Mutex};
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -47,6 +49,8 @@ pub(super) const LEASE: Duration = Duration::from_secs(120);
 const IDLE: Duration = Duration::from_millis(250);
 /// What the prover's threads add to their niceness: everything else goes first.
 const NICENESS: i32 = 15;
+/// Blocks that a proof takes at best until the L1 has it: a batch that is final by then is not worth one.
+pub(super) const BLOCKS_TO_PROVE: u64 = 2;
 /// Accepted proofs that are kept for who asks.
 const PROOFS_KEPT_MAX: usize = 64;
 
@@ -140,6 +144,8 @@ struct Board {
     entries: u64,
     bytes: u64,
     committed: u64,
+    /// The last batch that is final before a proof of it could be there.
+    too_late: u64,
     jobs: BTreeMap<u64, Lease>,
     next_job: u64,
     ready: VecDeque<Arc<Ready>>,
@@ -156,6 +162,8 @@ struct Waiting {
     since: Instant,
     /// Whether it belongs to a job or to a proof that waits for the L1.
     is_taken: bool,
+    /// Whether its file is synced.
+    is_synced: bool,
     /// Whether it was too much together with others.
     is_alone: bool,
     tries: u32,
@@ -173,7 +181,8 @@ impl Board {
         self.remove(number);
         self.entries += entries;
         self.bytes += bytes;
-        let waiting = Waiting { entries, bytes, since: now, is_taken: false, is_alone: false, tries: 0 };
+        let waiting =
+            Waiting { entries, bytes, since: now, is_taken: false, is_synced: false, is_alone: false, tries: 0 };
         self.waiting.insert(number, waiting);
     }
 
@@ -186,12 +195,28 @@ impl Board {
         removed.is_some()
     }
 
-    /// Batches go back to those that wait. After too many tries that failed they are given up.
-    fn give_back(&mut self, first: u64, last: u64, alone: bool, failed: bool) {
+    /// Batches go back to those that wait.
+    fn give_back(&mut self, first: u64, last: u64, alone: bool) {
         for waiting in self.waiting.range_mut(first..=last).map(|(_, waiting)| waiting) {
             waiting.is_taken = false;
             waiting.is_alone |= alone;
-            waiting.tries += u32::from(failed);
+        }
+    }
+
+    /// Counts tries that failed. After too many of them batches are given up, and that is said once.
+    fn count_tries(&mut self, first: u64, last: u64, tries: u32, why: &str) {
+        let mut given_up = Vec::new();
+        for (number, waiting) in self.waiting.range_mut(first..=last) {
+            let before = waiting.tries;
+            waiting.tries = before.saturating_add(tries);
+            if before < TRIES_MAX && waiting.tries >= TRIES_MAX {
+                given_up.push(*number);
+            }
+        }
+        if let (Some(first), Some(last)) = (given_up.first(), given_up.last()) {
+            let which =
+                if first == last { format!("batch {first} goes") } else { format!("batches {first} to {last} go") };
+            self.fault = Some(format!("{which} the longer way, without a proof: {why}"));
         }
     }
 
@@ -205,7 +230,7 @@ impl Board {
         for id in late {
             if let Some(job) = self.jobs.remove(&id) {
                 // Whoever had it may never have meant to prove anything: that is no fault of the batches.
-                self.give_back(job.first, job.last, false, false);
+                self.give_back(job.first, job.last, false);
             }
         }
     }
@@ -214,7 +239,8 @@ impl Board {
     /// None as long as more may come that would fill them better, and nobody has waited for `wait`.
     fn choose(&self, now: Instant, wait: Duration) -> Option<(u64, u64)> {
         let is_free = |waiting: &Waiting| !waiting.is_taken && waiting.tries < TRIES_MAX;
-        let mut from = self.waiting.range(..=self.committed).skip_while(|(_, waiting)| !is_free(waiting)).peekable();
+        let provable = (Bound::Excluded(self.too_late.min(self.committed)), Bound::Included(self.committed));
+        let mut from = self.waiting.range(provable).skip_while(|(_, waiting)| !is_free(waiting)).peekable();
         let (&first, oldest) = from.peek().map(|(number, waiting)| (*number, *waiting))?;
         let (mut entries, mut bytes, mut last) = (0, 0, None);
         let mut best: Option<(u64, u64, u64)> = None;
@@ -256,7 +282,8 @@ impl Proving {
         header_of: impl Fn(u64) -> Option<BatchHeader>,
         l1: &Settlement,
     ) -> std::io::Result<Self> {
-        let mut board = Board { committed: l1.tip().number, ..Board::default() };
+        let too_late = l1.final_in(BLOCKS_TO_PROVE);
+        let mut board = Board { committed: l1.tip().number, too_late, ..Board::default() };
         if options.mode != ProverMode::Off {
             let now = Instant::now();
             for number in files.witnesses()? {
@@ -361,6 +388,32 @@ impl Proving {
         self.has_witnessed(number)
     }
 
+    /// Syncs the witnesses of the batches up to this one, of which a checkpoint is about to be written: a start could not make
+    /// them again. One that cannot be synced may be lost with the power, and its batch then goes the longer way.
+    pub(super) fn sync_upto(&self, number: u64) {
+        let unsynced: Vec<u64> = {
+            let board = self.board.lock();
+            board
+                .waiting
+                .range(..=number)
+                .filter(|(_, waiting)| !waiting.is_synced)
+                .map(|(number, _)| *number)
+                .collect()
+        };
+        let synced = self.files.sync_witnesses(&unsynced);
+        let mut board = self.board.lock();
+        match synced {
+            Ok(()) => {
+                for number in unsynced {
+                    if let Some(waiting) = board.waiting.get_mut(&number) {
+                        waiting.is_synced = true;
+                    }
+                }
+            }
+            Err(error) => board.fault = Some(format!("witnesses cannot be synced, a power cut may lose them: {error}")),
+        }
+    }
+
     /// Proves until it is stopped.
     pub(super) fn work(&self) {
         let pool = match pool(self.options.threads) {
@@ -414,7 +467,7 @@ impl Proving {
                 Err(error) => {
                     let mut board = self.board.lock();
                     board.jobs.remove(&id);
-                    board.give_back(first, last, false, false);
+                    board.give_back(first, last, false);
                     board.remove(number);
                     board.fault = Some(format!("batch {number} goes the longer way, its witness is gone: {error}"));
                     self.files.remove_witness(number);
@@ -442,10 +495,13 @@ impl Proving {
     /// Batches of a job that cannot be proved are tried one by one, and alone they are given up at last.
     fn give_up(&self, job: &Job, why: &str, only_together: bool) {
         let mut board = self.board.lock();
-        let Some(lease) = board.jobs.remove(&job.id) else { return };
-        board.give_back(lease.first, lease.last, true, true);
-        if !only_together || lease.first == lease.last {
-            board.fault = Some(format!("batches {} to {} are not proved: {why}", lease.first, lease.last));
+        let Some(Lease { first, last, .. }) = board.jobs.remove(&job.id) else { return };
+        board.give_back(first, last, true);
+        // What is too much together may be well alone. What is too much alone stays so.
+        match (only_together, first == last) {
+            (true, true) => board.count_tries(first, last, TRIES_MAX, why),
+            (true, false) => {}
+            (false, _) => board.count_tries(first, last, 1, why),
         }
     }
 
@@ -485,7 +541,8 @@ impl Proving {
         board.ready.retain(|other| !Arc::ptr_eq(other, ready));
         let Some(bundle) = taken else {
             // Some of it may be final by now; what is not is proved again.
-            board.give_back(first, last, false, true);
+            board.give_back(first, last, false);
+            board.count_tries(first, last, 1, "the L1 does not take it");
             return;
         };
         drop(board);
@@ -511,10 +568,11 @@ impl Proving {
         self.forget(&mut board, &known);
     }
 
-    /// What the L1 has committed and made final.
-    pub(super) fn follow(&self, committed: u64, final_batch: u64) {
+    /// What the L1 has committed and made final, and what will be final before a proof of it could be there.
+    pub(super) fn follow(&self, committed: u64, final_batch: u64, too_late: u64) {
         let mut board = self.board.lock();
         board.committed = board.committed.max(committed);
+        board.too_late = too_late;
         let known: Vec<u64> = board.waiting.range(..=final_batch).map(|(number, _)| *number).collect();
         self.forget(&mut board, &known);
         // A proof of nothing but final batches tells nobody anything.

@@ -2,7 +2,7 @@
 
 use super::api::NodeEvent;
 use super::core::ToCore;
-use super::prove::Ready;
+use super::prove::{BLOCKS_TO_PROVE, Ready};
 use super::{Inner, now_ms};
 use crossbeam_channel::{Receiver, Sender, select_biased};
 use ghostplane_ghostbridge::{Block, Included, RunRefused, run};
@@ -101,6 +101,8 @@ impl Settle {
                 Event::Proven { first_batch, last_batch } => {
                     self.shared.proving.proven(*first_batch, *last_batch);
                     self.tell_proven();
+                    let (first_batch, last_batch) = (*first_batch, *last_batch);
+                    let _ = self.shared.events.send(NodeEvent::Proven { first_batch, last_batch, l1_height });
                 }
                 Event::Replayed { .. } => self.tell_proven(),
                 Event::Final { batch } => {
@@ -121,7 +123,8 @@ impl Settle {
             }
         }
         let progress = *self.shared.progress.borrow();
-        self.shared.proving.follow(progress.committed, progress.final_batch);
+        let too_late = self.shared.l1.with_settlement(|l1| l1.final_in(BLOCKS_TO_PROVE));
+        self.shared.proving.follow(progress.committed, progress.final_batch, too_late);
         if let Some(fault) = self.shared.proving.take_fault() {
             self.shared.note(fault);
         }
@@ -133,8 +136,10 @@ impl Settle {
 
     /// After blocks were missed: what they brought shows in the settlement.
     fn catch_up(&self) -> Result<(), ()> {
-        let (tip, final_batch, generation) =
-            self.shared.l1.with_settlement(|l1| (l1.tip().number, l1.final_number(), l1.generation()));
+        let (tip, final_batch, generation, too_late) = self
+            .shared
+            .l1
+            .with_settlement(|l1| (l1.tip().number, l1.final_number(), l1.generation(), l1.final_in(BLOCKS_TO_PROVE)));
         // By the log: after a conviction it is in the next generation before any batch is.
         if generation != self.shared.log_end.lock().generation {
             self.shared.fail("the L1 went on in another generation: start the node again".into());
@@ -143,7 +148,7 @@ impl Settle {
         self.tell_committed(tip)?;
         self.shared.progress.send_modify(|progress| progress.final_batch = final_batch);
         self.tell_proven();
-        self.shared.proving.follow(tip, final_batch);
+        self.shared.proving.follow(tip, final_batch, too_late);
         self.tell_core()
     }
 

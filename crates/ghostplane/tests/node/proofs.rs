@@ -46,22 +46,26 @@ fn a_proven_batch_is_final_before_the_longer_window_is_over() {
     told(async {
         let client = node.client().await;
         funded(&client, &home.people()).await;
-        let kinds = [wire::EventKind::Committed, wire::EventKind::Final];
+        let kinds = [wire::EventKind::Committed, wire::EventKind::Proven, wire::EventKind::Final];
         let mut events = client.events(&kinds).await.expect("events");
         let (id, batch) = pay(&home, &client, 0).await;
         is_proven(&client, &id).await;
         check_proof(&client, batch).await;
-        let (mut committed, mut finished) = (None, None);
+        let (mut committed, mut proven, mut finished) = (None, None, None);
         while finished.is_none() {
             let event = events.message().await.expect("events go on").expect("events go on");
             match event.event {
                 Some(wire::event::Event::Committed(event)) if event.last_batch >= batch && committed.is_none() => {
                     committed = Some(event.l1_height);
                 }
+                Some(wire::event::Event::Proven(event)) if (event.first_batch..=event.last_batch).contains(&batch) => {
+                    proven = Some(event.l1_height);
+                }
                 Some(wire::event::Event::Final(event)) if event.batch >= batch => finished = Some(event.l1_height),
                 _ => {}
             }
         }
+        assert!(committed < proven && proven < finished, "{committed:?}, {proven:?}, {finished:?}");
         let age = finished.expect("final") - committed.expect("committed before");
         assert!((WINDOW..WINDOW_UNPROVEN).contains(&age), "final {age} blocks after its commitment");
         let status = client.status().await.expect("a status");

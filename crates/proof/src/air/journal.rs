@@ -144,16 +144,17 @@ fn eval_touches<AB: AirBuilder<F = KoalaBear> + InteractionBuilder>(builder: &mu
         mem(builder, cell(column(time), before), -column(REAL));
         mem(builder, cell(now.clone(), after), column(REAL));
     }
-    for limb in payer.into_iter().chain(payee.clone()).chain(amount) {
+    // The payer's balance only falls, and the payee's stays below 2^63: its highest limb is a sum of two limbs and a carry, so
+    // that twice as much is far below the prime.
+    let [low, middle, high, highest] = payee;
+    for limb in payer.into_iter().chain([low, middle, high, highest * KoalaBear::TWO]).chain(amount) {
         below_2_16(builder, limb);
     }
-    // The payer's balance only falls, and the payee's stays below 2^63.
-    below_2_16(builder, payee[3].clone() * KoalaBear::new(2));
     for (time, span) in [(PAYER_TIME, SPANS), (PAYEE_TIME, SPANS + 1)] {
         let elapsed = column(CLOCK) - column(time);
         if wide {
+            // What is below 2^16 times 2^7 is `span` times 2^16, whatever `span` is.
             below_2_16(builder, elapsed - column(span) * KoalaBear::new(1 << 16));
-            below_2_16(builder, column(span));
             below_2_16(builder, column(span) * KoalaBear::new(1 << 9));
         } else {
             below_2_16(builder, elapsed);

@@ -19,17 +19,17 @@ use p3_field::PrimeCharacteristicRing;
 const MOST: u64 = (1 << 63) - 1;
 
 /// A lie about the batch after `ledger`: a witness, flows, and edits of the tables before they are hashed.
-struct Lie {
-    ledger: Ledger,
-    witness: BatchWitness,
+pub(super) struct Lie {
+    pub(super) ledger: Ledger,
+    pub(super) witness: BatchWitness,
     flows: Vec<Flow>,
     /// The entries that the header has, if not those of the witness.
-    claimed_entries: Option<Vec<JournalEntry>>,
+    pub(super) claimed_entries: Option<Vec<JournalEntry>>,
 }
 
 impl Lie {
     /// Entries on a ledger, whether or not it has what they move. New slots may be handed out.
-    fn of(ledger: &Ledger, entries: &[JournalEntry]) -> Self {
+    pub(super) fn of(ledger: &Ledger, entries: &[JournalEntry]) -> Self {
         use ghostplane_keystone::StateView;
         let mut touched: Vec<TouchedSlot> = Vec::new();
         for index in entries.iter().flat_map(|entry| [entry.from, entry.to]).filter(|index| !index.is_outside()) {
@@ -43,13 +43,13 @@ impl Lie {
         Self { ledger: ledger.clone(), witness, flows: Vec::new(), claimed_entries: None }
     }
 
-    fn with_flow(mut self, issued: u64, retired: u64) -> Self {
+    pub(super) fn with_flow(mut self, issued: u64, retired: u64) -> Self {
         self.flows.push(Flow { asset: AssetId::GCC, issued: amount(issued), retired: amount(retired) });
         self
     }
 
     /// The statement and tables, the claimed root after being what the edited tables lead to.
-    fn lay_out(self, edit: impl Fn(&mut Draft)) -> (Statement, Traces) {
+    pub(super) fn lay_out(self, edit: impl Fn(&mut Draft)) -> (Statement, Traces) {
         let Self { mut ledger, witness, flows, claimed_entries } = self;
         let entries = claimed_entries.unwrap_or_else(|| witness.entries.clone());
         // A header to start from, with nothing but the root before it right.
@@ -92,13 +92,13 @@ impl Lie {
 }
 
 /// The cells of a row.
-fn row(draft: &mut Draft, table: usize, row: usize) -> &mut [KoalaBear] {
+pub(super) fn row(draft: &mut Draft, table: usize, row: usize) -> &mut [KoalaBear] {
     let matrix = &mut draft.traces.tables[table];
     let width = matrix.width;
     &mut matrix.values[row * width..][..width]
 }
 
-fn ledger() -> Ledger {
+pub(super) fn ledger() -> Ledger {
     Ledger::new(20, 1_000)
 }
 

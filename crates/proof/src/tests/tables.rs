@@ -69,7 +69,7 @@ fn every_layout_is_worth_a_hundred_bits_and_less_of_anything_is_not() {
         assert_eq!(Settings::from_code(code), Some(settings));
         assert_eq!(SecurityReport::at_height(5, settings), SecurityReport::at_height(LOG_RANGE, settings));
     }
-    assert_eq!(Settings::from_code(2), None);
+    assert_eq!(Settings::from_code(3), None);
 }
 
 #[test]
@@ -77,6 +77,7 @@ fn a_table_and_its_blow_up_fit_the_field() {
     let tall = |log| Layout { journal: 5, slots: 5, nodes: log };
     assert!(tall(22).is_allowed(Settings::Fast) && !tall(23).is_allowed(Settings::Fast));
     assert!(tall(21).is_allowed(Settings::Small) && !tall(22).is_allowed(Settings::Small));
+    assert!(tall(22).is_allowed(Settings::Medium) && !tall(23).is_allowed(Settings::Medium));
 }
 
 #[test]

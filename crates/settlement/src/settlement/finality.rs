@@ -72,6 +72,19 @@ impl Settlement {
         self.clock - pending.clock
     }
 
+    /// The last batch that is final once so many more blocks have passed, if nothing but time happens: no case, no proof.
+    pub fn final_in(&self, blocks: u64) -> u64 {
+        let all = self.pending.iter().flat_map(|pending| {
+            let batches = pending.first_batch..=pending.last_batch();
+            batches.map(move |batch| (pending, batch))
+        });
+        let reached = all.take_while(|(pending, batch)| {
+            let passes = || self.window_age(pending).saturating_add(blocks) >= self.window_of(pending, *batch);
+            *batch <= self.final_number || pending.is_replayed(*batch) || passes()
+        });
+        reached.last().map_or(self.final_number, |(_, batch)| batch)
+    }
+
     /// Makes batches final from the front of the queue, and archives commitments that are final as a whole.
     pub(super) fn finalize(&mut self, events: &mut Vec<Event>) {
         for _ in 0..ADVANCE_COMMITMENTS_MAX {

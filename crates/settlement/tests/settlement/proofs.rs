@@ -136,6 +136,8 @@ fn proofs_come_in_any_order_and_shorten_the_window_of_what_they_are_about() {
     let claim = plane.world.claim_of(0);
     plane.mine(WINDOW - 4);
     assert_eq!(plane.settlement().final_number(), 1);
+    let foreseen = [0, 1, 2, WINDOW_UNPROVEN - WINDOW + 2, WINDOW_UNPROVEN - WINDOW + 3];
+    assert_eq!(foreseen.map(|blocks| plane.settlement().final_in(blocks)), [1, 3, 5, 5, 6]);
     assert_eq!(plane.world.refused("alice", &Message::Claim(Box::new(claim))), 443);
     plane.mine(1);
     assert_eq!(plane.settlement().final_number(), 3);

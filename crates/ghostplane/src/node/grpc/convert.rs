@@ -244,6 +244,9 @@ pub(super) fn event(chain_id: u64, plane_id: &Digest, event: NodeEvent, kinds: &
         NodeEvent::Committed { first_batch, last_batch, l1_height } => {
             (wire::EventKind::Committed, Event::Committed(wire::CommittedEvent { first_batch, last_batch, l1_height }))
         }
+        NodeEvent::Proven { first_batch, last_batch, l1_height } => {
+            (wire::EventKind::Proven, Event::Proven(wire::ProvenEvent { first_batch, last_batch, l1_height }))
+        }
         NodeEvent::Final { batch, l1_height } => {
             (wire::EventKind::Final, Event::Final(wire::FinalEvent { batch, l1_height }))
         }

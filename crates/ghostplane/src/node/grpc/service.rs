@@ -70,6 +70,7 @@ impl wire::transactions_server::Transactions for Service {
         let wanted = match wait {
             wire::Wait::Unspecified | wire::Wait::Executed => None,
             wire::Wait::Committed => Some(Rung::Challengeable),
+            wire::Wait::Proven => Some(Rung::Proven),
             wire::Wait::Final => Some(Rung::Final),
         };
         let mut rung = Rung::Attested;

@@ -114,6 +114,7 @@ pub(super) async fn submit(
     let wanted = match wait {
         Wait::Executed => return Ok(Json(json::submitted(&view, Rung::Attested))),
         Wait::Committed => Rung::Challengeable,
+        Wait::Proven => Rung::Proven,
         Wait::Final => Rung::Final,
     };
     let (id, batch) = (view.record.tx_id, view.record.batch);

@@ -22,12 +22,13 @@ const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
 const BUSY_AGAIN_AFTER_MS: u64 = 5_000;
 
 /// Every kind there is, by the name of its event.
-const KINDS: [&str; 6] = ["batch_sealed", "committed", "final", "l1_block", "reverted", "flushed"];
+const KINDS: [&str; 7] = ["batch_sealed", "committed", "proven", "final", "l1_block", "reverted", "flushed"];
 
 pub(super) fn kind(event: &NodeEvent) -> &'static str {
     match event {
         NodeEvent::BatchSealed { .. } => "batch_sealed",
         NodeEvent::Committed { .. } => "committed",
+        NodeEvent::Proven { .. } => "proven",
         NodeEvent::Final { .. } => "final",
         NodeEvent::L1Block { .. } => "l1_block",
         NodeEvent::Reverted { .. } => "reverted",

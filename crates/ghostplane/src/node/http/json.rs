@@ -212,7 +212,8 @@ pub(super) fn event(chain_id: u64, plane_id: &Digest, event: NodeEvent) -> Value
             let view = BatchView { header, rung: Rung::Attested, transactions, inbox_entries, records, posted };
             batch(chain_id, plane_id, &view, false, false)
         }
-        NodeEvent::Committed { first_batch, last_batch, l1_height } => {
+        NodeEvent::Committed { first_batch, last_batch, l1_height }
+        | NodeEvent::Proven { first_batch, last_batch, l1_height } => {
             json!({ "first_batch": first_batch, "last_batch": last_batch, "l1_height": l1_height })
         }
         NodeEvent::Final { batch, l1_height } => json!({ "batch": batch, "l1_height": l1_height }),

@@ -66,6 +66,7 @@ pub(super) enum Wait {
     #[default]
     Executed,
     Committed,
+    Proven,
     Final,
 }
 
@@ -217,7 +218,8 @@ mod tests {
         assert_eq!(wait(""), Some(Wait::Executed));
         assert_eq!(wait("wait=committed"), Some(Wait::Committed));
         assert_eq!(wait("wait=final"), Some(Wait::Final));
-        assert_eq!(wait("wait=proven"), None);
+        assert_eq!(wait("wait=proven"), Some(Wait::Proven));
+        assert_eq!(wait("wait=attested"), None);
         let count = |text| query::<BatchesQuery>(text).ok().and_then(|query| query.count().ok());
         assert_eq!(count(""), Some(20));
         assert_eq!(count("count=256&upto=7"), Some(256));

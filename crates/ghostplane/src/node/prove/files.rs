@@ -1,7 +1,8 @@
 //! Witnesses and proofs on disk, a file each.
 //!
-//! A file is written under another name and then renamed. It is not synced: after a power cut it may be gone or torn, which
-//! its checksum shows, and then its batch becomes final by the longer window.
+//! A file is written under another name and then renamed. A witness is synced only when a checkpoint of its batch is about to be
+//! written: before that, a start makes it again from the log, whatever a power cut has left of it, which its checksum shows.
+//! A proof is not synced: the L1 has it.
 
 use super::Kept;
 use ghostplane_proof::BATCH_WITNESS_BYTES_MAX;
@@ -57,6 +58,18 @@ impl Files {
         let checksum = blake3::hash(&content);
         self.write(&self.witness_path(kept.header.number), &[&MAGIC, checksum.as_bytes(), &content])?;
         Ok((HEAD_BYTES + content.len()) as u64)
+    }
+
+    /// Sees to it that these witnesses outlast a power cut. One that is gone by now is not needed any more.
+    pub(super) fn sync_witnesses(&self, numbers: &[u64]) -> io::Result<()> {
+        for number in numbers {
+            match File::open(self.witness_path(*number)) {
+                Ok(file) => file.sync_data()?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if numbers.is_empty() { Ok(()) } else { File::open(&self.dir)?.sync_all() }
     }
 
     /// Reads a witness back. Bytes that are not what was written are an error.

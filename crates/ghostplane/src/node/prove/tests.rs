@@ -47,14 +47,45 @@ fn what_is_taken_comes_back_and_is_given_up_at_last() {
     assert_eq!(board.choose(now + WAIT, WAIT), Some((2, 3)));
     board.expire(now + LEASE);
     assert_eq!(board.choose(now + WAIT, WAIT), Some((1, 1)), "whoever had it was late");
-    board.give_back(1, 3, true, true);
+    board.give_back(1, 3, true);
+    board.count_tries(1, 3, 1, "it fails");
+    assert_eq!(board.fault, None, "it is tried again");
     assert_eq!(board.choose(now + WAIT, WAIT), Some((1, 1)), "one by one");
-    board.give_back(1, 1, true, true);
-    board.give_back(1, 1, true, true);
+    board.count_tries(1, 1, 1, "it fails");
+    board.count_tries(1, 1, 1, "it fails");
+    assert_eq!(board.fault.take().as_deref(), Some("batch 1 goes the longer way, without a proof: it fails"));
+    board.count_tries(1, 1, 1, "it fails");
+    assert_eq!(board.fault, None, "that is said once");
     assert_eq!(board.choose(now + WAIT, WAIT), Some((2, 2)), "three times are enough");
     assert_eq!((board.entries, board.bytes), (100_000, 300), "it waits for finality, and counts");
     assert!(board.remove(1) && !board.remove(1));
     assert_eq!((board.entries, board.bytes), (60_000, 200));
+}
+
+#[test]
+fn what_is_final_before_its_proof_is_left_alone() {
+    let now = Instant::now();
+    let board = board(&[30_000, 30_000, 30_000], now);
+    let late = Board { too_late: 2, ..board };
+    assert_eq!(late.choose(now + WAIT, WAIT), Some((3, 3)));
+    assert_eq!(Board { too_late: 3, ..late }.choose(now + WAIT, WAIT), None);
+}
+
+#[test]
+fn a_batch_too_large_for_any_proof_is_given_up_at_once_and_said_so() {
+    let still = Still::new("large");
+    let proving = still.open(u64::MAX);
+    still.keep(&proving, 1..=2);
+    proving.follow(2, 0, 0);
+    let job = proving.job(None).expect("both");
+    proving.give_up(&job, "too large", true);
+    assert_eq!(proving.take_fault(), None, "one by one they may be small enough");
+    let job = proving.job(None).expect("the first alone");
+    assert_eq!(job.range(), (1, 1));
+    proving.give_up(&job, "too large", true);
+    assert_eq!(proving.take_fault().as_deref(), Some("batch 1 goes the longer way, without a proof: too large"));
+    assert_eq!(proving.job(None).expect("the second alone").range(), (2, 2));
+    assert_eq!(proving.lag().batches, 2, "both wait to be final");
 }
 
 struct Scratch(std::path::PathBuf);
@@ -136,7 +167,7 @@ fn a_backlog_over_its_bound_shuts_the_door_until_the_l1_has_proofs() {
     assert!(proving.is_full() && lag.batches == 4 && lag.bytes > 2_000, "{lag:?}");
     proving.proven(2, 3);
     assert!(!proving.is_full() && *proving.watch_room().borrow() == proving.is_full());
-    proving.follow(4, 1);
+    proving.follow(4, 1, 1);
     assert_eq!((proving.lag().batches, still.files().witnesses().expect("readable")), (1, vec![4]));
 }
 
@@ -155,7 +186,7 @@ fn the_next_start_finds_what_is_whole_and_of_this_history() {
     // 10 to 12 are of another history; the torn one shows at once, the damaged one when it is read.
     assert_eq!(still.files().witnesses().expect("readable"), [1, 3, 4, 5, 6, 7, 8, 9]);
     assert!(again.job(None).is_none(), "nothing is committed");
-    again.follow(9, 0);
+    again.follow(9, 0, 0);
     let job = again.job(None).expect("the first");
     assert_eq!(job.range(), (1, 1), "the second is not there");
     assert!(again.job(None).is_none(), "the third is not what was written");
@@ -173,6 +204,6 @@ fn the_next_start_finds_what_is_whole_and_of_this_history() {
     assert_eq!(again.hand_in(job.id, proof.clone()).expect("a proof"), (4, 9));
     assert!(matches!(again.hand_in(job.id, proof), Err(HandInError::NoSuchJob(_))), "once");
     assert_eq!(again.next_ready().expect("for the L1").range(), (4, 9));
-    again.follow(9, 9);
+    again.follow(9, 9, 9);
     assert!(again.next_ready().is_none(), "too late to tell anybody anything");
 }

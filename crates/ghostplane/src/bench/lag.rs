@@ -1,0 +1,91 @@
+//! How fast a node may be so that its own prover follows for ever, on the same cores.
+
+use super::Row;
+use super::transfers::{Scratch, World, start_with, stop_node};
+use crate::node::api::Rung;
+use crate::node::{Node, ProverMode, grpc};
+use anyhow::Context as _;
+use ghostplane_ghostcipher::SigningKey;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+/// Accounts that pay each other: the mix that the proof is made for.
+const ACCOUNTS: usize = 1_700;
+/// Nothing becomes final but by its proof.
+const WINDOW_UNPROVEN: u64 = 1_000_000;
+
+/// Transfers a second of a node alone, and transfers a second from the first that is sent until the L1 has the proof of the
+/// last: who is no faster than that over any long time has no backlog that grows.
+///
+/// # Errors
+/// If a node fails.
+pub(super) fn measure(seconds: u64) -> anyhow::Result<Vec<Row>> {
+    let (alone, _) = run(ProverMode::Off, seconds, None)?;
+    let transfers = (alone * seconds as f64) as usize;
+    let (_, proven) = run(ProverMode::InProcess, seconds, Some(transfers))?;
+    Ok(vec![
+        Row::rate("proof/lag", proven, "transfers/s", alone, "the same node without a prover"),
+        Row::plain("proof/lag-alone", alone, "transfers/s"),
+    ])
+}
+
+/// How long the prover may take for what the node has done.
+const PATIENCE: Duration = Duration::from_secs(900);
+
+/// Waits until the L1 has a proof of everything so far.
+async fn all_proven(node: &Node) -> anyhow::Result<()> {
+    let reached = tokio::time::timeout(PATIENCE, node.reached(node.status().batch, Rung::Proven)).await;
+    reached.context("the prover does not get there")??;
+    Ok(())
+}
+
+/// How many transfers a second were answered, and proven.
+fn run(mode: ProverMode, seconds: u64, transfers: Option<usize>) -> anyhow::Result<(f64, f64)> {
+    let dir = Scratch::new()?;
+    let sequencer = Arc::new(SigningKey::from_seed([1; 32]));
+    let running = start_with(dir.path(), &sequencer, |options| {
+        options.genesis.settlement.window_unproven_blocks = WINDOW_UNPROVEN;
+        options.prover.mode = mode;
+        options.prover.threads = std::thread::available_parallelism().map_or(1, usize::from);
+        options.prover.wait_ms = 0;
+    })?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let served = grpc::serve(running.node().clone(), listener, async { drop(stopped.await) });
+    let served = runtime.spawn(served);
+    let mut world = World::of(running.node().plane(), ACCOUNTS);
+    let node = running.node().clone();
+    let rates = runtime.block_on(async {
+        world.fund(&url, &sequencer).await?;
+        world.register(&url).await?;
+        let count = match transfers {
+            Some(count) => count,
+            None => {
+                let probe = world.uniform(&url, 50 * ACCOUNTS).await?;
+                (probe.rate() * seconds as f64) as usize
+            }
+        };
+        // What founding the accounts left to prove is no part of it.
+        if mode != ProverMode::Off {
+            all_proven(&node).await?;
+        }
+        let signed = world.sign_uniform(count);
+        let started = Instant::now();
+        let done = World::send(&url, signed).await?;
+        if mode != ProverMode::Off {
+            all_proven(&node).await?;
+        }
+        let proven = done.answered() as f64 / started.elapsed().as_secs_f64();
+        anyhow::Ok((done.rate(), proven))
+    })?;
+    drop(stop);
+    runtime.block_on(served)??;
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    drop(node);
+    stop_node(running)?;
+    Ok(rates)
+}
