@@ -4,8 +4,8 @@ use crate::check::Plane;
 use ghostplane_ghostcipher::{Digest, Domain};
 use ghostplane_types::limits::{ACTIONS_MAX, MEMO_BYTES_MAX, TRANSACTION_BYTES_MAX};
 use ghostplane_types::{
-    AccountRecord, Action, Address, Amount, AssetId, ConsentForm, Encode, Gid, KeyRef, L1Address, Nonce, Pay, Scheme,
-    Signer, Transaction, TransactionBody, gas,
+    AccountRecord, Action, Address, Amount, AssetId, ConsentForm, Encode, Gid, KeyRef, L1Address, Nonce, Pay,
+    PublicKey, Scheme, Signer, Transaction, TransactionBody, gas,
 };
 use thiserror::Error;
 
@@ -33,9 +33,50 @@ pub enum DraftError {
         /// How many.
         found: usize,
     },
-    /// Another key than the identity's.
-    #[error("the key is not that of the identity, which is needed until the account is registered")]
+    /// A key that may not act for the account.
+    #[error(
+        "the key may not act for the account: it is none of its keys, of its sessions, or, before it is registered, that of its address"
+    )]
     Key,
+}
+
+/// As what a key acts for an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// As the one that the address is made of, until the account is registered.
+    First,
+    /// As a key of the account, by its position.
+    Key(u8),
+    /// Within a session, on its lane.
+    Session {
+        /// Which.
+        lane: u8,
+    },
+}
+
+impl Role {
+    /// What a key is to an account; nothing, most often.
+    #[must_use]
+    pub fn of(record: Option<&AccountRecord>, key: &PublicKey) -> Option<Self> {
+        let Some((record, identity)) = record.and_then(|record| Some((record, record.identity.as_ref()?))) else {
+            return Some(Self::First);
+        };
+        if let Some(position) = identity.keys.iter().position(|known| known == key) {
+            return u8::try_from(position).ok().map(Self::Key);
+        }
+        let sessions = record.gates.as_ref().map_or(&[][..], |gates| &gates.sessions);
+        let live = sessions.iter().find(|live| live.session.key == *key);
+        live.map(|live| Self::Session { lane: live.session.lane })
+    }
+
+    /// The lane that it signs on.
+    #[must_use]
+    pub const fn lane(self) -> u8 {
+        match self {
+            Self::First | Self::Key(_) => Nonce::LANE_ROOT,
+            Self::Session { lane } => lane,
+        }
+    }
 }
 
 /// A transaction before it is signed.
@@ -47,7 +88,7 @@ pub struct Draft {
     gas_limit: Option<u64>,
     valid_after: u64,
     valid_until: u64,
-    registered: bool,
+    role: Role,
     actions: Vec<Action>,
     memo: Vec<u8>,
 }
@@ -63,7 +104,7 @@ impl Draft {
             gas_limit: None,
             valid_after: 0,
             valid_until: 0,
-            registered: false,
+            role: Role::First,
             actions: Vec::new(),
             memo: Vec::new(),
         }
@@ -114,15 +155,37 @@ impl Draft {
     /// Takes from the sender's record whether its keys are registered; until they are, a transaction carries the identity.
     #[must_use]
     pub fn sender(mut self, record: Option<&AccountRecord>) -> Self {
-        self.registered = record.is_some_and(|record| record.identity.is_some());
+        let is_registered = record.is_some_and(|record| record.identity.is_some());
+        self.role = if is_registered { Role::Key(0) } else { Role::First };
         self
     }
 
-    /// Signs it as the sequence number `sequence` of the root keys' lane.
+    /// As what the key signs that will sign it.
+    #[must_use]
+    pub const fn role(mut self, role: Role) -> Self {
+        self.role = role;
+        self
+    }
+
+    /// Signs it for the account of `identity`, as the sequence number `sequence` of the role's lane.
     ///
     /// # Errors
     /// [`DraftError`], if it can be no transaction.
     pub fn sign(&self, key: &(impl Signer + ?Sized), identity: Gid, sequence: u64) -> Result<Transaction, DraftError> {
+        self.sign_for(identity.address(), key, identity, sequence)
+    }
+
+    /// Signs it for `account`, whose key this is in the role that was said; `identity` is the key's own.
+    ///
+    /// # Errors
+    /// [`DraftError`], if it can be no transaction.
+    pub fn sign_for(
+        &self,
+        account: Address,
+        key: &(impl Signer + ?Sized),
+        identity: Gid,
+        sequence: u64,
+    ) -> Result<Transaction, DraftError> {
         if self.actions.is_empty() || self.actions.len() > ACTIONS_MAX {
             return Err(DraftError::Actions { found: self.actions.len() });
         }
@@ -133,25 +196,26 @@ impl Draft {
             return Err(DraftError::Validity);
         }
         let public_key = key.public_key();
-        if !self.registered && identity.public_key != public_key {
+        if self.role == Role::First && (identity.public_key != public_key || identity.address() != account) {
             return Err(DraftError::Key);
         }
         let form = ConsentForm::of(public_key.scheme());
         let mut body = TransactionBody {
             chain_id: self.chain_id,
             plane_id: self.plane_id,
-            sender: identity.address(),
-            nonce: Nonce { lane: Nonce::LANE_ROOT, seq: sequence },
+            sender: account,
+            nonce: Nonce { lane: self.role.lane(), seq: sequence },
             valid_after: self.valid_after,
             valid_until: self.valid_until,
             // Stands in until the length is known; no limit takes more bytes.
             gas_limit: u64::MAX,
             gas_price_max: self.gas_price_max,
             pay: Pay::Gcc,
-            key_ref: match form {
-                _ if !self.registered => KeyRef::Carried(identity),
-                ConsentForm::Signature => KeyRef::Registered(0),
-                ConsentForm::Assertion => KeyRef::RegisteredPasskey(0),
+            key_ref: match (self.role, form) {
+                (Role::First, _) => KeyRef::Carried(identity),
+                (Role::Key(position), ConsentForm::Signature) => KeyRef::Registered(position),
+                (Role::Key(position), ConsentForm::Assertion) => KeyRef::RegisteredPasskey(position),
+                (Role::Session { .. }, _) => KeyRef::Session,
             },
             actions: self.actions.clone(),
             memo: self.memo.clone(),

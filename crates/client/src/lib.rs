@@ -32,12 +32,13 @@ pub mod client;
 pub mod draft;
 pub mod error;
 pub mod sender;
+pub mod sign_in;
 pub mod stream;
 pub mod wire;
 
 pub use check::{Anchored, CheckError, Plane, ProvenAccount, Receipt, Rung};
 pub use client::{Client, Options};
-pub use draft::{Draft, DraftError};
+pub use draft::{Draft, DraftError, Role};
 pub use error::{ClientError, Refused};
 pub use sender::{SendError, Sender};
 pub use stream::{Answer, Submissions, Trust};

@@ -2,9 +2,9 @@
 
 use crate::check::Receipt;
 use crate::client::Client;
-use crate::draft::{Draft, DraftError};
+use crate::draft::{Draft, DraftError, Role};
 use crate::error::{ClientError, Refused};
-use ghostplane_types::{AccountRecord, Gid, Signer, Transaction};
+use ghostplane_types::{AccountRecord, Address, Gid, Signer, Transaction};
 use thiserror::Error;
 
 /// Why nothing was sent, or nothing came of it.
@@ -24,7 +24,9 @@ pub struct Sender {
     client: Client,
     key: Box<dyn Signer + Send + Sync>,
     identity: Gid,
+    account: Address,
     record: Option<AccountRecord>,
+    role: Option<Role>,
     next: u64,
 }
 
@@ -38,9 +40,28 @@ impl Sender {
         key: impl Signer + Send + Sync + 'static,
         identity: Gid,
     ) -> Result<Self, ClientError> {
-        let mut sender = Self { client, key: Box::new(key), identity, record: None, next: 0 };
+        Self::acting_for(identity.address(), client, key, identity).await
+    }
+
+    /// As [`Sender::new`], for an account that may be another than the key's own: as one of its keys, or within a session.
+    ///
+    /// # Errors
+    /// If the account cannot be had. Whether the key may act for it, signing tells.
+    pub async fn acting_for(
+        account: Address,
+        client: Client,
+        key: impl Signer + Send + Sync + 'static,
+        identity: Gid,
+    ) -> Result<Self, ClientError> {
+        let mut sender = Self { client, key: Box::new(key), identity, account, record: None, role: None, next: 0 };
         sender.resynchronise().await?;
         Ok(sender)
+    }
+
+    /// The account's record, as it was when it was asked for last.
+    #[must_use]
+    pub const fn record(&self) -> Option<&AccountRecord> {
+        self.record.as_ref()
     }
 
     /// The number that the next transaction gets.
@@ -55,9 +76,11 @@ impl Sender {
     /// # Errors
     /// If the account cannot be had.
     pub async fn resynchronise(&mut self) -> Result<(), ClientError> {
-        let account = self.client.account(&self.identity.address()).await?;
+        let account = self.client.account(&self.account).await?;
         self.record = account.record().cloned();
-        self.next = self.record.as_ref().map_or(0, |record| record.next_in_lane(0));
+        self.role = Role::of(self.record.as_ref(), &self.key.public_key());
+        let lane = self.role.map_or(0, Role::lane);
+        self.next = self.record.as_ref().map_or(0, |record| record.next_in_lane(lane));
         Ok(())
     }
 
@@ -67,7 +90,9 @@ impl Sender {
     /// # Errors
     /// If the draft is no transaction; the number is not used then.
     pub fn sign(&mut self, draft: &Draft) -> Result<Transaction, DraftError> {
-        let transaction = draft.clone().sender(self.record.as_ref()).sign(&*self.key, self.identity, self.next)?;
+        let role = self.role.ok_or(DraftError::Key)?;
+        let draft = draft.clone().role(role);
+        let transaction = draft.sign_for(self.account, &*self.key, self.identity, self.next)?;
         self.next += 1;
         Ok(transaction)
     }

@@ -116,6 +116,8 @@ domains! {
     SignatureBatch = 36,
     /// A message to the L1, signed by its sender.
     L1Message = 37,
+    /// A challenge that shows a service who is there.
+    SignIn = 38,
     /// Tests and examples; nothing on a chain carries it.
     Test = 65535,
 }

@@ -51,6 +51,16 @@ pub fn decode<const N: usize>(text: &str) -> Result<[u8; N], HexError> {
     Ok(bytes)
 }
 
+/// Reads bytes from an even number of digits of either case. `None` if a character or their number is wrong.
+#[must_use]
+pub fn decode_vec(text: &str) -> Option<Vec<u8>> {
+    let pair = |pair: &[u8]| {
+        let pair = std::str::from_utf8(pair).ok().and_then(|pair| decode::<1>(pair).ok());
+        pair.map(|[byte]| byte)
+    };
+    text.as_bytes().chunks(2).map(pair).collect()
+}
+
 /// Displays bytes as lowercase digits without allocating.
 pub(crate) struct Hex<'a>(pub(crate) &'a [u8]);
 

@@ -2,6 +2,7 @@
 
 mod connect;
 mod covenant;
+mod identity;
 mod key;
 mod node;
 mod pay;
@@ -9,6 +10,7 @@ pub mod proof;
 mod prover;
 mod repair;
 mod send;
+mod session;
 mod show;
 mod traffic;
 mod watch;
@@ -87,6 +89,10 @@ pub enum Command {
     Prover(prover::ProverArgs),
     /// Make and show signing keys
     Key(key::KeyArgs),
+    /// Who speaks for an address: DID documents, signing in
+    Identity(identity::IdentityArgs),
+    /// Keys that act for an account within limits
+    Session(session::SessionArgs),
     /// Watch a plane as it goes
     Watch(watch::WatchArgs),
     /// Pay somebody on the plane
@@ -190,6 +196,8 @@ pub fn run(command: Command, target: &Target, screen: &Screen) -> anyhow::Result
         Command::Prover(args) => prover::run(&args, target, screen),
         Command::Proof(args) => proof::run(&args, target, screen),
         Command::Key(args) => key::run(args, target, screen),
+        Command::Identity(args) => identity::run(&args, target, screen),
+        Command::Session(args) => session::run(&args, target, screen),
         Command::Transfer(args) => send::transfer(&args, target, screen),
         Command::Pay(args) => pay::run(&args, target, screen),
         Command::Watch(args) => watch::run(&args, target, screen),
@@ -247,6 +255,9 @@ pub fn show_error(error: &anyhow::Error, json: bool) {
 fn code_of(error: &anyhow::Error) -> Option<u16> {
     error.chain().find_map(|cause| match cause.downcast_ref::<SendError>() {
         Some(SendError::Client(error)) => error.code(),
+        _ if cause.is::<identity::NotSignedIn>() => {
+            cause.downcast_ref::<identity::NotSignedIn>().map(|why| why.0.code())
+        }
         _ => match cause.downcast_ref::<send::WithoutEffect>() {
             Some(failed) => Some(failed.code),
             None => match cause.downcast_ref::<SetError>() {

@@ -8,6 +8,7 @@ pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod demo;
+pub mod did;
 pub mod inspect;
 pub mod keys;
 pub mod local;

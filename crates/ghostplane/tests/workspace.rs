@@ -382,6 +382,7 @@ fn the_tables_of_limits_and_gas_are_those_of_the_code() {
         [
             ACTIONS_MAX,
             MEMO_BYTES_MAX,
+            SERVICE_BYTES_MAX,
             APPROVALS_MAX,
             AUTHENTICATOR_DATA_BYTES_MIN,
             AUTHENTICATOR_DATA_BYTES_MAX,

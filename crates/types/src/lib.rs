@@ -22,6 +22,7 @@ pub mod object;
 pub mod receipt;
 pub mod reject;
 pub mod session;
+pub mod sign_in;
 pub mod slot;
 pub mod state;
 pub mod transaction;

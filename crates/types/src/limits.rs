@@ -9,6 +9,8 @@ use ghostplane_ghostcipher::webauthn;
 pub const ACTIONS_MAX: usize = 256;
 /// Bytes of a memo.
 pub const MEMO_BYTES_MAX: usize = 64;
+/// Bytes of the name of a service that somebody signs in to.
+pub const SERVICE_BYTES_MAX: usize = 253;
 /// Approvals carried by one transaction.
 pub const APPROVALS_MAX: usize = 64;
 /// Bytes of an assertion's authenticator data, at least and at most.

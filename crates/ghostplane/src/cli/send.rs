@@ -45,9 +45,12 @@ impl Wait {
 /// Who signs, and how long to wait.
 #[derive(Debug, Args)]
 pub struct Signing {
-    /// The key that pays
-    #[arg(long, value_name = "KEY")]
+    /// Whose account acts and pays: a key; with --signer, an address or DID as well
+    #[arg(long, value_name = "WHO")]
     from: String,
+    /// The key that signs, if it is not the account's first: another of its keys, or a session's [default: that of --from]
+    #[arg(long, value_name = "KEY")]
+    signer: Option<String>,
     #[command(flatten)]
     opening: Opening,
     /// How long to wait
@@ -56,6 +59,23 @@ pub struct Signing {
     /// Seconds after which waiting ends; what was sent stays sent
     #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     timeout: u64,
+}
+
+impl Signing {
+    /// Whose account acts, as it was said.
+    pub(super) fn from(&self) -> &str {
+        &self.from
+    }
+
+    /// Whose account acts.
+    pub(super) fn account(&self, target: &Target) -> anyhow::Result<who::Who> {
+        who::resolve(&self.from, &target.keys_dir()?)
+    }
+}
+
+/// An empty draft for the plane of a node.
+pub(super) fn open_draft(client: &Client) -> Draft {
+    Draft::new(client.plane(), client.info().gas_price)
 }
 
 /// `transfer` and what follows it.
@@ -119,7 +139,7 @@ pub struct ClaimArgs {
 }
 
 /// The system's clock in milliseconds since the Unix epoch.
-fn now_ms() -> u64 {
+pub(super) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
@@ -299,25 +319,25 @@ fn micros(span: Duration) -> u64 {
 }
 
 /// A transaction that was executed and applied.
-struct Sent {
+pub(super) struct Sent {
     receipt: Receipt,
     took: Duration,
     /// How far its batch was waited for, and how long that took in all.
     reached: Option<(Rung, Duration)>,
 }
 
-async fn send(
+pub(super) async fn send(
     signing: &Signing,
     target: &Target,
     client: &Client,
     draft: Draft,
     screen: &Screen,
 ) -> anyhow::Result<Sent> {
-    let (info, key) = signing.opening.open(target, &signing.from)?;
-    let chain_id = client.plane().chain_id();
-    who::resolve(&signing.from, &target.keys_dir()?)?.check_chain(chain_id)?;
+    let account = signing.account(target)?;
+    account.check_chain(client.plane().chain_id())?;
+    let (info, key) = signing.opening.open(target, signing.signer.as_deref().unwrap_or(&signing.from))?;
     let draft = draft.valid(0, valid_until(client.status().await?.batch_time));
-    let mut sender = Sender::new(client.clone(), key, info.gid).await?;
+    let mut sender = Sender::acting_for(account.address, client.clone(), key, info.gid).await?;
     let begun = Instant::now();
     let receipt = sender.send(&draft).await.map_err(|error| match error {
         ghostplane_client::SendError::Client(error) => anyhow!(error),
@@ -375,7 +395,7 @@ pub(super) fn pairs() -> Table {
 }
 
 impl Sent {
-    fn show(&self, client: &Client, screen: &Screen, rows: impl FnOnce(&mut Table)) {
+    pub(super) fn show(&self, client: &Client, screen: &Screen, rows: impl FnOnce(&mut Table)) {
         let claimed = self.receipt.claimed();
         screen.good(&format!("executed and durable in {}", duration(self.took)));
         if let Some((rung, after)) = self.reached {
@@ -390,7 +410,7 @@ impl Sent {
         screen.table(&table);
     }
 
-    fn json(&self, more: &[(&str, serde_json::Value)]) -> serde_json::Value {
+    pub(super) fn json(&self, more: &[(&str, serde_json::Value)]) -> serde_json::Value {
         let claimed = self.receipt.claimed();
         let mut document = json!({
             "id": self.receipt.id().to_string(), "batch": claimed.batch, "position": self.receipt.position(),

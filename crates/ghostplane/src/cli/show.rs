@@ -139,7 +139,7 @@ pub fn balance(args: &BalanceArgs, target: &Target, screen: &Screen) -> anyhow::
     })
 }
 
-fn show_checked(header: &BatchHeader, anchored: Option<&Anchored>, screen: &Screen) {
+pub(super) fn show_checked(header: &BatchHeader, anchored: Option<&Anchored>, screen: &Screen) {
     screen.good(&format!(
         "record and balances, or that there are none, proven under the state of batch {}",
         header.number
@@ -161,7 +161,11 @@ fn show_checked(header: &BatchHeader, anchored: Option<&Anchored>, screen: &Scre
 }
 
 /// Waits a moment for the commitment that a header is under.
-async fn anchor(client: &Client, header: &BatchHeader, screen: &Screen) -> Result<Option<Anchored>, ClientError> {
+pub(super) async fn anchor(
+    client: &Client,
+    header: &BatchHeader,
+    screen: &Screen,
+) -> Result<Option<Anchored>, ClientError> {
     let waiting = screen.progress(&format!("waiting for the commitment to batch {}", header.number), 0);
     let mut waited = 0;
     loop {

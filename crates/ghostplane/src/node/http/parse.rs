@@ -141,12 +141,7 @@ pub(super) fn bytes(text: &str) -> Result<Vec<u8>, Error> {
     if !text.len().is_multiple_of(2) {
         return Err(Error::bad_request(format!("hexadecimal digits come in pairs, found {}", text.len())));
     }
-    let pair = |pair: &[u8]| {
-        let pair = std::str::from_utf8(pair).ok().and_then(|pair| hex::decode::<1>(pair).ok());
-        pair.map(|[byte]| byte)
-    };
-    let bytes: Option<Vec<u8>> = text.as_bytes().chunks(2).map(pair).collect();
-    bytes.ok_or_else(|| Error::bad_request("a character of the bytes is not a hexadecimal digit"))
+    hex::decode_vec(text).ok_or_else(|| Error::bad_request("a character of the bytes is not a hexadecimal digit"))
 }
 
 /// What a body carries: canonical bytes as they are, or in JSON as digits under `key`.
