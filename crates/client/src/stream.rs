@@ -120,10 +120,7 @@ impl Submissions {
             return Err(misuse(format!("reference {reference} is unanswered already")));
         }
         let chain_id = self.plane.chain_id();
-        let ids = transactions.iter().map(|bytes| {
-            let body = bytes.len().saturating_sub(Transaction::CONSENT_BYTES);
-            TransactionBody::id_of_bytes(chain_id, &bytes[..body])
-        });
+        let ids = transactions.iter().map(|bytes| TransactionBody::id_of_bytes(chain_id, Transaction::body_of(bytes)));
         self.outstanding.extend((first_reference..end).zip(ids));
         let without_paths = self.trust == Trust::Unverified;
         let request = wire::SubmitStreamRequest { first_reference, transactions, without_paths };

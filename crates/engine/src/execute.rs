@@ -6,6 +6,8 @@
 
 mod actions;
 mod admission;
+mod beyond;
+mod held;
 
 use crate::Plane;
 use crate::batch::{BatchError, ExecutedBatch, ProposedBatch};
@@ -127,6 +129,8 @@ pub(crate) struct Run<'a> {
     generation: u32,
     time: u64,
     reach: Reach,
+    /// What more has to be read, by the gates of accounts that are listed.
+    asked: Vec<beyond::Asked>,
     system: SystemIds,
     pub(crate) working: Working<'a>,
     records: Vec<(Source, Digest, Outcome)>,
@@ -142,6 +146,8 @@ pub(crate) struct Run<'a> {
 pub(crate) struct Before {
     mark: Mark,
     sender: Option<(AccountId, Standing)>,
+    /// Other accounts that may owe something afterwards.
+    others: Vec<(AccountId, Standing)>,
     issued: Option<(AssetId, Amount)>,
     gas: u64,
     withdrawals: usize,
@@ -167,6 +173,7 @@ impl<'a> Run<'a> {
             generation,
             time,
             reach,
+            asked: Vec::new(),
             system,
             working: Working::new(plane, view.roots()),
             records: Vec::with_capacity(count),
@@ -237,13 +244,16 @@ impl<'a> Run<'a> {
             parties.push(match action {
                 Action::Transfer { to, .. } => self.reach.account(to),
                 Action::RegisterIdentity { gid } => self.reach.account(&gid.address()),
-                Action::Withdraw { .. }
-                | Action::RotateKey(_)
-                | Action::AddSession(_)
-                | Action::RevokeSession { .. } => sender,
+                other => match other.subject() {
+                    Some(account) => self.reach.account(account),
+                    None => sender,
+                },
             });
         }
         for_each_slot(body, &parties[first..], |id, asset| self.reach.slot(id, asset));
+        if !verified.is_plain() {
+            self.reach_beyond(verified, &parties[first..]);
+        }
     }
 
     /// Forgets what was read in vain, if it is much. Parties that were listed before have no meaning afterwards.
@@ -253,6 +263,12 @@ impl<'a> Run<'a> {
 
     /// Reads what was listed and is not known yet.
     pub(crate) fn read<V: StateView>(&mut self, view: &'a V) -> Result<(), Halt> {
+        self.working.read(view, &mut self.reach)?;
+        if self.asked.is_empty() {
+            return Ok(());
+        }
+        // What gates name is known once the accounts that have them are read.
+        self.reach_asked();
         self.working.read(view, &mut self.reach)
     }
 
@@ -274,6 +290,9 @@ impl<'a> Run<'a> {
     pub(crate) fn count_transaction(&mut self, verified: &Verified, parties: &[AccountId]) {
         parties.iter().for_each(|id| self.working.count_account(*id));
         for_each_slot(verified.body(), parties, |id, asset| self.working.count_slot(id, asset));
+        if !verified.is_plain() {
+            self.count_beyond(verified, parties);
+        }
     }
 
     pub(crate) fn check_witness(&self) -> Result<(), InvalidBatch> {
@@ -284,11 +303,21 @@ impl<'a> Run<'a> {
     // What does not fit.
 
     /// Notes how things stand before a transaction of the log.
-    pub(crate) fn before_transaction(&mut self, verified: &Verified, sender: AccountId) -> Before {
-        let standing = self.working.standing(sender, verified.body().nonce.lane);
+    pub(crate) fn before_transaction(&mut self, verified: &Verified, parties: &[AccountId]) -> Before {
+        let (sender, lane) = (parties[0], verified.body().nonce.lane);
+        let standing = self.working.standing(sender, lane);
+        let mut others = Vec::new();
+        if !verified.is_plain() {
+            let mut subjects = parties[1..].to_vec();
+            subjects.sort_unstable();
+            subjects.dedup();
+            let subjects = subjects.into_iter().filter(|id| *id != sender);
+            others.extend(subjects.map(|id| (id, self.working.standing(id, lane))));
+        }
         Before {
             mark: self.working.mark(),
             sender: Some((sender, standing)),
+            others,
             issued: None,
             gas: self.gas,
             withdrawals: self.withdrawals.len(),
@@ -300,10 +329,12 @@ impl<'a> Run<'a> {
         let (mark, gas, withdrawals) = (self.working.mark(), self.gas, self.withdrawals.len());
         match (&checked.entry().payload, checked.forced()) {
             (InboxPayload::Deposit { asset, amount, .. }, _) => {
-                Before { mark, sender: None, issued: Some((*asset, *amount)), gas, withdrawals }
+                Before { mark, sender: None, others: Vec::new(), issued: Some((*asset, *amount)), gas, withdrawals }
             }
-            (InboxPayload::Forced { .. }, Some(Ok(verified))) => self.before_transaction(verified, parties[0]),
-            (InboxPayload::Forced { .. }, _) => Before { mark, sender: None, issued: None, gas, withdrawals },
+            (InboxPayload::Forced { .. }, Some(Ok(verified))) => self.before_transaction(verified, parties),
+            (InboxPayload::Forced { .. }, _) => {
+                Before { mark, sender: None, others: Vec::new(), issued: None, gas, withdrawals }
+            }
         }
     }
 
@@ -314,8 +345,8 @@ impl<'a> Run<'a> {
         if let Some((asset, amount)) = before.issued {
             self.flow_of(asset).issued -= u128::from(amount.units());
         }
-        if let Some((sender, standing)) = before.sender {
-            self.working.restore(sender, standing);
+        for (id, standing) in before.sender.into_iter().chain(before.others) {
+            self.working.restore(id, standing);
         }
         self.gas = before.gas;
         match self.records.pop() {

@@ -23,6 +23,7 @@ pub struct Verified {
     id: Digest,
     key: PublicKey,
     gas_intrinsic: u64,
+    is_plain: bool,
 }
 
 impl Verified {
@@ -49,6 +50,11 @@ impl Verified {
     /// What it costs whatever comes of it.
     pub fn gas_intrinsic(&self) -> u64 {
         self.gas_intrinsic
+    }
+
+    /// Whether it only moves money, and nobody else has approved it: what it touches can be told from itself.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.is_plain
     }
 }
 
@@ -324,7 +330,17 @@ fn verify_opened<'r>(
             distinct.push((*key, remembered(at).filter(|remembered| remembered.key() == key)));
             distinct.len() - 1
         });
-        signed.push(Signed { at, place, message: signing_bytes(Domain::TransactionAuth, plane.chain_id(), id) });
+        let message = signing_bytes(Domain::TransactionAuth, plane.chain_id(), id);
+        signed.push(Signed { at, place, message, approval: None });
+        for (approval, given) in named[at].0.approvals.iter().enumerate() {
+            let PublicKey::Ed25519(key) = given.key;
+            let place = *places.entry(key).or_insert_with(|| {
+                distinct.push((key, None));
+                distinct.len() - 1
+            });
+            let message = signing_bytes(Domain::Approval, plane.chain_id(), id);
+            signed.push(Signed { at, place, message, approval: Some(approval) });
+        }
     }
     let prepared = map_chunks(workers, &distinct, OPEN_CHUNK, |keys| {
         let prepare = |(key, remembered): &(VerificationKey, Option<&'r PreparedKey>)| match remembered {
@@ -338,18 +354,33 @@ fn verify_opened<'r>(
 
     let chunk = signed.len().div_ceil(workers.count().max(1)).clamp(VERIFY_CHUNK_MIN, VERIFY_CHUNK_MAX);
     let failing = map_chunks(workers, &signed, chunk, |signed| {
-        let usable =
-            signed.iter().filter_map(|signed| Some((signed.at, prepared[signed.place].as_deref()?, signed.message)));
-        let (at, items): (Vec<usize>, Vec<Item<'_>>) =
-            usable.map(|(at, key, message)| (at, Item { key, message, signature: &named[at].0.auth })).unzip();
+        let usable = signed.iter().filter_map(|signed| Some((signed, prepared[signed.place].as_deref()?)));
+        let (signed, items): (Vec<&Signed>, Vec<Item<'_>>) = usable
+            .map(|(signed, key)| {
+                let transaction = named[signed.at].0;
+                let signature = match signed.approval {
+                    None => &transaction.auth,
+                    Some(approval) => &transaction.approvals[approval].signature,
+                };
+                (signed, Item { key, message: signed.message, signature })
+            })
+            .unzip();
         let failing = verify_batch(&items).err().unwrap_or_default();
-        failing.into_iter().map(|failed| at[failed]).collect()
+        failing.into_iter().map(|failed| (signed[failed].at, signed[failed].approval)).collect()
     });
-    for at in failing.into_iter().flat_map(|failing: Vec<usize>| failing) {
-        checked[at] = Err(Reject::BadSignature);
-    }
-    for Signed { at, .. } in signed.iter().filter(|signed| prepared[signed.place].is_none()) {
-        checked[*at] = Err(Reject::BadKey);
+    let failing = failing.into_iter().flat_map(|failing: Vec<(usize, Option<usize>)>| failing);
+    let unusable = signed.iter().filter(|signed| prepared[signed.place].is_none());
+    let mut refused: Vec<(usize, Option<usize>, bool)> = failing.map(|(at, approval)| (at, approval, true)).collect();
+    refused.extend(unusable.map(|signed| (signed.at, signed.approval, false)));
+    // The sender's own signature counts before those of others, and theirs in order.
+    refused.sort_unstable();
+    refused.dedup_by_key(|(at, ..)| *at);
+    for (at, approval, has_key) in refused {
+        checked[at] = Err(match approval {
+            None if has_key => Reject::BadSignature,
+            None => Reject::BadKey,
+            Some(approval) => Reject::BadApproval { key: named[at].0.approvals[approval].key },
+        });
     }
     DistinctKeys { places, prepared }
 }
@@ -359,6 +390,8 @@ struct Signed {
     at: usize,
     place: usize,
     message: [u8; 48],
+    /// Which of its approvals, unless it is the sender's own.
+    approval: Option<usize>,
 }
 
 /// A transaction that is for this plane and within its bounds; only the signature is open.
@@ -366,13 +399,14 @@ pub(crate) struct Opened {
     id: Digest,
     pub(crate) key: VerificationKey,
     gas_intrinsic: u64,
+    is_plain: bool,
 }
 
 impl Opened {
     /// The transaction, now that its signature holds.
     pub(crate) fn verified(self, transaction: Transaction) -> Verified {
-        let Self { id, key, gas_intrinsic } = self;
-        Verified { transaction, id, key: PublicKey::Ed25519(key), gas_intrinsic }
+        let Self { id, key, gas_intrinsic, is_plain } = self;
+        Verified { transaction, id, key: PublicKey::Ed25519(key), gas_intrinsic, is_plain }
     }
 
     fn new(plane: &Plane, transaction: &Transaction, key: &Result<PublicKey, Reject>) -> Result<Self, Reject> {
@@ -384,11 +418,12 @@ impl Opened {
             return Err(Reject::WrongPlane { found: body.plane_id, expected: plane.plane_id() });
         }
         let encoded = body.to_bytes();
-        let bytes = encoded.len() + Transaction::CONSENT_BYTES;
+        let bytes = encoded.len() + transaction.consent_bytes();
         if bytes > TRANSACTION_BYTES_MAX {
             return Err(Reject::Oversized { bytes, limit: TRANSACTION_BYTES_MAX });
         }
-        let gas_intrinsic = gas::intrinsic(bytes, body.actions.len());
+        let approvals = &transaction.approvals;
+        let gas_intrinsic = gas::intrinsic(bytes, body.actions.len()) + gas::approvals(approvals.len());
         if body.gas_limit < gas_intrinsic {
             return Err(Reject::GasLimitTooLow { found: body.gas_limit, needed: gas_intrinsic });
         }
@@ -396,6 +431,11 @@ impl Opened {
             return Err(Reject::GasLimitTooHigh { found: body.gas_limit, limit: BATCH_GAS_MAX });
         }
         let PublicKey::Ed25519(key) = key.clone()?;
-        Ok(Self { id: TransactionBody::id_of_bytes(body.chain_id, &encoded), key, gas_intrinsic })
+        let is_twice = |at: usize| approvals[..at].iter().any(|other| other.key == approvals[at].key);
+        if (1..approvals.len()).any(is_twice) {
+            return Err(Reject::ApprovalTwice);
+        }
+        let is_plain = approvals.is_empty() && body.actions.iter().all(|action| action.moves().is_some());
+        Ok(Self { id: TransactionBody::id_of_bytes(body.chain_id, &encoded), key, gas_intrinsic, is_plain })
     }
 }

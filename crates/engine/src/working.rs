@@ -41,8 +41,14 @@ struct Account<'a> {
     storage_due: Amount,
     /// What the storage account gives back at the end of the batch.
     storage_back: Amount,
-    /// The keys that could sign before an action of the batch changed them or the gates.
-    keys_before: Option<Box<SenderKeys>>,
+    /// How it stood before an action of the batch changed its keys or gates.
+    before_change: Option<Box<BeforeChange>>,
+}
+
+/// Who could act for an account before the batch.
+pub(crate) struct BeforeChange {
+    pub(crate) keys: SenderKeys,
+    pub(crate) gates: Option<Box<Gates>>,
 }
 
 struct WorkingSlot {
@@ -126,6 +132,12 @@ impl Reach {
         addresses.push(*address);
         ids.insert_unique(hash(address), id, |id| hash(&addresses[id.0 as usize]));
         id
+    }
+
+    /// The account with an address, if it was listed.
+    pub(crate) fn find(&self, address: &Address) -> Option<AccountId> {
+        let known = |id: &AccountId| self.addresses[id.0 as usize] == *address;
+        self.ids.find(hash_address(&self.seed, address), known).copied()
     }
 
     /// Starts over with these accounts.
@@ -323,9 +335,9 @@ impl<'a> Working<'a> {
         &self.accounts[id.0 as usize].record
     }
 
-    /// The keys that could sign for the account before the batch, should an action of it have changed who may.
-    pub(crate) fn keys_before(&self, id: AccountId) -> Option<&SenderKeys> {
-        self.accounts[id.0 as usize].keys_before.as_deref()
+    /// Who could act for the account before the batch, should an action of it have changed that.
+    pub(crate) fn before_change(&self, id: AccountId) -> Option<&BeforeChange> {
+        self.accounts[id.0 as usize].before_change.as_deref()
     }
 
     /// Changes who may act for an account, as part of what [`Working::rollback`] takes back.
@@ -336,9 +348,10 @@ impl<'a> Working<'a> {
     ) -> Result<T, Reject> {
         let account = &mut self.accounts[id.0 as usize];
         account.changed = true;
-        let is_first = account.keys_before.is_none();
+        let is_first = account.before_change.is_none();
         if is_first {
-            account.keys_before = Some(Box::new(SenderKeys::of(&account.record)));
+            let (keys, gates) = (SenderKeys::of(&account.record), account.record.gates.clone());
+            account.before_change = Some(Box::new(BeforeChange { keys, gates }));
         }
         self.undo.push(Undo::Record { account: id, was: Box::new(account.record.clone()), is_first });
         change(&mut account.record)
@@ -410,7 +423,7 @@ impl<'a> Working<'a> {
                     let account = &mut self.accounts[account.0 as usize];
                     account.record = *was;
                     if is_first {
-                        account.keys_before = None;
+                        account.before_change = None;
                     }
                 }
             }
@@ -492,7 +505,8 @@ impl<'a> Working<'a> {
         let owed = account.entries_owed();
         account.fees_due = account.fees_due.checked_add(fees).expect("a part of a balance");
         account.storage_due = account.storage_due.checked_add(storage).expect("a part of a balance");
-        account.storage_back = account.storage_back.checked_add(back).expect("a part of what is held");
+        // More than the storage account holds is found out when it is given back.
+        account.storage_back = account.storage_back.checked_add(back).unwrap_or(Amount::MAX);
         self.entries_owed += account.entries_owed() - owed;
     }
 
@@ -542,9 +556,10 @@ impl<'a> Working<'a> {
     fn due(&self, id: AccountId, asset: AssetId) -> Amount {
         let account = &self.accounts[id.0 as usize];
         match asset {
+            // A state that no rule could have made may hold more than there is: nothing is credited on top of it.
             AssetId::GCC => {
                 let due = account.fees_due.checked_add(account.storage_due);
-                due.and_then(|due| due.checked_add(account.storage_back)).expect("parts of one supply")
+                due.and_then(|due| due.checked_add(account.storage_back)).unwrap_or(Amount::MAX)
             }
             _ => Amount::ZERO,
         }
@@ -710,7 +725,7 @@ impl<'a> Account<'a> {
             fees_due: Amount::ZERO,
             storage_due: Amount::ZERO,
             storage_back: Amount::ZERO,
-            keys_before: None,
+            before_change: None,
         })
     }
 

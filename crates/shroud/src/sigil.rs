@@ -1,6 +1,7 @@
 //! Who may act for an account: its keys, and sessions within their scopes.
 
 use ghostplane_ghostcipher::ed25519::PreparedKey;
+use ghostplane_types::guardian::Guardian;
 use ghostplane_types::limits::{ACCOUNT_GATES_BYTES_MAX, ACCOUNT_KEYS_MAX, SESSION_MS_MAX, SESSIONS_MAX};
 use ghostplane_types::{
     AccountRecord, Action, AssetId, Few, Gates, Identity, KeyChange, KindSet, Limit, LiveSession, Nonce, PublicKey,
@@ -52,7 +53,10 @@ pub fn change_keys(
 /// A key that the account does not have in any role yet, and that can verify.
 fn check_new_key(identity: &Identity, gates: Option<&Gates>, key: &PublicKey) -> Result<(), Reject> {
     let is_session = gates.is_some_and(|gates| gates.sessions.iter().any(|live| live.session.key == *key));
-    if is_session || identity.keys.contains(key) {
+    let is_guardian = gates
+        .and_then(|gates| gates.guarded.as_ref())
+        .is_some_and(|guarded| guarded.set.members.iter().any(|member| member.who == Guardian::Key(*key)));
+    if is_session || is_guardian || identity.keys.contains(key) {
         return Err(Reject::KeyTwice);
     }
     if is_usable(key) { Ok(()) } else { Err(Reject::UnusableKey) }

@@ -20,6 +20,11 @@ pub fn intrinsic(bytes: usize, actions: usize) -> u64 {
     GAS_TRANSACTION + GAS_SIGNATURE_ED25519 + bytes as u64 * GAS_BYTE + actions as u64 * GAS_ACTION
 }
 
+/// What the approvals that a transaction carries cost besides their bytes.
+pub fn approvals(count: usize) -> u64 {
+    count as u64 * GAS_SIGNATURE_ED25519
+}
+
 const _: () = {
     use crate::limits::{ACTIONS_MAX, BATCH_GAS_MAX, BATCH_TRANSACTIONS_MAX, TRANSACTION_BYTES_MAX};
     // A full batch of plain transfers and any single transaction fit the batch's gas.

@@ -1,7 +1,8 @@
 //! Transactions: what a sender signs.
 
 use crate::address::{Address, Gid};
-use crate::codec::{Decode, DecodeError, Encode, Reader, fields, put_byte_string, put_list, put_varint};
+use crate::codec::{Decode, DecodeError, Encode, Reader, fields, put_byte_string, put_list};
+use crate::guardian::Approval;
 use crate::limits::{ACTIONS_MAX, APPROVALS_MAX, MEMO_BYTES_MAX, TRANSACTION_BYTES_MAX};
 use crate::reject::Reject;
 use ghostplane_ghostcipher::{Digest, Domain, Signature, digest};
@@ -56,11 +57,31 @@ pub struct Transaction {
     pub body: TransactionBody,
     /// The signature of the key that `key_ref` names, over the id under [`Domain::TransactionAuth`].
     pub auth: Signature,
+    /// Consent of others, in any order; each key once.
+    pub approvals: Vec<Approval>,
 }
 
 impl Transaction {
     /// Bytes that consent adds to the body: one signature and an empty list of approvals.
     pub const CONSENT_BYTES: usize = 65;
+    /// Bytes that each approval adds.
+    pub const APPROVAL_BYTES: usize = 97;
+
+    /// Bytes that consent adds to the body.
+    pub fn consent_bytes(&self) -> usize {
+        Self::CONSENT_BYTES + self.approvals.len() * Self::APPROVAL_BYTES
+    }
+
+    /// Of the canonical bytes of a transaction those of its body, which its id is the digest of. Bytes of another kind have
+    /// some body as well: this does not check them.
+    pub fn body_of(bytes: &[u8]) -> &[u8] {
+        let mut reader = Reader::new(bytes);
+        let end = match reader.read::<TransactionBody>() {
+            Ok(_) => reader.offset(),
+            Err(_) => bytes.len().saturating_sub(Self::CONSENT_BYTES),
+        };
+        &bytes[..end]
+    }
 
     /// Decodes a transaction from bytes of any origin.
     pub fn decode_bounded(bytes: &[u8]) -> Result<Self, Reject> {
@@ -213,7 +234,7 @@ impl Encode for Transaction {
     fn encode(&self, out: &mut Vec<u8>) {
         self.body.encode(out);
         self.auth.encode(out);
-        put_varint(out, 0); // approvals
+        put_list(out, &self.approvals);
     }
 }
 
@@ -222,16 +243,8 @@ impl Decode for Transaction {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let body = reader.read()?;
         let auth = reader.read()?;
-        refuse_approvals(reader)?;
-        Ok(Self { body, auth })
-    }
-}
-
-/// Reads the approval count, which is zero until guardians run.
-pub fn refuse_approvals(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-    match reader.varint_at_most("approvals", APPROVALS_MAX as u64)? {
-        0 => Ok(()),
-        count => Err(reader.unimplemented("approvals, count", count)),
+        let approvals = reader.list("approvals", APPROVALS_MAX)?;
+        Ok(Self { body, auth, approvals })
     }
 }
 
@@ -268,7 +281,9 @@ pub(crate) mod tests {
             ],
             memo: b"for the tea".to_vec(),
         };
-        Transaction { body, auth: Signature([8; 64]) }
+        let public_key = gid.public_key;
+        let approvals = vec![Approval { key: public_key, signature: Signature([7; 64]) }];
+        Transaction { body, auth: Signature([8; 64]), approvals }
     }
 
     #[test]
@@ -307,11 +322,11 @@ pub(crate) mod tests {
         let mut body = transaction().body;
         body.key_ref = KeyRef::Registered(0);
         body.actions.truncate(1);
-        let transaction = Transaction { body, auth: Signature([0; 64]) };
+        let transaction = Transaction { body, auth: Signature([0; 64]), approvals: Vec::new() };
         let bytes = transaction.to_bytes();
         let pay_at = 1 + 8 + 32 + 32 + 9 + 32;
         let action_at = pay_at + 1 + 2 + 1;
-        for (at, value) in [(pay_at, 1), (pay_at, 2), (action_at, 4), (action_at, 24), (bytes.len() - 1, 3)] {
+        for (at, value) in [(pay_at, 1), (pay_at, 2), (action_at, 4), (action_at, 24)] {
             let mut changed = bytes.clone();
             changed[at] = value;
             let refused = Transaction::from_bytes(&changed);

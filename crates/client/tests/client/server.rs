@@ -43,7 +43,7 @@ impl Node {
 }
 
 fn id_of(world: &World, bytes: &Bytes) -> Digest {
-    TransactionBody::id_of_bytes(world.plane.chain_id(), &bytes[..bytes.len() - Transaction::CONSENT_BYTES])
+    TransactionBody::id_of_bytes(world.plane.chain_id(), Transaction::body_of(bytes))
 }
 
 fn refusal(code: u32, name: &str) -> wire::Refusal {

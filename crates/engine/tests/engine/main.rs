@@ -4,6 +4,8 @@ mod against_the_model;
 mod books;
 mod forger;
 mod fraud;
+mod gate_matrix;
+mod guardians;
 mod invalid_batches;
 mod key_ring;
 mod model;

@@ -153,7 +153,7 @@ impl Fixture {
         actor.seq += 1;
         body.gas_limit = gas::intrinsic(body.to_bytes().len() + Transaction::CONSENT_BYTES, body.actions.len());
         let auth = actor.key.sign(Domain::TransactionAuth, body.chain_id, &body.id());
-        Transaction { body, auth }
+        Transaction { body, auth, approvals: Vec::new() }
     }
 
     /// Checks transactions, all of which are good.

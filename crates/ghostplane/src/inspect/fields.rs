@@ -11,9 +11,9 @@ use ghostplane_types::gas;
 use ghostplane_types::genesis::{FeeShare, GenesisAsset};
 use ghostplane_types::reject::REJECT_CODES;
 use ghostplane_types::{
-    AccountRecord, Action, Address, Amount, AssetId, Attestation, BatchHeader, Commitment, Encode as _, EntityType,
-    Flush, Genesis, Gid, InboxEntry, InboxPayload, KeyRef, LogRecord, Money, ObjectKey, Outcome, Pay, PlaneState,
-    PublicKey, Reject, SignedFlush, Slot, SlotKind, Source, Transaction, Withdrawal,
+    AccountRecord, Action, Address, Amount, Approval, AssetId, Attestation, BatchHeader, Commitment, Encode as _,
+    EntityType, Flush, Genesis, Gid, InboxEntry, InboxPayload, KeyRef, LogRecord, Money, ObjectKey, Outcome, Pay,
+    PlaneState, PublicKey, Reject, SignedFlush, Slot, SlotKind, Source, Transaction, Withdrawal,
 };
 use serde_json::Value;
 
@@ -51,12 +51,20 @@ pub(super) fn transaction(transaction: &Transaction) -> Decoded {
         .list("actions", body.actions.iter().map(gates::action))
         .text("memo", readable(&body.memo))
         .text("signature", transaction.auth);
+    let approval = |by: &Approval| {
+        let PublicKey::Ed25519(public) = &by.key;
+        Sheet::new().text("key", key(public)).text("signature", by.signature)
+    };
+    let fields = match &transaction.approvals[..] {
+        [] => fields,
+        approvals => fields.list("approvals", approvals.iter().map(approval)),
+    };
 
     let (bytes, id) = (transaction.to_bytes().len(), body.id());
-    let derived = Sheet::new()
-        .text("transaction id", id)
-        .text("moves", moved(&body.actions))
-        .number("gas at least", gas::intrinsic(bytes, body.actions.len()));
+    let derived = Sheet::new().text("transaction id", id).text("moves", moved(&body.actions)).number(
+        "gas at least",
+        gas::intrinsic(bytes, body.actions.len()) + gas::approvals(transaction.approvals.len()),
+    );
     let derived = match body.gas_limit.checked_mul(body.gas_price_max) {
         Some(fee) => derived.leaf("gas fee at most", gcc(fee), fee.into()),
         None => derived.text("gas fee at most", "more than any account can hold"),

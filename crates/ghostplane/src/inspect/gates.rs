@@ -1,7 +1,10 @@
 //! The fields of actions, and of what an account's actions have to pass.
 
 use ghostplane_types::action::kind_name;
-use ghostplane_types::{Action, Gates, KeyChange, KindSet, Limit, LiveSession, PublicKey, Session, Spent, Window};
+use ghostplane_types::guardian::{Freeze, Guardian, Member, MemberMask, Proposal, Role};
+use ghostplane_types::{
+    Action, Gates, GuardianSet, KeyChange, KindSet, Limit, LiveSession, PublicKey, Session, Spent, Window,
+};
 
 use super::fields::{gid_fields, key};
 use super::sheet::Sheet;
@@ -21,21 +24,95 @@ pub(super) fn action(action: &Action) -> Sheet {
         },
         Action::AddSession(session) => sheet.group("session", session_fields(session)),
         Action::RevokeSession { lane } => sheet.id("lane", *lane),
+        Action::SetGuardians(None) => sheet.text("guardians", "none"),
+        Action::SetGuardians(Some(set)) => sheet.group("guardians", set_fields(set)),
+        Action::Propose { actions } => sheet.list("actions", actions.iter().map(self::action)),
+        Action::Approve { account, proposal }
+        | Action::Reject { account, proposal }
+        | Action::Execute { account, proposal } => sheet.text("account", account).text("proposal", proposal),
+        Action::Freeze { account }
+        | Action::Unfreeze { account }
+        | Action::CancelRecovery { account }
+        | Action::FinishRecovery { account } => sheet.text("account", account),
+        Action::Recover { account, key } => sheet.text("account", account).text("key", public(key)),
     }
 }
 
 /// Adds the gates of an account to its fields.
 pub(super) fn fields(sheet: Sheet, gates: &Gates) -> Sheet {
-    sheet.list("sessions", gates.sessions.iter().map(live))
+    let sheet = sheet.list("sessions", gates.sessions.iter().map(live));
+    let sheet = match &gates.guarded {
+        None => sheet,
+        Some(guarded) => {
+            let counters = counters(&guarded.set.allowances, &guarded.spent);
+            let held = guarded.proposals.iter().map(|held| proposal(&guarded.set, held));
+            sheet.group("guardians", set_fields(&guarded.set).list("spent", counters).list("proposals", held))
+        }
+    };
+    let safety = &gates.safety;
+    let sheet = match safety.freeze {
+        None => sheet,
+        Some(Freeze { ends_at: None }) => sheet.text("frozen", "until its guardians say otherwise"),
+        Some(Freeze { ends_at: Some(ends_at) }) => sheet.time("frozen until", ends_at),
+    };
+    let sheet = match &safety.recovery {
+        None => sheet,
+        Some(recovery) => {
+            let fields = Sheet::new().text("key", public(&recovery.key)).time("ready at", recovery.ready_at);
+            sheet.group("recovery", fields)
+        }
+    };
+    if safety.has_cancelled { sheet.flag("owner has cancelled a recovery", true) } else { sheet }
+}
+
+fn set_fields(set: &GuardianSet) -> Sheet {
+    let member = |member: &Member| {
+        let sheet = match &member.who {
+            Guardian::Key(key) => Sheet::new().text("key", public(key)),
+            Guardian::Account(address) => Sheet::new().text("account", address),
+        };
+        let roles = Role::ALL.into_iter().filter(|role| member.roles.contains(*role)).map(Role::name);
+        sheet.number("weight", member.weight).items("roles", roles)
+    };
+    let thresholds =
+        Role::ALL.into_iter().fold(Sheet::new(), |sheet, role| sheet.number(role.name(), set.thresholds.of(role)));
+    Sheet::new()
+        .list("members", set.members.iter().map(member))
+        .group("thresholds", thresholds)
+        .list("allowances", set.allowances.iter().map(limit))
+        .number("gate delay ms", set.gate_delay_ms)
+        .number("recovery delay ms", set.recovery_delay_ms)
+}
+
+fn proposal(set: &GuardianSet, held: &Proposal) -> Sheet {
+    let voters = |mask: MemberMask| {
+        let voters = set.members.iter().enumerate().filter(move |(at, _)| mask & 1 << at != 0);
+        voters.map(|(_, member)| match &member.who {
+            Guardian::Key(key) => public(key),
+            Guardian::Account(address) => address.to_string(),
+        })
+    };
+    let sheet = Sheet::new()
+        .text("id", held.id)
+        .list("actions", held.actions.iter().map(action))
+        .time("expires", held.expires)
+        .items("approved by", voters(held.approvals))
+        .items("rejected by", voters(held.rejections));
+    match held.ready_at {
+        None => sheet.text("state", "pending"),
+        Some(ready_at) => sheet.text("state", "approved").time("ready at", ready_at),
+    }
+}
+
+fn counters<'a>(limits: &'a [Limit], spent: &'a [Spent]) -> impl Iterator<Item = Sheet> + 'a {
+    let counter = |(limit, spent): (&Limit, &Spent)| {
+        Sheet::new().text("asset", limit.asset).number("window", spent.window).number("base units", spent.units)
+    };
+    limits.iter().zip(spent).map(counter)
 }
 
 fn live(live: &LiveSession) -> Sheet {
-    let session = &live.session;
-    let spent = |(limit, spent): (&Limit, &Spent)| {
-        Sheet::new().text("asset", limit.asset).number("window", spent.window).number("base units", spent.units)
-    };
-    let spent_of = session.scope.limits.iter().zip(&live.spent).map(spent);
-    session_fields(session).list("spent", spent_of)
+    session_fields(&live.session).list("spent", counters(&live.session.scope.limits, &live.spent))
 }
 
 fn session_fields(session: &Session) -> Sheet {
