@@ -1,11 +1,11 @@
 //! Making and signing transactions.
 
 use crate::check::Plane;
-use ghostplane_ghostcipher::{Digest, Domain, SigningKey};
+use ghostplane_ghostcipher::{Digest, Domain};
 use ghostplane_types::limits::{ACTIONS_MAX, MEMO_BYTES_MAX, PROPOSAL_ACTIONS_MAX, TRANSACTION_BYTES_MAX};
 use ghostplane_types::{
-    AccountRecord, Action, Address, Amount, AssetId, Encode, Gid, KeyRef, L1Address, Nonce, Pay, PublicKey,
-    Transaction, TransactionBody, gas,
+    AccountRecord, Action, Address, Amount, AssetId, ConsentForm, Encode, Gid, KeyRef, L1Address, Nonce, Pay, Scheme,
+    Signer, Transaction, TransactionBody, gas,
 };
 use thiserror::Error;
 
@@ -122,7 +122,7 @@ impl Draft {
     ///
     /// # Errors
     /// [`DraftError`], if it can be no transaction.
-    pub fn sign(&self, key: &SigningKey, identity: Gid, sequence: u64) -> Result<Transaction, DraftError> {
+    pub fn sign(&self, key: &(impl Signer + ?Sized), identity: Gid, sequence: u64) -> Result<Transaction, DraftError> {
         if self.actions.is_empty() || self.actions.len() > ACTIONS_MAX {
             return Err(DraftError::Actions { found: self.actions.len() });
         }
@@ -132,9 +132,11 @@ impl Draft {
         if self.valid_until == 0 {
             return Err(DraftError::Validity);
         }
-        if !self.registered && identity.public_key != PublicKey::Ed25519(key.verification_key()) {
+        let public_key = key.public_key();
+        if !self.registered && identity.public_key != public_key {
             return Err(DraftError::Key);
         }
+        let form = ConsentForm::of(public_key.scheme());
         let mut body = TransactionBody {
             chain_id: self.chain_id,
             plane_id: self.plane_id,
@@ -146,23 +148,29 @@ impl Draft {
             gas_limit: u64::MAX,
             gas_price_max: self.gas_price_max,
             pay: Pay::Gcc,
-            key_ref: if self.registered { KeyRef::Registered(0) } else { KeyRef::Carried(identity) },
+            key_ref: match form {
+                _ if !self.registered => KeyRef::Carried(identity),
+                ConsentForm::Signature => KeyRef::Registered(0),
+                ConsentForm::Assertion => KeyRef::RegisteredPasskey(0),
+            },
             actions: self.actions.clone(),
             memo: self.memo.clone(),
         };
-        let bytes = body.to_bytes().len() + Transaction::CONSENT_BYTES;
+        // How long an assertion is going to be, only the browser knows.
+        let bytes = body.to_bytes().len() + form.bytes_max() + 1;
         if bytes > TRANSACTION_BYTES_MAX {
             return Err(DraftError::Bytes { found: bytes });
         }
-        body.gas_limit = self.gas_limit.unwrap_or_else(|| gas_at_most(bytes, &body.actions));
-        let auth = key.sign(Domain::TransactionAuth, body.chain_id, &body.id());
+        body.gas_limit = self.gas_limit.unwrap_or_else(|| gas_at_most(public_key.scheme(), bytes, &body.actions));
+        let auth = key.consent(Domain::TransactionAuth, body.chain_id, &body.id());
         Ok(Transaction { body, auth, approvals: Vec::new() })
     }
 }
 
-/// The most gas that a transaction of `bytes` canonical bytes with these actions can use: every recipient new.
+/// The most gas that a transaction of `bytes` canonical bytes with these actions can use, signed by a key of this scheme:
+/// every recipient new.
 #[must_use]
-pub fn gas_at_most(bytes: usize, actions: &[Action]) -> u64 {
+pub fn gas_at_most(scheme: Scheme, bytes: usize, actions: &[Action]) -> u64 {
     let made = |action: &Action| match action {
         Action::Transfer { .. } => gas::GAS_NEW_SLOT + gas::GAS_NEW_OBJECT,
         Action::Withdraw { .. } => 0,
@@ -175,5 +183,5 @@ pub fn gas_at_most(bytes: usize, actions: &[Action]) -> u64 {
         }
         _ => gas::GAS_GATE,
     };
-    gas::intrinsic(bytes, actions.len()) + actions.iter().map(made).sum::<u64>()
+    gas::intrinsic(scheme, bytes, actions.len()) + actions.iter().map(made).sum::<u64>()
 }

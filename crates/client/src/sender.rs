@@ -4,8 +4,7 @@ use crate::check::Receipt;
 use crate::client::Client;
 use crate::draft::{Draft, DraftError};
 use crate::error::{ClientError, Refused};
-use ghostplane_ghostcipher::SigningKey;
-use ghostplane_types::{AccountRecord, Gid, Transaction};
+use ghostplane_types::{AccountRecord, Gid, Signer, Transaction};
 use thiserror::Error;
 
 /// Why nothing was sent, or nothing came of it.
@@ -23,7 +22,7 @@ pub enum SendError {
 #[derive(Debug)]
 pub struct Sender {
     client: Client,
-    key: SigningKey,
+    key: Box<dyn Signer + Send + Sync>,
     identity: Gid,
     record: Option<AccountRecord>,
     next: u64,
@@ -34,8 +33,12 @@ impl Sender {
     ///
     /// # Errors
     /// If the account cannot be had.
-    pub async fn new(client: Client, key: SigningKey, identity: Gid) -> Result<Self, ClientError> {
-        let mut sender = Self { client, key, identity, record: None, next: 0 };
+    pub async fn new(
+        client: Client,
+        key: impl Signer + Send + Sync + 'static,
+        identity: Gid,
+    ) -> Result<Self, ClientError> {
+        let mut sender = Self { client, key: Box::new(key), identity, record: None, next: 0 };
         sender.resynchronise().await?;
         Ok(sender)
     }
@@ -64,7 +67,7 @@ impl Sender {
     /// # Errors
     /// If the draft is no transaction; the number is not used then.
     pub fn sign(&mut self, draft: &Draft) -> Result<Transaction, DraftError> {
-        let transaction = draft.clone().sender(self.record.as_ref()).sign(&self.key, self.identity, self.next)?;
+        let transaction = draft.clone().sender(self.record.as_ref()).sign(&*self.key, self.identity, self.next)?;
         self.next += 1;
         Ok(transaction)
     }

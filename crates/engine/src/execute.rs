@@ -435,7 +435,7 @@ impl Run<'_> {
                 let terms = Terms { time: entry.l1_time, is_forced: true, gas_price: 0 };
                 let outcome = match self.judge(verified, parties[0], &terms) {
                     Ok(payable) => self.transaction(payable, parties),
-                    Err(reject) => self.refused_unpaid(reject.code()),
+                    Err(reject) => self.refused_unpaid(reject.code(), checked.consent_gas()),
                 };
                 (source, verified.id(), outcome)
             }
@@ -444,7 +444,7 @@ impl Run<'_> {
                     Some(Err(reject)) => reject.code(),
                     _ => unreachable!("a forced transaction was checked, and a good one is handled above"),
                 };
-                (source, entry.digest(self.plane.chain_id()), self.refused_unpaid(code))
+                (source, entry.digest(self.plane.chain_id()), self.refused_unpaid(code, checked.consent_gas()))
             }
         };
         self.records.push(record);
@@ -528,8 +528,8 @@ impl Run<'_> {
     }
 
     /// The outcome of a forced transaction that could not be admitted: it is consumed and changes nothing.
-    fn refused_unpaid(&mut self, code: u16) -> Outcome {
-        let gas = gas::GAS_TRANSACTION + gas::GAS_SIGNATURE_ED25519;
+    fn refused_unpaid(&mut self, code: u16, consent_gas: u64) -> Outcome {
+        let gas = gas::GAS_TRANSACTION + consent_gas;
         self.gas += gas;
         self.outcome(code, Outcome::NO_ACTION, gas, 0, self.effects())
     }

@@ -9,8 +9,8 @@ use ghostplane_types::codec::{Decode, DecodeError, Encode, Reader, put_list, put
 use ghostplane_types::limits::{ACTIONS_MAX, APPROVALS_MAX, BATCH_BYTES_MAX, BATCH_TRANSACTIONS_MAX, MEMO_BYTES_MAX};
 use ghostplane_types::transaction::Action;
 use ghostplane_types::{
-    AccountRecord, Address, Amount, AssetId, Gid, KeyRef, Nonce, ObjectClass, ObjectIndex, ObjectKey, Pay, PlaneState,
-    Transaction, TransactionBody,
+    AccountRecord, Address, Amount, AssetId, Auth, Gid, KeyRef, Nonce, ObjectClass, ObjectIndex, ObjectKey, Pay,
+    PlaneState, Transaction, TransactionBody,
 };
 use hashbrown::HashMap;
 use thiserror::Error;
@@ -61,6 +61,7 @@ mod flag {
     pub const VALID_AFTER: u8 = 16;
     pub const MEMO: u8 = 32;
     pub const APPROVALS: u8 = 64;
+    pub const KEY_PASSKEY: u8 = KEY_CARRIED | KEY_POSITION;
     pub const KEY_SESSION: u8 = 128;
 }
 /// Low bits of an action's first varint; the rest is the asset.
@@ -98,6 +99,9 @@ pub fn encode(
         }
         if body.valid_after > batch.time {
             return Err(not_postable(position, "it is not valid yet"));
+        }
+        if transaction.auth.form() != body.key_ref.consent_form() {
+            return Err(not_postable(position, "its consent is not of its key's form"));
         }
         put_transaction(&mut out, batch.time, transaction, |_, address| accounts.number(address))?;
     }
@@ -141,8 +145,8 @@ pub(crate) fn put_transaction<E>(
     let mut flags = 0;
     let mut set = |bit, on: bool| flags |= if on { bit } else { 0 };
     set(flag::SENDER_WHOLE, sender.is_none());
-    set(flag::KEY_CARRIED, matches!(body.key_ref, KeyRef::Carried(_)));
-    set(flag::KEY_POSITION, matches!(body.key_ref, KeyRef::Registered(position) if position != 0));
+    set(flag::KEY_CARRIED, matches!(body.key_ref, KeyRef::Carried(_) | KeyRef::RegisteredPasskey(_)));
+    set(flag::KEY_POSITION, matches!(body.key_ref, KeyRef::Registered(1..) | KeyRef::RegisteredPasskey(_)));
     set(flag::APPROVALS, !transaction.approvals.is_empty());
     set(flag::KEY_SESSION, matches!(body.key_ref, KeyRef::Session));
     set(flag::LANE, body.nonce.lane != Nonce::LANE_ROOT);
@@ -153,7 +157,7 @@ pub(crate) fn put_transaction<E>(
     match body.key_ref {
         KeyRef::Carried(gid) => gid.encode(out),
         KeyRef::Registered(0) | KeyRef::Session => {}
-        KeyRef::Registered(position) => out.push(position),
+        KeyRef::Registered(position) | KeyRef::RegisteredPasskey(position) => out.push(position),
     }
     if flags & flag::LANE != 0 {
         out.push(body.nonce.lane);
@@ -218,6 +222,7 @@ fn decode_transaction<V: StateView>(
         0 => KeyRef::Registered(0),
         flag::KEY_CARRIED => KeyRef::Carried(reader.read::<Gid>()?),
         flag::KEY_POSITION => KeyRef::Registered(non_zero(reader, "key position")?),
+        flag::KEY_PASSKEY => KeyRef::RegisteredPasskey(reader.read()?),
         flag::KEY_SESSION => KeyRef::Session,
         _ => return Err(reader.non_canonical("transaction flags").into()),
     };
@@ -242,6 +247,7 @@ fn decode_transaction<V: StateView>(
     }
     let memo = if flags & flag::MEMO == 0 { Vec::new() } else { decode_memo(reader)? };
     let nonce = Nonce { lane, seq: accounts.take_seq(sender, lane)? };
+    let form = key_ref.consent_form();
     let body = TransactionBody {
         chain_id: plane.chain_id(),
         plane_id: plane.plane_id(),
@@ -256,7 +262,7 @@ fn decode_transaction<V: StateView>(
         actions,
         memo,
     };
-    let auth = reader.read()?;
+    let auth = Auth::decode(form, reader)?;
     let approvals = if flags & flag::APPROVALS == 0 { Vec::new() } else { reader.list("approvals", APPROVALS_MAX)? };
     if flags & flag::APPROVALS != 0 && approvals.is_empty() {
         return Err(reader.non_canonical("approvals").into());

@@ -2,9 +2,8 @@
 
 use crate::verify::{Checked, KnownKeys, Opened, SenderKeys, Verified, check};
 use crate::{FixedState, Plane};
-use ghostplane_ghostcipher::ed25519::PreparedKey;
 use ghostplane_ghostcipher::workers::Serial;
-use ghostplane_types::{Address, KeyRef, PublicKey, Reject, Transaction, TransactionBody};
+use ghostplane_types::{Address, KeyRef, PreparedKey, PublicKey, Reject, Transaction, TransactionBody};
 use hashbrown::HashMap;
 
 /// So many keys of senders, decompressed. A key is added once a signature held under it and the state has it; when the ring
@@ -35,7 +34,7 @@ enum Which {
 /// The key that a transaction names in the state, rather than to carry it.
 fn named(body: &TransactionBody) -> Option<Which> {
     match body.key_ref {
-        KeyRef::Registered(position) => Some(Which::Registered(position)),
+        KeyRef::Registered(position) | KeyRef::RegisteredPasskey(position) => Some(Which::Registered(position)),
         KeyRef::Session => Some(Which::Session(body.nonce.lane)),
         KeyRef::Carried(_) => None,
     }
@@ -87,7 +86,7 @@ impl KeyRing {
         let which = named(body).unwrap_or(Which::Registered(0));
         let place = *self.places.get(&(body.sender, which))?;
         let entry = &mut self.entries[place];
-        if carried.is_some_and(|carried| carried != PublicKey::Ed25519(*entry.key.key())) {
+        if carried.is_some_and(|carried| carried != entry.key.public_key()) {
             return None;
         }
         entry.was_used = true;
@@ -148,7 +147,7 @@ pub fn verify_ring<E>(
     let with_key = transactions.iter().zip(&remembered).map(|(transaction, remembered)| {
         // A carried identity is always checked itself; the ring only saves decompressing its key.
         let key = match (remembered, named(&transaction.body)) {
-            (Some(place), Some(_)) => Ok(PublicKey::Ed25519(*ring.entries[*place].key.key())),
+            (Some(place), Some(_)) => Ok(ring.entries[*place].key.public_key()),
             _ => keys.key_of(&transaction.body),
         };
         (transaction, key)
@@ -158,7 +157,9 @@ pub fn verify_ring<E>(
     let mut first = check(plane, ring.seed(), &Serial, &with_key, known);
     let mut learned = worth_keeping(&first, &with_key, &keys, |at| remembered[at].is_none());
 
-    let failed = |at: usize| remembered[at].is_some() && matches!(first.opened[at], Err(Reject::BadSignature));
+    // What checking takes depends on the scheme, so a key that was replaced by one of another may have asked for too much.
+    let in_doubt = |at: usize| matches!(first.opened[at], Err(Reject::BadSignature | Reject::GasLimitTooLow { .. }));
+    let failed = |at: usize| remembered[at].is_some() && in_doubt(at);
     let by_name = |at: &usize| named(&transactions[*at].body).is_some();
     let failed: Vec<usize> = (0..transactions.len()).filter(|at| failed(*at)).filter(by_name).collect();
     let mut outdated = Vec::new();

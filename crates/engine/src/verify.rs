@@ -1,13 +1,13 @@
 //! From bytes to [`Verified`]: whatever can be checked of a transaction before its place in the order is known.
 
-use ghostplane_ghostcipher::ed25519::{Item, PreparedKey, verify_batch};
+use ghostplane_ghostcipher::ed25519::{Item, verify_batch};
 use ghostplane_ghostcipher::workers::{Serial, Workers, map_chunks};
-use ghostplane_ghostcipher::{Digest, Domain, VerificationKey, signing_bytes};
+use ghostplane_ghostcipher::{Digest, Domain, signing_bytes};
 use ghostplane_keystone::{Missing, StateView};
 use ghostplane_types::limits::{BATCH_GAS_MAX, TRANSACTION_BYTES_MAX};
 use ghostplane_types::{
-    AccountRecord, Address, Decode, Encode, Few, InboxEntry, InboxPayload, KeyRef, ObjectKey, PublicKey, Reject,
-    Transaction, TransactionBody, gas,
+    AccountRecord, Address, Auth, Decode, Encode, Few, InboxEntry, InboxPayload, KeyRef, ObjectKey, PreparedKey,
+    PublicKey, Reject, Scheme, Transaction, TransactionBody, gas,
 };
 use hashbrown::HashMap;
 use std::borrow::Cow;
@@ -64,6 +64,7 @@ pub struct CheckedEntry {
     entry: InboxEntry,
     forced: Option<Result<Box<Verified>, Reject>>,
     sender: Option<Address>,
+    consent_gas: u64,
 }
 
 impl CheckedEntry {
@@ -81,6 +82,11 @@ impl CheckedEntry {
     pub(crate) fn sender(&self) -> Option<&Address> {
         self.sender.as_ref()
     }
+
+    /// What checking the consent to a forced transaction took, its approvals included.
+    pub(crate) fn consent_gas(&self) -> u64 {
+        self.consent_gas
+    }
 }
 
 /// How many transactions one job opens, or how many keys it decompresses: enough to be worth a job.
@@ -89,6 +95,8 @@ const OPEN_CHUNK: usize = 256;
 /// equation, the cheaper each is, and the fewer keys stand in several.
 const VERIFY_CHUNK_MAX: usize = 2048;
 const VERIFY_CHUNK_MIN: usize = 256;
+/// How many signatures one job verifies of the schemes that have no equation for many.
+const SINGLE_CHUNK: usize = 16;
 
 /// Checks many transactions at once: plane, gas bounds, and signatures in batches. The answers come in the same order.
 ///
@@ -159,26 +167,24 @@ pub(crate) fn check_inbox_with(
 ) -> Result<Vec<CheckedEntry>, Missing> {
     let mut checked = Vec::with_capacity(entries.len());
     for entry in entries {
-        let (sender, forced) = match &entry.payload {
-            InboxPayload::Deposit { .. } => (None, None),
-            InboxPayload::Forced { transaction } => match Transaction::decode_bounded(transaction) {
-                Ok(transaction) => (Some(transaction.body.sender), Some(check_forced(plane, view, keys, transaction)?)),
-                Err(reject) => (None, Some(Err(reject))),
-            },
-        };
-        checked.push(CheckedEntry { entry: entry.clone(), forced, sender });
+        let consent_gas = gas::consent(Scheme::Ed25519);
+        let mut checked_entry = CheckedEntry { entry: entry.clone(), forced: None, sender: None, consent_gas };
+        if let InboxPayload::Forced { transaction } = &entry.payload {
+            match Transaction::decode_bounded(transaction) {
+                Ok(transaction) => {
+                    checked_entry.sender = Some(transaction.body.sender);
+                    let verified = verify_with(plane, view, keys, &Serial, vec![transaction.clone()])?.pop();
+                    checked_entry.forced = Some(verified.expect("one in, one out").map(Box::new));
+                    let scheme = keys.key_of(&transaction.body).map_or(Scheme::Ed25519, |key| key.scheme());
+                    let approvals = transaction.approvals.iter().map(|approval| approval.key.scheme());
+                    checked_entry.consent_gas = gas::consent(scheme) + gas::approvals(approvals);
+                }
+                Err(reject) => checked_entry.forced = Some(Err(reject)),
+            }
+        }
+        checked.push(checked_entry);
     }
     Ok(checked)
-}
-
-fn check_forced(
-    plane: &Plane,
-    view: &impl StateView,
-    keys: &mut KnownKeys,
-    transaction: Transaction,
-) -> Result<Result<Box<Verified>, Reject>, Missing> {
-    let checked = verify_with(plane, view, keys, &Serial, vec![transaction])?.pop();
-    Ok(checked.expect("one in, one out").map(Box::new))
 }
 
 /// The keys that may sign for an account.
@@ -217,7 +223,7 @@ pub fn registered_keys(view: &impl StateView, sender: &Address) -> Result<Sender
 fn needs_keys(body: &TransactionBody) -> bool {
     match &body.key_ref {
         KeyRef::Carried(gid) => gid.chain_id == body.chain_id && gid.address() == body.sender,
-        KeyRef::Registered(_) | KeyRef::Session => true,
+        KeyRef::Registered(_) | KeyRef::RegisteredPasskey(_) | KeyRef::Session => true,
     }
 }
 
@@ -282,7 +288,7 @@ impl KnownKeys {
                 }
                 Ok(gid.public_key)
             }
-            KeyRef::Registered(position) => {
+            KeyRef::Registered(position) | KeyRef::RegisteredPasskey(position) => {
                 let keys = self.by_sender.get(&body.sender).map_or(&[][..], |known| &known.keys.keys);
                 let unknown =
                     if keys.is_empty() { Reject::KeyRequired } else { Reject::UnknownKey { key_ref: position } };
@@ -300,19 +306,20 @@ impl KnownKeys {
 
 /// The keys of many signatures, each once and decompressed, however many it signs.
 pub(crate) struct DistinctKeys<'r> {
-    places: HashMap<VerificationKey, usize, FixedState>,
+    places: HashMap<PublicKey, usize, FixedState>,
     /// `None` where the bytes are no key.
     prepared: Vec<Option<Cow<'r, PreparedKey>>>,
 }
 
 impl DistinctKeys<'_> {
     /// The decompressed key.
-    pub(crate) fn prepared(&self, key: &VerificationKey) -> Option<&PreparedKey> {
+    pub(crate) fn prepared(&self, key: &PublicKey) -> Option<&PreparedKey> {
         self.prepared[*self.places.get(key)?].as_deref()
     }
 }
 
-/// Verifies the signatures of what opened, many by one equation where it holds. What fails is refused in its place.
+/// Verifies the signatures of what opened: those of Ed25519 many by one equation where it holds, the others one by one.
+/// What fails is refused in its place.
 fn verify_opened<'r>(
     plane: &Plane,
     seed: FixedState,
@@ -321,31 +328,31 @@ fn verify_opened<'r>(
     checked: &mut [Result<Opened, Reject>],
     remembered: impl Fn(usize) -> Option<&'r PreparedKey>,
 ) -> DistinctKeys<'r> {
-    let mut places: HashMap<VerificationKey, usize, FixedState> = HashMap::with_hasher(seed);
-    let mut distinct: Vec<(VerificationKey, Option<&'r PreparedKey>)> = Vec::new();
+    let mut places: HashMap<PublicKey, usize, FixedState> = HashMap::with_hasher(seed);
+    let mut distinct: Vec<(PublicKey, Option<&'r PreparedKey>)> = Vec::new();
     let mut signed: Vec<Signed> = Vec::with_capacity(checked.len());
+    let mut single: Vec<Signed> = Vec::new();
     for (at, opened) in checked.iter().enumerate() {
         let Ok(Opened { id, key, .. }) = opened else { continue };
         let place = *places.entry(*key).or_insert_with(|| {
-            distinct.push((*key, remembered(at).filter(|remembered| remembered.key() == key)));
+            distinct.push((*key, remembered(at).filter(|remembered| remembered.public_key() == *key)));
             distinct.len() - 1
         });
-        let message = signing_bytes(Domain::TransactionAuth, plane.chain_id(), id);
-        signed.push(Signed { at, place, message, approval: None });
+        let of_scheme = if key.scheme() == Scheme::Ed25519 { &mut signed } else { &mut single };
+        of_scheme.push(Signed { at, place, id: *id, approval: None });
         for (approval, given) in named[at].0.approvals.iter().enumerate() {
-            let PublicKey::Ed25519(key) = given.key;
-            let place = *places.entry(key).or_insert_with(|| {
-                distinct.push((key, None));
+            let place = *places.entry(given.key).or_insert_with(|| {
+                distinct.push((given.key, None));
                 distinct.len() - 1
             });
-            let message = signing_bytes(Domain::Approval, plane.chain_id(), id);
-            signed.push(Signed { at, place, message, approval: Some(approval) });
+            let of_scheme = if given.key.scheme() == Scheme::Ed25519 { &mut signed } else { &mut single };
+            of_scheme.push(Signed { at, place, id: *id, approval: Some(approval) });
         }
     }
     let prepared = map_chunks(workers, &distinct, OPEN_CHUNK, |keys| {
-        let prepare = |(key, remembered): &(VerificationKey, Option<&'r PreparedKey>)| match remembered {
+        let prepare = |(key, remembered): &(PublicKey, Option<&'r PreparedKey>)| match remembered {
             Some(remembered) => Some(Cow::Borrowed(*remembered)),
-            None => PreparedKey::parse(*key.as_bytes()).ok().map(Cow::Owned),
+            None => PreparedKey::parse(key).ok().map(Cow::Owned),
         };
         keys.iter().map(prepare).collect()
     });
@@ -354,22 +361,34 @@ fn verify_opened<'r>(
 
     let chunk = signed.len().div_ceil(workers.count().max(1)).clamp(VERIFY_CHUNK_MIN, VERIFY_CHUNK_MAX);
     let failing = map_chunks(workers, &signed, chunk, |signed| {
-        let usable = signed.iter().filter_map(|signed| Some((signed, prepared[signed.place].as_deref()?)));
-        let (signed, items): (Vec<&Signed>, Vec<Item<'_>>) = usable
-            .map(|(signed, key)| {
-                let transaction = named[signed.at].0;
-                let signature = match signed.approval {
-                    None => &transaction.auth,
-                    Some(approval) => &transaction.approvals[approval].signature,
-                };
-                (signed, Item { key, message: signed.message, signature })
-            })
-            .unzip();
-        let failing = verify_batch(&items).err().unwrap_or_default();
-        failing.into_iter().map(|failed| (signed[failed].at, signed[failed].approval)).collect()
+        let mut failing = Vec::new();
+        let (mut of, mut items) = (Vec::with_capacity(signed.len()), Vec::with_capacity(signed.len()));
+        for signed in signed {
+            let (domain, auth) = signed.consent(named);
+            match (prepared[signed.place].as_deref(), auth) {
+                (Some(PreparedKey::Ed25519(key)), Auth::Signature(signature)) => {
+                    let message = signing_bytes(domain, plane.chain_id(), &signed.id);
+                    of.push((signed.at, signed.approval));
+                    items.push(Item { key, message, signature });
+                }
+                (Some(_), _) => failing.push((signed.at, signed.approval)),
+                (None, _) => {}
+            }
+        }
+        failing.extend(verify_batch(&items).err().unwrap_or_default().into_iter().map(|failed| of[failed]));
+        failing
     });
-    let failing = failing.into_iter().flat_map(|failing: Vec<(usize, Option<usize>)>| failing);
-    let unusable = signed.iter().filter(|signed| prepared[signed.place].is_none());
+    let failing_single = map_chunks(workers, &single, SINGLE_CHUNK, |single| {
+        let holds = |signed: &Signed| {
+            let (domain, auth) = signed.consent(named);
+            let key = prepared[signed.place].as_deref();
+            key.is_none_or(|key| key.verify(domain, plane.chain_id(), &signed.id, auth).is_ok())
+        };
+        single.iter().filter(|signed| !holds(signed)).map(|signed| (signed.at, signed.approval)).collect()
+    });
+    let failing = failing.into_iter().chain(failing_single);
+    let failing = failing.flat_map(|failing: Vec<(usize, Option<usize>)>| failing);
+    let unusable = signed.iter().chain(&single).filter(|signed| prepared[signed.place].is_none());
     let mut refused: Vec<(usize, Option<usize>, bool)> = failing.map(|(at, approval)| (at, approval, true)).collect();
     refused.extend(unusable.map(|signed| (signed.at, signed.approval, false)));
     // The sender's own signature counts before those of others, and theirs in order.
@@ -385,19 +404,30 @@ fn verify_opened<'r>(
     DistinctKeys { places, prepared }
 }
 
-/// A signature to verify: of which transaction, by which of the distinct keys, over what.
+/// Consent to verify: of which transaction, by which of the distinct keys, to what.
 struct Signed {
     at: usize,
     place: usize,
-    message: [u8; 48],
+    id: Digest,
     /// Which of its approvals, unless it is the sender's own.
     approval: Option<usize>,
+}
+
+impl Signed {
+    /// What is to be verified, and under which domain.
+    fn consent<'t>(&self, named: &[(&'t Transaction, Result<PublicKey, Reject>)]) -> (Domain, &'t Auth) {
+        let transaction = named[self.at].0;
+        match self.approval {
+            None => (Domain::TransactionAuth, &transaction.auth),
+            Some(approval) => (Domain::Approval, &transaction.approvals[approval].auth),
+        }
+    }
 }
 
 /// A transaction that is for this plane and within its bounds; only the signature is open.
 pub(crate) struct Opened {
     id: Digest,
-    pub(crate) key: VerificationKey,
+    pub(crate) key: PublicKey,
     gas_intrinsic: u64,
     is_plain: bool,
 }
@@ -406,7 +436,7 @@ impl Opened {
     /// The transaction, now that its signature holds.
     pub(crate) fn verified(self, transaction: Transaction) -> Verified {
         let Self { id, key, gas_intrinsic, is_plain } = self;
-        Verified { transaction, id, key: PublicKey::Ed25519(key), gas_intrinsic, is_plain }
+        Verified { transaction, id, key, gas_intrinsic, is_plain }
     }
 
     fn new(plane: &Plane, transaction: &Transaction, key: &Result<PublicKey, Reject>) -> Result<Self, Reject> {
@@ -422,15 +452,22 @@ impl Opened {
         if bytes > TRANSACTION_BYTES_MAX {
             return Err(Reject::Oversized { bytes, limit: TRANSACTION_BYTES_MAX });
         }
+        // Without a key nothing is verified, so it does not matter what that would cost.
+        let scheme = key.as_ref().map_or(Scheme::Ed25519, PublicKey::scheme);
         let approvals = &transaction.approvals;
-        let gas_intrinsic = gas::intrinsic(bytes, body.actions.len()) + gas::approvals(approvals.len());
+        let of_approvals = gas::approvals(approvals.iter().map(|approval| approval.key.scheme()));
+        let gas_intrinsic = gas::intrinsic(scheme, bytes, body.actions.len()) + of_approvals;
         if body.gas_limit < gas_intrinsic {
             return Err(Reject::GasLimitTooLow { found: body.gas_limit, needed: gas_intrinsic });
         }
         if body.gas_limit > BATCH_GAS_MAX {
             return Err(Reject::GasLimitTooHigh { found: body.gas_limit, limit: BATCH_GAS_MAX });
         }
-        let PublicKey::Ed25519(key) = key.clone()?;
+        let key = key.clone()?;
+        // Bytes cannot say this, only a caller who puts a transaction together.
+        if transaction.auth.form() != body.key_ref.consent_form() {
+            return Err(Reject::BadSignature);
+        }
         let is_twice = |at: usize| approvals[..at].iter().any(|other| other.key == approvals[at].key);
         if (1..approvals.len()).any(is_twice) {
             return Err(Reject::ApprovalTwice);

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::domain::{Domain, PREFIX_LEN, prefix};
 use crate::hex::{self, Hex, HexError};
 
@@ -113,6 +115,19 @@ pub fn signing_bytes(domain: Domain, chain_id: u64, digest: &Digest) -> [u8; 48]
     message[..PREFIX_LEN].copy_from_slice(&prefix(domain, chain_id));
     message[PREFIX_LEN..].copy_from_slice(&digest.0);
     message
+}
+
+/// Returns what ECDSA signs when `digest` is signed under `domain`: SHA-256 of [`signing_bytes`], so that any device that
+/// signs the SHA-256 of a message can sign. A passkey is challenged with it.
+#[must_use]
+pub fn signing_digest(domain: Domain, chain_id: u64, digest: &Digest) -> [u8; 32] {
+    sha256(&[&signing_bytes(domain, chain_id, digest)])
+}
+
+/// SHA-256 of `parts`, one after the other: what the schemes of others hash with. Nothing of our own does.
+pub(crate) fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    let hasher = parts.iter().fold(Sha256::new(), |hasher, part| hasher.chain_update(part));
+    hasher.finalize().into()
 }
 
 /// An incremental [`hash`], for input that comes in pieces.

@@ -92,7 +92,8 @@ impl fmt::Debug for VerificationKey {
     }
 }
 
-/// A signature: the encoding of `R`, then `s` little-endian. Nothing is checked before verification.
+/// A signature of 64 bytes: here the encoding of `R`, then `s` little-endian; in the schemes of ECDSA `r` and `s`
+/// big-endian. Nothing is checked before verification.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Signature(pub [u8; 64]);
 
@@ -238,7 +239,7 @@ struct Opened {
 
 impl Opened {
     /// Takes a signature apart; `None` if `R` is no point or `s` is not canonical, which no batch can mend.
-    fn new(key: &PreparedKey, message: &[u8; 48], signature: &Signature) -> Option<Self> {
+    fn new(key: &PreparedKey, message: &[u8], signature: &Signature) -> Option<Self> {
         let response = Option::from(Scalar::from_canonical_bytes(*signature.s_bytes()))?;
         let nonce = CompressedEdwardsY(*signature.r_bytes()).decompress()?;
         let hash = Sha512::new().chain_update(signature.r_bytes()).chain_update(key.key.0).chain_update(message);
@@ -251,6 +252,9 @@ impl Opened {
         (nonce - self.nonce).mul_by_cofactor().is_identity()
     }
 }
+
+#[cfg(test)]
+mod wycheproof;
 
 #[cfg(test)]
 mod tests {

@@ -9,6 +9,8 @@
 //! | [`merkle`] | the bounded binary tree over a list of digests: roots, paths, checked inclusion |
 //! | [`poseidon2`] | Poseidon2 over KoalaBear: the hash of what the ledger proof covers |
 //! | [`ed25519`] | signatures by the rules of ZIP-215, singly and in batches that agree with the single check |
+//! | [`secp256k1`], [`p256`] | ECDSA over both curves, with the smaller `s` of the two that fit |
+//! | [`webauthn`] | assertions of passkeys: P-256 in the form that browsers and authenticators sign |
 //! | [`workers`] | the executor that lends threads to pure code |
 //! | [`hex`] | bytes as text |
 //!
@@ -17,14 +19,19 @@
 
 pub mod digest;
 pub mod domain;
+mod ecdsa;
 pub mod ed25519;
 pub mod hex;
 pub mod merkle;
 pub mod node;
+pub mod p256;
 pub mod poseidon2;
+pub mod secp256k1;
+pub mod webauthn;
 pub mod workers;
 
-pub use digest::{Digest, Hasher, hash, hash_wide, signing_bytes};
+pub use digest::{Digest, Hasher, hash, hash_wide, signing_bytes, signing_digest};
 pub use domain::{Domain, FORMAT_VERSION};
 pub use ed25519::{Signature, SigningKey, VerificationKey};
 pub use poseidon2::FieldDigest;
+pub use webauthn::{Assertion, Passkey};

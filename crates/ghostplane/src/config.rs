@@ -42,6 +42,7 @@ use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Subcommand};
 use ghostplane_ghostcipher::VerificationKey;
 use ghostplane_sequencer::Limits;
+use ghostplane_types::PublicKey;
 use ghostplane_types::genesis::{FeeShare, GenesisAsset, SettlementTerms};
 use ghostplane_types::{Address, Amount, AssetId, Decode, Genesis, L1Address};
 use serde::Deserialize;
@@ -176,9 +177,8 @@ pub fn run(args: &ConfigArgs, screen: &Screen) -> anyhow::Result<()> {
     let ConfigCommand::Check { file } = &args.command;
     let settings = read(file)?;
     let info = keys::describe(&settings.keys, &settings.sequencer_key)?;
-    let ghostplane_types::PublicKey::Ed25519(key) = info.gid.public_key;
     ensure!(
-        key == settings.genesis.sequencer,
+        info.gid.public_key == PublicKey::Ed25519(settings.genesis.sequencer),
         "key '{}' is not the sequencer that genesis names: {} stands there",
         settings.sequencer_key,
         settings.genesis.sequencer
@@ -263,7 +263,7 @@ impl Settings {
         } else {
             None
         };
-        let sequencer = keys::load(&self.keys, &self.sequencer_key, passphrase.as_ref())?;
+        let sequencer = keys::load_ed25519(&self.keys, &self.sequencer_key, passphrase.as_ref())?;
         Ok(Options {
             dir: self.dir,
             genesis: self.genesis,

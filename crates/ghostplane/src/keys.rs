@@ -7,16 +7,18 @@
 mod directory;
 mod file;
 mod passphrase;
+mod secret;
 
 use std::path::{Path, PathBuf};
 
 use ghostplane_ghostcipher::SigningKey;
-use ghostplane_types::{Address, EntityType, Gid, PublicKey};
+use ghostplane_types::{Address, EntityType, Gid, Scheme, Signer as _};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 pub use directory::default_dir;
 pub use passphrase::{PASSPHRASE_CHARS_MIN, Passphrase, PassphraseSource};
+pub use secret::{SCHEMES, SecretKey};
 
 pub(crate) use file::{KeyFile, Kind};
 
@@ -76,64 +78,80 @@ impl Kept {
     }
 }
 
+/// What a key is to be.
+#[derive(Clone, Copy, Debug)]
+pub struct NewKey<'a> {
+    /// What it is called on this machine.
+    pub name: &'a str,
+    /// How it signs.
+    pub scheme: Scheme,
+    /// What the identity claims to be.
+    pub entity_type: EntityType,
+    /// The plane's chain, part of the address.
+    pub chain_id: u64,
+}
+
+impl<'a> NewKey<'a> {
+    /// One of Ed25519, which the L1 knows as well.
+    #[must_use]
+    pub const fn ed25519(name: &'a str, entity_type: EntityType, chain_id: u64) -> Self {
+        Self { name, scheme: Scheme::Ed25519, entity_type, chain_id }
+    }
+}
+
 /// Makes a key from the system's random source and writes its file; under `passphrase`, or as a dev key without one.
 /// An existing file is never overwritten.
 ///
 /// # Errors
 /// [`KeyFileError`] if the name or passphrase is not fit, the name is taken, or the file cannot be written.
-pub fn create(
-    dir: &Path,
-    name: &str,
-    entity_type: EntityType,
-    chain_id: u64,
-    passphrase: Option<&Passphrase>,
-) -> Result<KeyInfo, KeyFileError> {
-    create_with(dir, name, entity_type, chain_id, passphrase, file::KdfParameters::RECOMMENDED)
+pub fn create(dir: &Path, new: &NewKey<'_>, passphrase: Option<&Passphrase>) -> Result<KeyInfo, KeyFileError> {
+    create_with(dir, new, passphrase, file::KdfParameters::RECOMMENDED)
 }
 
 fn create_with(
     dir: &Path,
-    name: &str,
-    entity_type: EntityType,
-    chain_id: u64,
+    new: &NewKey<'_>,
     passphrase: Option<&Passphrase>,
     kdf: file::KdfParameters,
 ) -> Result<KeyInfo, KeyFileError> {
     let mut seed = Zeroizing::new([0; 32]);
-    getrandom::fill(&mut *seed)?;
-    keep(dir, name, entity_type, chain_id, &seed, passphrase, kdf)
+    // Of random bytes nearly all are a secret of any scheme.
+    for _ in 0..8 {
+        getrandom::fill(&mut *seed)?;
+        if SecretKey::from_seed(new.scheme, &seed).is_some() {
+            break;
+        }
+    }
+    keep(dir, new, &seed, passphrase, kdf)
 }
 
 /// Writes the file of a key whose seed somebody has already, as [`create`] does for a new one.
 ///
 /// # Errors
-/// As [`create`].
+/// As [`create`], and [`KeyFileError::NoSecret`] if the seed is none of the scheme.
 pub fn import(
     dir: &Path,
-    name: &str,
-    entity_type: EntityType,
-    chain_id: u64,
+    new: &NewKey<'_>,
     seed: &Zeroizing<[u8; 32]>,
     passphrase: Option<&Passphrase>,
 ) -> Result<KeyInfo, KeyFileError> {
-    keep(dir, name, entity_type, chain_id, seed, passphrase, file::KdfParameters::RECOMMENDED)
+    keep(dir, new, seed, passphrase, file::KdfParameters::RECOMMENDED)
 }
 
 fn keep(
     dir: &Path,
-    name: &str,
-    entity_type: EntityType,
-    chain_id: u64,
+    new: &NewKey<'_>,
     seed: &Zeroizing<[u8; 32]>,
     passphrase: Option<&Passphrase>,
     kdf: file::KdfParameters,
 ) -> Result<KeyInfo, KeyFileError> {
+    let NewKey { name, scheme, entity_type, chain_id } = *new;
     check_free(dir, name)?;
     if let Some(passphrase) = passphrase {
         passphrase.check_for_new_key()?;
     }
     let path = directory::path_of(dir, name);
-    let public_key = PublicKey::Ed25519(SigningKey::from_seed(**seed).verification_key());
+    let public_key = SecretKey::from_seed(scheme, seed).ok_or(KeyFileError::NoSecret { scheme })?.public_key();
     let gid = Gid { public_key, chain_id, entity_type, version: 0 };
     let made = match passphrase {
         Some(passphrase) => KeyFile::encrypted(name, gid, seed, passphrase, kdf)?,
@@ -141,7 +159,7 @@ fn keep(
     };
     // A file that would not open again must not be the only copy of a key.
     let opened = made.open(&path, passphrase)?;
-    assert_eq!(PublicKey::Ed25519(opened.verification_key()), public_key, "a key file opens to the key it was made of");
+    assert_eq!(opened.public_key(), public_key, "a key file opens to the key it was made of");
     directory::write_new(dir, name, &made.to_json())?;
     describe(dir, name)
 }
@@ -161,9 +179,17 @@ pub fn check_free(dir: &Path, name: &str) -> Result<(), KeyFileError> {
 ///
 /// # Errors
 /// [`KeyFileError`] if there is no such key, the file is not what it should be, or the passphrase is missing or wrong.
-pub fn load(dir: &Path, name: &str, passphrase: Option<&Passphrase>) -> Result<SigningKey, KeyFileError> {
+pub fn load(dir: &Path, name: &str, passphrase: Option<&Passphrase>) -> Result<SecretKey, KeyFileError> {
     let (path, file) = read(dir, name)?;
     file.open(&path, passphrase)
+}
+
+/// [`load`] of a key that has to be of Ed25519: a sequencer's, or one that signs for the L1.
+///
+/// # Errors
+/// As [`load`], and [`KeyFileError::NotEd25519`].
+pub fn load_ed25519(dir: &Path, name: &str, passphrase: Option<&Passphrase>) -> Result<SigningKey, KeyFileError> {
+    load(dir, name, passphrase)?.into_ed25519(name)
 }
 
 /// What everybody may know about a key, without opening it.
@@ -290,6 +316,20 @@ pub enum KeyFileError {
         path: PathBuf,
         /// Its version.
         found: u64,
+    },
+    /// The bytes are no secret of the scheme.
+    #[error("that is no secret key of {}: it is zero, or not below the order of the group", .scheme.name())]
+    NoSecret {
+        /// Which scheme.
+        scheme: Scheme,
+    },
+    /// A key of another scheme where only Ed25519 does.
+    #[error("key '{name}' is of {}; the L1 and a plane's sequencer take ed25519 keys only", .found.name())]
+    NotEd25519 {
+        /// The key.
+        name: String,
+        /// Its scheme.
+        found: Scheme,
     },
     /// A key derivation or cipher that this release does not have.
     #[error("{} uses {what} '{found}', this release knows '{known}' only", .path.display())]

@@ -23,6 +23,7 @@ pub mod grpc;
 mod handles;
 pub mod http;
 pub mod options;
+mod pace;
 pub(crate) mod prove;
 mod query;
 mod redo;
@@ -141,11 +142,18 @@ struct Pulse {
     pending: u64,
 }
 
-#[derive(Default)]
 struct Counters {
+    pace: pace::Pace,
     accepted: AtomicU64,
     refused: AtomicU64,
     flushes: AtomicU64,
+}
+
+impl Counters {
+    fn new() -> Self {
+        let zero = || AtomicU64::new(0);
+        Self { pace: pace::Pace::new(Instant::now()), accepted: zero(), refused: zero(), flushes: zero() }
+    }
 }
 
 /// Milliseconds since the Unix epoch, by this machine's clock.

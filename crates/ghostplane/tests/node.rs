@@ -15,5 +15,7 @@ mod process;
 mod proofs;
 #[path = "node/python.rs"]
 mod python;
+#[path = "node/schemes.rs"]
+mod schemes;
 #[path = "node/story.rs"]
 mod story;

@@ -10,9 +10,11 @@ use ghostplane_engine::{Plane, posted};
 use ghostplane_ghostbridge::L1_REFUSAL_CODES;
 use ghostplane_ghostcipher::node::{self, TreeKey};
 use ghostplane_ghostcipher::poseidon2::{self, FieldTag};
+use ghostplane_ghostcipher::webauthn::Authenticator;
 use ghostplane_ghostcipher::workers::Serial;
 use ghostplane_ghostcipher::{
-    Digest, Domain, FieldDigest, SigningKey, VerificationKey, digest, domain, hex, merkle, signing_bytes,
+    Digest, Domain, FieldDigest, SigningKey, VerificationKey, digest, domain, hex, merkle, p256, secp256k1,
+    signing_bytes, signing_digest,
 };
 use ghostplane_keystone::{Keystone, StateView as _, journal};
 use ghostplane_proof::{CIRCUIT_VERSION, Settings, ThreadPoolBuilder, prove_with};
@@ -26,10 +28,10 @@ use ghostplane_types::receipt::log_leaves;
 use ghostplane_types::reject::REJECT_CODES;
 use ghostplane_types::transaction::ACTION_KINDS;
 use ghostplane_types::{
-    Action, Address, Amount, Approval, AssetId, BatchHeader, Decode, Encode, EntityType, Flow, Flush, Genesis, Gid,
-    GuardianSet, InboxEntry, InboxPayload, JournalEntry, KeyChange, KeyRef, KindSet, L1Address, Limit, Money, Nonce,
-    ObjectClass, ObjectKey, Outcome, Pay, PublicKey, Roots, Scope, Session, SignedFlush, SignedL1Message, SlotIndex,
-    Source, Transaction, TransactionBody, Window, Withdrawal, gas, limits,
+    Action, Address, Amount, Approval, AssetId, BatchHeader, ConsentForm, Decode, Encode, EntityType, Flow, Flush,
+    Genesis, Gid, GuardianSet, InboxEntry, InboxPayload, JournalEntry, KeyChange, KeyRef, KindSet, L1Address, Limit,
+    Money, Nonce, ObjectClass, ObjectKey, Outcome, Pay, PublicKey, Roots, Scheme, Scope, Session, SignedFlush,
+    SignedL1Message, Signer, SlotIndex, Source, Transaction, TransactionBody, Window, Withdrawal, gas, limits,
 };
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -97,7 +99,39 @@ fn transaction(plane: &Plane, from: &str, seq: u64, actions: Vec<Action>, memo: 
         memo: memo.as_bytes().to_vec(),
     };
     let auth = key(from).sign(Domain::TransactionAuth, CHAIN, &body.id());
-    Transaction { body, auth, approvals: Vec::new() }
+    Transaction { body, auth: auth.into(), approvals: Vec::new() }
+}
+
+/// A key of each scheme, its address, and what it consents to a body with: carried first, then registered.
+fn consented(scheme: Scheme) -> Value {
+    let secret = digest::hash(Domain::Test, 0, &[b"a key of ", scheme.name().as_bytes()]).0;
+    let signer: Box<dyn Signer> = match scheme {
+        Scheme::Ed25519 => Box::new(SigningKey::from_seed(secret)),
+        Scheme::Secp256k1 => Box::new(secp256k1::SigningKey::from_secret(secret).expect("a scalar")),
+        Scheme::P256 => Box::new(p256::SigningKey::from_secret(secret).expect("a scalar")),
+        Scheme::Passkey => Box::new(Authenticator::new(secret, "wallet.example", true).expect("a scalar")),
+    };
+    let gid = Gid { public_key: signer.public_key(), chain_id: CHAIN, entity_type: EntityType::Wallet, version: 0 };
+    let registered = match ConsentForm::of(scheme) {
+        ConsentForm::Signature => KeyRef::Registered(1),
+        ConsentForm::Assertion => KeyRef::RegisteredPasskey(1),
+    };
+    let transactions = [KeyRef::Carried(gid), registered].map(|key_ref| {
+        let mut body = transaction(&plane(), "alice", 0, vec![pay("bob", AssetId::GCC, 7)], "").body;
+        (body.sender, body.key_ref) = (gid.address(), key_ref);
+        let auth = signer.consent(Domain::TransactionAuth, CHAIN, &body.id());
+        assert_eq!(gid.public_key.verify(Domain::TransactionAuth, CHAIN, &body.id(), &auth), Ok(()));
+        let signing_digest = hex::encode(&signing_digest(Domain::TransactionAuth, CHAIN, &body.id()));
+        let transaction = Transaction { body, auth, approvals: Vec::new() };
+        json!({
+            "bytes": encoding(&transaction), "id": transaction.body.id().to_string(), "signing_digest": signing_digest,
+            "intrinsic_gas": gas::intrinsic(scheme, transaction.to_bytes().len(), 1),
+        })
+    });
+    json!({
+        "scheme": scheme.name(), "secret": hex::encode(&secret), "public_key": encoding(&gid.public_key),
+        "address": gid.address().to_string(), "transactions": transactions,
+    })
 }
 
 fn pay(to: &str, asset: AssetId, units: u64) -> Action {
@@ -264,8 +298,9 @@ fn encodings() {
                 "bytes": encoding(&transaction), "body": encoding(&transaction.body),
                 "id": transaction.body.id().to_string(),
                 "signing_bytes": hex::encode(&signing_bytes(Domain::TransactionAuth, CHAIN, &transaction.body.id())),
-                "intrinsic_gas": gas::intrinsic(transaction.to_bytes().len(), 2),
+                "intrinsic_gas": gas::intrinsic(Scheme::Ed25519, transaction.to_bytes().len(), 2),
             },
+            "schemes": Scheme::ALL.map(consented),
             "outcome": { "bytes": encoding(&outcome), "block": hex::encode(&outcome.block()) },
             "log_leaves": leaves.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "log_root": merkle::root(&leaves).to_string(),
@@ -402,10 +437,14 @@ fn prices_and_limits() {
         &json!({
             "gas": {
                 "transaction": gas::GAS_TRANSACTION, "byte": gas::GAS_BYTE, "signature_ed25519": gas::GAS_SIGNATURE_ED25519,
-                "action": gas::GAS_ACTION, "new_slot": gas::GAS_NEW_SLOT, "new_object": gas::GAS_NEW_OBJECT, "gate": gas::GAS_GATE,
+                "signature_secp256k1": gas::GAS_SIGNATURE_SECP256K1, "signature_p256": gas::GAS_SIGNATURE_P256,
+                "assertion": gas::GAS_ASSERTION, "gate": gas::GAS_GATE,
+                "action": gas::GAS_ACTION, "new_slot": gas::GAS_NEW_SLOT, "new_object": gas::GAS_NEW_OBJECT,
             },
             "actions": limits::ACTIONS_MAX,
             "memo_bytes": limits::MEMO_BYTES_MAX,
+            "authenticator_data_bytes": [limits::AUTHENTICATOR_DATA_BYTES_MIN, limits::AUTHENTICATOR_DATA_BYTES_MAX],
+            "client_data_bytes": limits::CLIENT_DATA_BYTES_MAX,
             "transaction_bytes": limits::TRANSACTION_BYTES_MAX,
             "lane_ahead": limits::LANE_AHEAD_MAX,
             "validity_ms": limits::VALIDITY_MS_MAX,
@@ -464,7 +503,7 @@ fn a_plane_in_small() {
         let mut body = transaction(&plane, "bob", 0, vec![pay("carol", AssetId::GCC, 4)], "").body;
         body.nonce.lane = Nonce::LANE_FORCED;
         let auth = key("bob").sign(Domain::TransactionAuth, CHAIN, &body.id());
-        Transaction { body, auth, approvals: Vec::new() }.to_bytes()
+        Transaction { body, auth: auth.into(), approvals: Vec::new() }.to_bytes()
     };
     let messages = [
         deposit("alice", AssetId::GCC, 10_000_000_000),
@@ -673,7 +712,7 @@ fn guardians() {
         let approvals = by
             .iter()
             .map(|by| Approval { key: public(by), signature: key(by).sign(Domain::Approval, CHAIN, &body.id()) });
-        Transaction { approvals: approvals.collect(), auth, body }
+        Transaction { approvals: approvals.collect(), auth: auth.into(), body }
     };
     let sent = |from: &str, seq, actions: Vec<Action>, by: &[&str]| {
         with_gas(transaction(&plane, from, seq, actions, "").body, from, by)

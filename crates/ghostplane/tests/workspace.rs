@@ -383,6 +383,9 @@ fn the_tables_of_limits_and_gas_are_those_of_the_code() {
             ACTIONS_MAX,
             MEMO_BYTES_MAX,
             APPROVALS_MAX,
+            AUTHENTICATOR_DATA_BYTES_MIN,
+            AUTHENTICATOR_DATA_BYTES_MAX,
+            CLIENT_DATA_BYTES_MAX,
             TRANSACTION_BYTES_MAX,
             LANE_AHEAD_MAX,
             VALIDITY_MS_MAX,
@@ -453,7 +456,18 @@ fn the_tables_of_limits_and_gas_are_those_of_the_code() {
         "15 Gas",
         "crates/types/src/gas.rs",
         ghostplane_types::gas,
-        [GAS_TRANSACTION, GAS_BYTE, GAS_SIGNATURE_ED25519, GAS_ACTION, GAS_NEW_SLOT, GAS_NEW_OBJECT, GAS_GATE]
+        [
+            GAS_TRANSACTION,
+            GAS_BYTE,
+            GAS_SIGNATURE_ED25519,
+            GAS_SIGNATURE_SECP256K1,
+            GAS_SIGNATURE_P256,
+            GAS_ASSERTION,
+            GAS_ACTION,
+            GAS_NEW_SLOT,
+            GAS_NEW_OBJECT,
+            GAS_GATE
+        ]
     );
 }
 

@@ -15,6 +15,7 @@
 mod cache;
 mod decide;
 mod limits;
+mod ready;
 mod request;
 mod scan;
 mod schema;

@@ -1,20 +1,18 @@
 //! Who may act for an account: its keys, and sessions within their scopes.
 
-use ghostplane_ghostcipher::ed25519::PreparedKey;
 use ghostplane_types::guardian::Guardian;
 use ghostplane_types::limits::{ACCOUNT_GATES_BYTES_MAX, ACCOUNT_KEYS_MAX, SESSION_MS_MAX, SESSIONS_MAX};
 use ghostplane_types::{
-    AccountRecord, Action, AssetId, Few, Gates, Identity, KeyChange, KindSet, Limit, LiveSession, Nonce, PublicKey,
-    Reject, Session, Spent,
+    AccountRecord, Action, AssetId, Few, Gates, Identity, KeyChange, KindSet, Limit, LiveSession, Nonce, PreparedKey,
+    PublicKey, Reject, Scheme, Session, Spent,
 };
 
 /// What a session may ever do: what changes a gate or speaks for the account elsewhere is not among it.
 pub const SESSION_KINDS: KindSet = KindSet::of(&[Action::KIND_TRANSFER, Action::KIND_WITHDRAW]);
 
-/// Whether a key can be set: it decodes to a point, not of small order.
+/// Whether a key can be set: it decodes to a point of its curve, not of small order.
 pub fn is_usable(key: &PublicKey) -> bool {
-    let PublicKey::Ed25519(key) = key;
-    PreparedKey::parse(*key.as_bytes()).is_ok()
+    PreparedKey::parse(key).is_ok()
 }
 
 // Keys.
@@ -115,6 +113,7 @@ fn check_terms(session: &Session, time: u64) -> Result<(), Reject> {
         (!scope.kinds.is_empty(), "it may do nothing"),
         (scope.kinds.is_within(SESSION_KINDS), "an action kind that no session may do"),
         (scope.contracts.is_empty(), "contracts do not run yet"),
+        (session.key.scheme() != Scheme::Passkey, "a session signs by a signature, not a passkey's assertion"),
     ];
     match rules.iter().find(|(holds, _)| !holds) {
         Some((_, what)) => Err(Reject::SessionTerms { what }),

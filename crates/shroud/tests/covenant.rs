@@ -179,10 +179,61 @@ fn a_decision_says_which_facts_it_rests_on() {
     let decision = decide(&outgoing(&set), &request);
     let facts = decision.facts(&request);
     let facts: Vec<(&str, &str)> = facts.iter().map(|fact| (fact.name.as_str(), fact.value.as_str())).collect();
-    let expected =
-        [("amount", "30gcc"), ("asset", "gcc"), ("spent.hour", "0gcc"), ("spent.day", "0gcc"), ("spent.month", "0gcc")];
+    let expected = [("amount", "30gcc"), ("asset", "gcc"), ("spent.day", "0gcc")];
     assert_eq!(facts, expected);
     assert!(decide(&outgoing(&set), &paying(gcc(25))).facts(&request).is_empty(), "the permit looked at nothing");
+}
+
+#[test]
+fn facts_of_everybody_whom_a_policy_looks_at_are_shown() {
+    let shown = |text: &str, facts: Facts| {
+        let (set, request) = (set(text), request(facts));
+        let decision = decide(&outgoing(&set), &request);
+        let facts = decision.facts(&request).into_iter().map(|fact| format!("{}={}", fact.name, fact.value));
+        facts.collect::<Vec<_>>().join(" ")
+    };
+    let guarded = "permit (principal, action == Action::\"set_guardians\", resource) when { resource.level > 3 };";
+    assert_eq!(
+        shown(guarded, facts(10, ResourceKind::Account)),
+        format!("resource={BOB} principal.level=0 resource.level=0")
+    );
+    let owned = "permit (principal, action == Action::\"renew_name\", resource) when { resource has owner && resource.owner.level > 3 };";
+    let mut renew = facts(24, ResourceKind::Name);
+    renew.resource =
+        Resource::Name { name: "tea.house".into(), owner: Some(Party { level: 2, ..Party::unknown(CAROL) }) };
+    let expected = format!("resource=tea.house principal.level=0 resource.owner.level=2 resource.owner={CAROL}");
+    assert_eq!(shown(owned, renew), expected);
+    let registering = "permit (principal, action == Action::\"register_asset\", resource) when { !resource.bridged };";
+    let asset = shown(registering, facts(18, ResourceKind::Asset));
+    assert_eq!(asset, "resource=gcc asset.bridged=true");
+}
+
+/// Against a list of everything that was ever spent.
+#[test]
+fn windows_count_what_was_spent_in_them() {
+    let windows = [DAY_MS / 24, DAY_MS, 30 * DAY_MS];
+    let (mut counted, mut then, mut all) = (Spent::default(), 0, Vec::<(u64, u64)>::new());
+    let mut now = TUESDAY_TEN;
+    for step in 1_u64..2_000 {
+        now += step * 7_919 * 7_919 % (DAY_MS / 5);
+        counted = counted.at(then, now);
+        let model = windows.map(|window| {
+            let within = all.iter().filter(|(time, _)| time / window == now / window);
+            Amount::new(within.map(|(_, units)| units).sum()).expect("small")
+        });
+        assert_eq!([counted.hour, counted.day, counted.month], model, "step {step}");
+        let units = step * 31 % 1_000;
+        all.push((now, units));
+        counted = counted.and(Amount::new(units).expect("small"));
+        then = now;
+    }
+    // More than a number holds is not forgotten: whatever adds to it fails, and is denied.
+    let max = Amount::new(i64::MAX as u64).expect("the most");
+    let most = Spent::default().and(max).and(gcc(1));
+    assert_eq!(most.day, max);
+    let limit = Template::SpendingLimit { limit: "25gcc".parse().expect("money"), window: Window::Day }.set();
+    let request = with(|facts| facts.moving.as_mut().expect("it moves").spent = most);
+    assert_eq!(decide(&outgoing(&limit.expect("in range")), &request).code(), 3);
 }
 
 #[test]
@@ -307,12 +358,8 @@ fn what_is_just_within_bounds_is_set_and_decided() {
     for text in [deep, wide, nested, long] {
         let set = set(&text);
         assert!(set.nodes() <= NODES_MAX && set.depth() <= DEPTH_MAX);
-        // A small thread gets the stack it needs.
-        let decided = std::thread::scope(|scope| {
-            let small = std::thread::Builder::new().stack_size(64 << 10);
-            let run = small.spawn_scoped(scope, || decide(&outgoing(&set), &paying(gcc(1))));
-            run.expect("a thread").join().expect("it does not overflow")
-        });
+        // On a small stack it gets what it needs.
+        let decided = stacker::grow(64 << 10, || decide(&outgoing(&set), &paying(gcc(1))));
         assert_eq!(decided, decide(&outgoing(&set), &paying(gcc(1))));
         assert!(decided.is_allowed());
     }
@@ -447,6 +494,15 @@ fn facts_that_do_not_fit_are_no_request() {
     let other_bob = Party { level: 3, ..Party::unknown(BOB) };
     let contradiction = refuse(&|facts| facts.resource = Resource::Account(other_bob));
     assert_eq!(contradiction, RequestError::Contradiction { address: BOB });
+    let issued = refuse(&|facts| facts.moving.as_mut().expect("it moves").issuer = Some(Party::unknown(CAROL)));
+    assert_eq!(issued, RequestError::Issuer { asset: AssetId::GCC }, "nobody on the plane issues what the L1 holds");
+    let own = AssetId::new(70_000).expect("small");
+    let mut mint = facts(19, ResourceKind::Asset);
+    mint.resource = Resource::Asset { asset: own, issuer: Some(Party::unknown(CAROL)) };
+    mint.moving.as_mut().expect("it moves").asset = own;
+    assert_eq!(Request::new(mint.clone()).expect_err("two answers"), RequestError::Issuer { asset: own });
+    mint.moving.as_mut().expect("it moves").issuer = Some(Party::unknown(CAROL));
+    assert!(Request::new(mint).is_ok());
     let name = Resource::Name { name: "Tea".into(), owner: None };
     let mut facts = facts(21, ResourceKind::Name);
     facts.resource = name;

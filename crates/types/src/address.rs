@@ -3,7 +3,9 @@
 use crate::codec::{Decode, DecodeError, Encode, Reader, fields};
 use bech32::primitives::decode::CheckedHrpstring;
 use bech32::{Bech32m, Hrp};
-use ghostplane_ghostcipher::{Digest, Domain, FieldDigest, VerificationKey, digest, poseidon2};
+use ghostplane_ghostcipher::{
+    Digest, Domain, FieldDigest, Passkey, VerificationKey, digest, p256, poseidon2, secp256k1,
+};
 use std::fmt;
 use thiserror::Error;
 
@@ -58,37 +60,104 @@ impl Decode for EntityType {
     }
 }
 
+/// How a key signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Scheme {
+    /// Ed25519, verified by ZIP-215.
+    Ed25519 = 1,
+    /// ECDSA over secp256k1.
+    Secp256k1 = 2,
+    /// ECDSA over P-256.
+    P256 = 3,
+    /// ECDSA over P-256 in an assertion of Web Authentication.
+    Passkey = 4,
+}
+
+impl Scheme {
+    /// All schemes, by number.
+    pub const ALL: [Self; 4] = [Self::Ed25519, Self::Secp256k1, Self::P256, Self::Passkey];
+
+    /// Its name in texts.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ed25519 => "ed25519",
+            Self::Secp256k1 => "secp256k1",
+            Self::P256 => "p256",
+            Self::Passkey => "passkey",
+        }
+    }
+}
+
 /// A public key together with its scheme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PublicKey {
     /// Ed25519, verified by ZIP-215.
     Ed25519(VerificationKey),
+    /// ECDSA over secp256k1, 33 bytes compressed.
+    Secp256k1(secp256k1::VerificationKey),
+    /// ECDSA over P-256, 33 bytes compressed.
+    P256(p256::VerificationKey),
+    /// P-256 in an authenticator, for one relying party.
+    Passkey(Passkey),
 }
 
 impl PublicKey {
-    const SCHEME_ED25519: u8 = 1;
-    /// secp256k1 and P-256 keys are 33 bytes, compressed; their scheme numbers are taken.
-    const SCHEMES_RESERVED: [u8; 2] = [2, 3];
+    /// How it signs.
+    pub const fn scheme(&self) -> Scheme {
+        match self {
+            Self::Ed25519(_) => Scheme::Ed25519,
+            Self::Secp256k1(_) => Scheme::Secp256k1,
+            Self::P256(_) => Scheme::P256,
+            Self::Passkey(_) => Scheme::Passkey,
+        }
+    }
+}
+
+/// The point alone, in lowercase hexadecimal.
+impl fmt::Display for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ed25519(key) => key.fmt(f),
+            Self::Secp256k1(key) => key.fmt(f),
+            Self::P256(key) => key.fmt(f),
+            Self::Passkey(passkey) => passkey.key.fmt(f),
+        }
+    }
 }
 
 impl Encode for PublicKey {
     fn encode(&self, out: &mut Vec<u8>) {
-        let Self::Ed25519(key) = self;
-        Self::SCHEME_ED25519.encode(out);
-        key.encode(out);
+        out.push(self.scheme() as u8);
+        match self {
+            Self::Ed25519(key) => key.encode(out),
+            Self::Secp256k1(key) => out.extend_from_slice(key.as_bytes()),
+            Self::P256(key) => out.extend_from_slice(key.as_bytes()),
+            Self::Passkey(Passkey { key, rp_id_hash, verifies_user }) => {
+                out.extend_from_slice(key.as_bytes());
+                out.extend_from_slice(rp_id_hash);
+                verifies_user.encode(out);
+            }
+        }
     }
 }
 
 impl Decode for PublicKey {
     const BYTES_MIN: usize = 33;
+    /// Reads the bytes; whether they are a usable key is decided where a key is set or used.
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        match reader.read::<u8>()? {
-            Self::SCHEME_ED25519 => Ok(Self::Ed25519(reader.read()?)),
-            scheme if Self::SCHEMES_RESERVED.contains(&scheme) => {
-                Err(reader.unimplemented("key scheme", u64::from(scheme)))
-            }
-            scheme => Err(reader.unknown("key scheme", u64::from(scheme))),
-        }
+        let number: u8 = reader.read()?;
+        let scheme = Scheme::ALL.into_iter().find(|scheme| *scheme as u8 == number);
+        Ok(match scheme.ok_or_else(|| reader.unknown("key scheme", u64::from(number)))? {
+            Scheme::Ed25519 => Self::Ed25519(reader.read()?),
+            Scheme::Secp256k1 => Self::Secp256k1(secp256k1::VerificationKey::from_bytes(reader.array()?)),
+            Scheme::P256 => Self::P256(p256::VerificationKey::from_bytes(reader.array()?)),
+            Scheme::Passkey => Self::Passkey(Passkey {
+                key: p256::VerificationKey::from_bytes(reader.array()?),
+                rp_id_hash: reader.array()?,
+                verifies_user: reader.read()?,
+            }),
+        })
     }
 }
 

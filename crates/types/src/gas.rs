@@ -1,11 +1,19 @@
 //! The gas schedule of protocol 1: integers for what work costs the slowest judge, one unit about 10 ns.
 
+use crate::address::Scheme;
+
 /// Any transaction: decoding, record, receipt, log leaf.
 pub const GAS_TRANSACTION: u64 = 500;
 /// Each byte of a transaction's canonical encoding.
 pub const GAS_BYTE: u64 = 2;
 /// Each Ed25519 signature.
 pub const GAS_SIGNATURE_ED25519: u64 = 2_000;
+/// Each signature of ECDSA over secp256k1.
+pub const GAS_SIGNATURE_SECP256K1: u64 = 6_500;
+/// Each signature of ECDSA over P-256.
+pub const GAS_SIGNATURE_P256: u64 = 25_000;
+/// Each assertion of a passkey.
+pub const GAS_ASSERTION: u64 = 25_500;
 /// Each action: two records, two slots and their paths.
 pub const GAS_ACTION: u64 = 300;
 /// Each slot that is made.
@@ -15,17 +23,30 @@ pub const GAS_NEW_OBJECT: u64 = 900;
 /// Each change of an account's gates: the whole record is read and written again, a key looked at.
 pub const GAS_GATE: u64 = 1_500;
 
-/// What a transaction of `bytes` canonical bytes and `actions` actions costs whatever comes of it.
-pub fn intrinsic(bytes: usize, actions: usize) -> u64 {
-    GAS_TRANSACTION + GAS_SIGNATURE_ED25519 + bytes as u64 * GAS_BYTE + actions as u64 * GAS_ACTION
+/// What checking consent by a key of this scheme costs.
+pub fn consent(scheme: Scheme) -> u64 {
+    match scheme {
+        Scheme::Ed25519 => GAS_SIGNATURE_ED25519,
+        Scheme::Secp256k1 => GAS_SIGNATURE_SECP256K1,
+        Scheme::P256 => GAS_SIGNATURE_P256,
+        Scheme::Passkey => GAS_ASSERTION,
+    }
+}
+
+/// What a transaction of `bytes` canonical bytes and `actions` actions costs whatever comes of it, signed by a key of this
+/// scheme.
+pub fn intrinsic(scheme: Scheme, bytes: usize, actions: usize) -> u64 {
+    GAS_TRANSACTION + consent(scheme) + bytes as u64 * GAS_BYTE + actions as u64 * GAS_ACTION
 }
 
 /// What the approvals that a transaction carries cost besides their bytes.
-pub fn approvals(count: usize) -> u64 {
-    count as u64 * GAS_SIGNATURE_ED25519
+pub fn approvals(schemes: impl Iterator<Item = Scheme>) -> u64 {
+    schemes.map(consent).sum()
 }
 
 const _: () = {
+    // The dearest consent.
+    assert!(GAS_SIGNATURE_SECP256K1 <= GAS_ASSERTION && GAS_SIGNATURE_P256 <= GAS_ASSERTION);
     use crate::limits::{ACTIONS_MAX, BATCH_GAS_MAX, BATCH_TRANSACTIONS_MAX, TRANSACTION_BYTES_MAX};
     // A full batch of plain transfers and any single transaction fit the batch's gas.
     assert!(
@@ -35,7 +56,7 @@ const _: () = {
     );
     assert!(
         GAS_TRANSACTION
-            + GAS_SIGNATURE_ED25519
+            + GAS_ASSERTION
             + TRANSACTION_BYTES_MAX as u64 * GAS_BYTE
             + ACTIONS_MAX as u64 * (GAS_ACTION + GAS_NEW_SLOT + GAS_NEW_OBJECT)
             <= BATCH_GAS_MAX

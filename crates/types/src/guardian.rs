@@ -3,20 +3,41 @@
 use crate::action::Action;
 use crate::address::{Address, PublicKey};
 use crate::codec::{Decode, DecodeError, Encode, Reader, fields, put_list, put_varint};
+use crate::consent::{Auth, ConsentForm};
 use crate::limits::{GUARDIAN_ALLOWANCES_MAX, GUARDIANS_MAX, PROPOSAL_ACTIONS_MAX, PROPOSAL_BYTES_MAX, PROPOSALS_MAX};
 use crate::session::{Limit, Spent, read_limits};
-use ghostplane_ghostcipher::{Digest, Signature};
+use ghostplane_ghostcipher::Digest;
 
-/// Consent of somebody else than the sender: a key's signature over the transaction's id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Consent of somebody else than the sender: what a key made of the transaction's id.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Approval {
     /// Whose.
     pub key: PublicKey,
     /// Over the id, under [`ghostplane_ghostcipher::Domain::Approval`].
-    pub signature: Signature,
+    pub auth: Auth,
 }
 
-fields!(Approval { key: PublicKey, signature: Signature });
+impl Approval {
+    /// How many bytes it takes.
+    pub fn encoded_len(&self) -> usize {
+        self.key.to_bytes().len() + self.auth.encoded_len()
+    }
+}
+
+impl Encode for Approval {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.key.encode(out);
+        self.auth.encode(out);
+    }
+}
+
+impl Decode for Approval {
+    const BYTES_MIN: usize = 97;
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let key: PublicKey = reader.read()?;
+        Ok(Self { key, auth: Auth::decode(ConsentForm::of(key.scheme()), reader)? })
+    }
+}
 
 /// Who has to agree to what an account does.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -3,6 +3,7 @@
 //! They are set from the slowest judge: an L1 that replays one batch cold, from its witness, in at most a second on one core.
 
 use crate::slot::TREE_DEPTH;
+use ghostplane_ghostcipher::webauthn;
 
 /// Actions in one transaction.
 pub const ACTIONS_MAX: usize = 256;
@@ -10,6 +11,12 @@ pub const ACTIONS_MAX: usize = 256;
 pub const MEMO_BYTES_MAX: usize = 64;
 /// Approvals carried by one transaction.
 pub const APPROVALS_MAX: usize = 64;
+/// Bytes of an assertion's authenticator data, at least and at most.
+pub const AUTHENTICATOR_DATA_BYTES_MIN: usize = webauthn::AUTHENTICATOR_DATA_BYTES_MIN;
+/// See [`AUTHENTICATOR_DATA_BYTES_MIN`].
+pub const AUTHENTICATOR_DATA_BYTES_MAX: usize = webauthn::AUTHENTICATOR_DATA_BYTES_MAX;
+/// Bytes of an assertion's client data.
+pub const CLIENT_DATA_BYTES_MAX: usize = webauthn::CLIENT_DATA_BYTES_MAX;
 /// Bytes of one encoded transaction.
 pub const TRANSACTION_BYTES_MAX: usize = 16 * 1024;
 /// How far ahead of its lane the pool holds transactions.
@@ -61,7 +68,7 @@ pub const SESSION_MS_MAX: u64 = 366 * 24 * 3600 * 1000;
 /// Bytes of one window counter in the record at most.
 pub const SPENT_BYTES_MAX: usize = 20;
 /// Bytes of one session and its counters in the record at most.
-pub const SESSION_BYTES_MAX: usize = 50
+pub const SESSION_BYTES_MAX: usize = 84
     + 2 * (2 + 32 * SESSION_RECIPIENTS_MAX)
     + 8
     + 1
@@ -104,6 +111,12 @@ const _: () = {
     // A full transaction must fit its byte limit: fixed part below 512 bytes, 45 bytes an action, 33 + 64 + 4 an approval.
     assert!(512 + ACTIONS_MAX * 77 + MEMO_BYTES_MAX <= 2 * TRANSACTION_BYTES_MAX);
     assert!(512 + ACTIONS_MAX * 45 + MEMO_BYTES_MAX <= TRANSACTION_BYTES_MAX);
+    // With a passkey's assertion as well, whose signature the fixed part has.
+    assert!(
+        512 + AUTHENTICATOR_DATA_BYTES_MAX + CLIENT_DATA_BYTES_MAX + ACTIONS_MAX * 45 + MEMO_BYTES_MAX
+            <= TRANSACTION_BYTES_MAX
+    );
+    assert!(AUTHENTICATOR_DATA_BYTES_MIN <= AUTHENTICATOR_DATA_BYTES_MAX);
     // One transaction of any size fits an empty batch, and a forced one fits an L1 message.
     assert!(TRANSACTION_BYTES_MAX * 2 <= BATCH_BYTES_MAX && TRANSACTION_BYTES_MAX <= CHUNK_BYTES_MAX);
     // Entries: every posted action that moves takes at least 3 bytes, and the aggregates add three per transaction.
@@ -120,7 +133,7 @@ const _: () = {
     // Any session fits a transaction and the record, and a record with everything in it is an object.
     assert!(SESSION_BYTES_MAX + 1024 <= TRANSACTION_BYTES_MAX && SESSION_BYTES_MAX <= ACCOUNT_GATES_BYTES_MAX);
     assert!(
-        128 + 40 * ACCOUNT_KEYS_MAX + 11 * ACCOUNT_LANES_MAX + 10 * ACCOUNT_SLOTS_MAX + ACCOUNT_GATES_BYTES_MAX
+        128 + 68 * ACCOUNT_KEYS_MAX + 11 * ACCOUNT_LANES_MAX + 10 * ACCOUNT_SLOTS_MAX + ACCOUNT_GATES_BYTES_MAX
             <= OBJECT_BYTES_MAX
     );
 };

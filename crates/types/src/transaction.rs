@@ -1,11 +1,12 @@
 //! Transactions: what a sender signs.
 
 use crate::address::{Address, Gid};
-use crate::codec::{Decode, DecodeError, Encode, Reader, fields, put_byte_string, put_list};
+use crate::codec::{Decode, DecodeError, Encode, Reader, fields, put_byte_string, put_list, varint_len};
+use crate::consent::{Auth, ConsentForm};
 use crate::guardian::Approval;
 use crate::limits::{ACTIONS_MAX, APPROVALS_MAX, MEMO_BYTES_MAX, TRANSACTION_BYTES_MAX};
 use crate::reject::Reject;
-use ghostplane_ghostcipher::{Digest, Domain, Signature, digest};
+use ghostplane_ghostcipher::{Digest, Domain, digest};
 
 pub use crate::action::{ACTION_KINDS, Action, KeyChange};
 
@@ -55,21 +56,21 @@ impl TransactionBody {
 pub struct Transaction {
     /// What is consented to.
     pub body: TransactionBody,
-    /// The signature of the key that `key_ref` names, over the id under [`Domain::TransactionAuth`].
-    pub auth: Signature,
+    /// What the key that `key_ref` names made of the id under [`Domain::TransactionAuth`].
+    pub auth: Auth,
     /// Consent of others, in any order; each key once.
     pub approvals: Vec<Approval>,
 }
 
 impl Transaction {
-    /// Bytes that consent adds to the body: one signature and an empty list of approvals.
+    /// Bytes that consent adds to the body at least: one signature and an empty list of approvals. An assertion is longer:
+    /// [`Transaction::consent_bytes`].
     pub const CONSENT_BYTES: usize = 65;
-    /// Bytes that each approval adds.
-    pub const APPROVAL_BYTES: usize = 97;
 
     /// Bytes that consent adds to the body.
     pub fn consent_bytes(&self) -> usize {
-        Self::CONSENT_BYTES + self.approvals.len() * Self::APPROVAL_BYTES
+        let approvals = self.approvals.iter().map(Approval::encoded_len).sum::<usize>();
+        self.auth.encoded_len() + varint_len(self.approvals.len() as u64) + approvals
     }
 
     /// Of the canonical bytes of a transaction those of its body, which its id is the digest of. Bytes of another kind have
@@ -133,8 +134,29 @@ pub enum KeyRef {
     Registered(u8),
     /// The first transaction of an address carries the identity that the address is the digest of.
     Carried(Gid),
-    /// The key of the session that the transaction's lane belongs to.
+    /// A passkey of the account record, by its position.
+    RegisteredPasskey(u8),
+    /// The key of the session that the transaction's lane belongs to. It signs by a signature of 64 bytes.
     Session,
+}
+
+impl KeyRef {
+    /// The position in the account record, unless the key is carried or a session's.
+    pub const fn position(&self) -> Option<u8> {
+        match self {
+            Self::Registered(position) | Self::RegisteredPasskey(position) => Some(*position),
+            Self::Carried(_) | Self::Session => None,
+        }
+    }
+
+    /// What form consent has under this key.
+    pub const fn consent_form(&self) -> ConsentForm {
+        match self {
+            Self::Registered(_) | Self::Session => ConsentForm::Signature,
+            Self::RegisteredPasskey(_) => ConsentForm::Assertion,
+            Self::Carried(gid) => ConsentForm::of(gid.public_key.scheme()),
+        }
+    }
 }
 
 impl Encode for Pay {
@@ -163,6 +185,7 @@ impl Encode for KeyRef {
                 out.push(1);
                 gid.encode(out);
             }
+            Self::RegisteredPasskey(position) => out.extend_from_slice(&[2, *position]),
             Self::Session => out.push(3),
         }
     }
@@ -174,11 +197,15 @@ impl Decode for KeyRef {
         match reader.read::<u8>()? {
             0 => Ok(Self::Registered(reader.read()?)),
             1 => Ok(Self::Carried(reader.read()?)),
+            2 => Ok(Self::RegisteredPasskey(reader.read()?)),
             3 => Ok(Self::Session),
             unknown => Err(reader.unknown("key reference", u64::from(unknown))),
         }
     }
 }
+
+/// Where the key reference is in a body: behind version, chain, plane, sender, nonce, four numbers and the way to pay.
+const KEY_REF_AT: usize = 1 + 8 + 32 + 32 + 9 + 8 * 4 + 1;
 
 /// The version of the transaction format.
 pub const TRANSACTION_VERSION: u8 = 1;
@@ -202,7 +229,7 @@ impl Encode for TransactionBody {
 }
 
 impl Decode for TransactionBody {
-    const BYTES_MIN: usize = 1 + 8 + 32 + 32 + 9 + 8 * 4 + 1 + 1 + 1 + 2 + 1;
+    const BYTES_MIN: usize = KEY_REF_AT + 1 + 1 + 2 + 1;
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let version: u8 = reader.read()?;
         if version != TRANSACTION_VERSION {
@@ -241,8 +268,8 @@ impl Encode for Transaction {
 impl Decode for Transaction {
     const BYTES_MIN: usize = TransactionBody::BYTES_MIN + 64 + 1;
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let body = reader.read()?;
-        let auth = reader.read()?;
+        let body: TransactionBody = reader.read()?;
+        let auth = Auth::decode(body.key_ref.consent_form(), reader)?;
         let approvals = reader.list("approvals", APPROVALS_MAX)?;
         Ok(Self { body, auth, approvals })
     }
@@ -254,7 +281,7 @@ pub(crate) mod tests {
     use crate::address::{EntityType, L1Address, PublicKey};
     use crate::amount::Amount;
     use crate::asset::AssetId;
-    use ghostplane_ghostcipher::VerificationKey;
+    use ghostplane_ghostcipher::{Assertion, Passkey, Signature, VerificationKey, p256};
 
     pub(crate) fn transaction() -> Transaction {
         let gid = Gid {
@@ -281,9 +308,8 @@ pub(crate) mod tests {
             ],
             memo: b"for the tea".to_vec(),
         };
-        let public_key = gid.public_key;
-        let approvals = vec![Approval { key: public_key, signature: Signature([7; 64]) }];
-        Transaction { body, auth: Signature([8; 64]), approvals }
+        let approvals = vec![Approval { key: gid.public_key, auth: Signature([7; 64]).into() }];
+        Transaction { body, auth: Signature([8; 64]).into(), approvals }
     }
 
     #[test]
@@ -291,6 +317,7 @@ pub(crate) mod tests {
         let transaction = transaction();
         let bytes = transaction.to_bytes();
         assert_eq!(Transaction::decode_bounded(&bytes).as_ref(), Ok(&transaction));
+        assert_eq!(Transaction::body_of(&bytes), transaction.body.to_bytes());
         let body_len = transaction.body.to_bytes().len();
         for bit in 0..bytes.len() * 8 {
             let mut changed = bytes.clone();
@@ -303,9 +330,51 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_passkey_consents_by_an_assertion_whether_it_is_carried_or_registered() {
+        let passkey =
+            Passkey { key: p256::VerificationKey::from_bytes([2; 33]), rp_id_hash: [6; 32], verifies_user: true };
+        let mut transaction = transaction();
+        let carried = Gid {
+            public_key: PublicKey::Passkey(passkey),
+            chain_id: 1337,
+            entity_type: EntityType::Wallet,
+            version: 0,
+        };
+        transaction.auth = Auth::from(Assertion {
+            authenticator_data: vec![1; 37],
+            client_data: vec![2; 150],
+            signature: Signature([8; 64]),
+        });
+        for key_ref in [KeyRef::Carried(carried), KeyRef::RegisteredPasskey(0), KeyRef::RegisteredPasskey(255)] {
+            transaction.body.key_ref = key_ref;
+            let bytes = transaction.to_bytes();
+            assert_eq!(bytes.len(), transaction.body.to_bytes().len() + transaction.consent_bytes());
+            assert_eq!(Transaction::decode_bounded(&bytes).as_ref(), Ok(&transaction));
+            assert_eq!(Transaction::body_of(&bytes), transaction.body.to_bytes());
+            for len in 0..bytes.len() {
+                assert!(Transaction::decode_bounded(&bytes[..len]).is_err(), "{key_ref:?}, {len}");
+            }
+            for bit in 0..bytes.len() * 8 {
+                let mut changed = bytes.clone();
+                changed[bit / 8] ^= 1 << (bit % 8);
+                if let Ok(other) = Transaction::from_bytes(&changed) {
+                    assert_eq!(other.to_bytes(), changed, "bit {bit} decodes from a second form");
+                }
+            }
+        }
+        // Consent of the other form does not go with the key.
+        transaction.body.key_ref = KeyRef::Registered(0);
+        assert!(Transaction::decode_bounded(&transaction.to_bytes()).is_err());
+        transaction.body.key_ref = KeyRef::RegisteredPasskey(0);
+        transaction.auth = Signature([8; 64]).into();
+        assert!(Transaction::decode_bounded(&transaction.to_bytes()).is_err());
+    }
+
+    #[test]
     fn no_cut_and_no_tail_decodes() {
         let bytes = transaction().to_bytes();
         for len in 0..bytes.len() {
+            assert!(Transaction::body_of(&bytes[..len]).len() <= len);
             assert!(matches!(Transaction::decode_bounded(&bytes[..len]), Err(Reject::Malformed { .. })), "{len}");
         }
         let longer = [&bytes[..], &[0]].concat();
@@ -322,7 +391,7 @@ pub(crate) mod tests {
         let mut body = transaction().body;
         body.key_ref = KeyRef::Registered(0);
         body.actions.truncate(1);
-        let transaction = Transaction { body, auth: Signature([0; 64]), approvals: Vec::new() };
+        let transaction = Transaction { body, auth: Signature([0; 64]).into(), approvals: Vec::new() };
         let bytes = transaction.to_bytes();
         let pay_at = 1 + 8 + 32 + 32 + 9 + 32;
         let action_at = pay_at + 1 + 2 + 1;

@@ -120,7 +120,9 @@ impl Run<'_> {
         let body = verified.body();
         let record = self.working.record(sender);
         let registers = match (&record.identity, &body.key_ref) {
-            (None, KeyRef::Registered(_) | KeyRef::Session) => return Err(Reject::KeyRequired),
+            (None, KeyRef::Registered(_) | KeyRef::RegisteredPasskey(_) | KeyRef::Session) => {
+                return Err(Reject::KeyRequired);
+            }
             // That the address is this identity's was checked when the transaction was verified.
             (None, KeyRef::Carried(gid)) => Some(Identity {
                 entity_type: gid.entity_type,
@@ -176,7 +178,7 @@ impl Run<'_> {
         let lane = verified.body().nonce.lane;
         let signed = Some(verified.key());
         let (known, refusal) = match key_ref {
-            KeyRef::Registered(position) => {
+            KeyRef::Registered(position) | KeyRef::RegisteredPasskey(position) => {
                 (identity.keys.get(usize::from(*position)).copied(), Reject::UnknownKey { key_ref: *position })
             }
             KeyRef::Carried(gid) => {
@@ -195,7 +197,9 @@ impl Run<'_> {
         let Some(before) = self.working.before_change(sender) else { return Ok(()) };
         let before = &before.keys;
         let before = match key_ref {
-            KeyRef::Registered(position) => before.keys.get(usize::from(*position)).copied(),
+            KeyRef::Registered(position) | KeyRef::RegisteredPasskey(position) => {
+                before.keys.get(usize::from(*position)).copied()
+            }
             KeyRef::Session => before.session(lane).copied(),
             KeyRef::Carried(_) => signed,
         };

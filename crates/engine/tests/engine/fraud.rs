@@ -336,7 +336,9 @@ const LIARS: &[(&str, Liar)] = &[
     // Consent.
     ("a signature with a bit turned", |random, batch| {
         let (at, bit) = (random.below(64), random.below(8));
-        by_data(batch, UNVERIFIED, |data| random.pick_mut(&mut data.transactions).auth.0[at] ^= 1 << bit)
+        by_data(batch, UNVERIFIED, |data| {
+            random.pick_mut(&mut data.transactions).auth.signature_mut().0[at] ^= 1 << bit
+        })
     }),
     ("a signature by another key", |random, batch| {
         by_data(batch, UNVERIFIED, |data| {

@@ -7,7 +7,8 @@ use ghostplane_ghostcipher::Digest;
 use ghostplane_types::guardian::Thresholds;
 use ghostplane_types::transaction::ACTION_KINDS;
 use ghostplane_types::{
-    Action, AssetId, Encode, GuardianSet, KeyChange, KindSet, Nonce, Scope, Session, TransactionBody, Window, gas,
+    Action, AssetId, Encode, GuardianSet, KeyChange, KindSet, Nonce, Scheme, Scope, Session, TransactionBody, Window,
+    gas,
 };
 use std::collections::BTreeSet;
 
@@ -203,7 +204,7 @@ fn every_action_meets_every_gate() {
                 }
                 Gate::Session | Gate::OldSession => {
                     let body = story.body("alice", LANE, actions);
-                    let gas_limit = gas::intrinsic(body.to_bytes().len() + 65, 1) + 12_000;
+                    let gas_limit = gas::intrinsic(Scheme::Ed25519, body.to_bytes().len() + 65, 1) + 12_000;
                     let transaction = sign("phone", TransactionBody { gas_limit, ..body });
                     if code == 0 {
                         take(&mut story, "alice", transaction)

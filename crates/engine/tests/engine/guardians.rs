@@ -7,8 +7,8 @@ use ghostplane_ghostcipher::{Digest, Domain, Signature, VerificationKey};
 use ghostplane_types::guardian::{Guardian, Member, MemberMask, Role, Roles, Thresholds};
 use ghostplane_types::limits::{GUARDIAN_DELAY_MS_MAX, PROPOSAL_MS_MAX, PROPOSALS_MAX};
 use ghostplane_types::{
-    Action, Approval, AssetId, Encode, GuardianSet, KeyChange, KeyRef, KindSet, Nonce, PublicKey, Reject, Scope,
-    Session, Transaction, TransactionBody, Window,
+    Action, Approval, AssetId, Encode, GuardianSet, KeyChange, KeyRef, KindSet, Nonce, PublicKey, Reject, Scheme,
+    Scope, Session, Transaction, TransactionBody, Window,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -67,7 +67,7 @@ pub fn approved(story: &Story, sender: &str, actions: &[Action], by: &[&str]) ->
     let more: u64 = actions.iter().map(|action| if action.moves().is_some() { 1_500 } else { 12_000 }).sum();
     let approvals = by.len() as u64 * (2_000 + 2 * 97);
     let bytes = body.to_bytes().len() + 65;
-    let gas_limit = ghostplane_types::gas::intrinsic(bytes, actions.len()) + more + approvals;
+    let gas_limit = ghostplane_types::gas::intrinsic(Scheme::Ed25519, bytes, actions.len()) + more + approvals;
     approve(sign(sender, TransactionBody { gas_limit, ..body }), by)
 }
 
@@ -75,7 +75,7 @@ pub fn approve(mut transaction: Transaction, by: &[&str]) -> Transaction {
     let id = transaction.body.id();
     let approval = |name: &&str| {
         let signature = key(name).sign(Domain::Approval, transaction.body.chain_id, &id);
-        Approval { key: public(name), signature }
+        Approval { key: public(name), auth: signature.into() }
     };
     transaction.approvals = by.iter().map(approval).collect();
     transaction
@@ -162,7 +162,7 @@ fn nothing_leaves_below_the_quorum_and_not_even_a_fee() {
     let payment = [pay("carol", units(1))];
     let good = approved(&story, "alice", &payment, &["gina", "gus"]);
     let mut twice = good.clone();
-    twice.approvals[1] = twice.approvals[0];
+    twice.approvals[1] = twice.approvals[0].clone();
     refuse(&mut story, twice, 130);
     let other = approved(&story, "alice", &[pay("carol", units(2))], &["gina", "gus"]);
     let replayed = Transaction { approvals: good.approvals.clone(), ..other };
@@ -171,10 +171,10 @@ fn nothing_leaves_below_the_quorum_and_not_even_a_fee() {
     let elsewhere = approve(sign("alice", elsewhere), &["gina", "gus"]).approvals;
     refuse(&mut story, Transaction { approvals: elsewhere, ..good.clone() }, 131);
     let mut by_auth = good.clone();
-    by_auth.approvals[0].signature = key("gina").sign(Domain::TransactionAuth, good.body.chain_id, &good.body.id());
+    by_auth.approvals[0].auth = key("gina").sign(Domain::TransactionAuth, good.body.chain_id, &good.body.id()).into();
     refuse(&mut story, by_auth, 131);
     let mut nothing = good.clone();
-    nothing.approvals[0] = Approval { key: nothing.approvals[0].key, signature: Signature([0; 64]) };
+    nothing.approvals[0] = Approval { key: nothing.approvals[0].key, auth: Signature([0; 64]).into() };
     refuse(&mut story, nothing, 131);
     let mut small = good.clone();
     let mut identity = [0; 32];

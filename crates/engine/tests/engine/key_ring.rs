@@ -1,7 +1,7 @@
 //! The key ring says what checking against the state says, with fewer looks at the state.
 
 use crate::random::{CROWD, Random, some_body};
-use crate::story::{FOUNDED, Story, address, gcc, gid, key, pay, record_of, sign, units};
+use crate::story::{FOUNDED, Story, address, first_key, gcc, gid, pay, record_of, sign, units};
 use ghostplane_engine::{KeyRing, Verified, registered_keys, verify_all, verify_ring};
 use ghostplane_ghostcipher::Signature;
 use ghostplane_ghostcipher::workers::Serial;
@@ -74,7 +74,7 @@ fn rotate(story: &mut Story, name: &str, keys: &[PublicKey]) {
 }
 
 fn public(name: &str) -> PublicKey {
-    PublicKey::Ed25519(key(name).verification_key())
+    gid(name).public_key
 }
 
 #[test]
@@ -130,9 +130,9 @@ fn some_transaction(random: &mut Random, story: &Story) -> Transaction {
     }
     let mut transaction = sign(if random.one_in(12) { "mallory" } else { name }, body);
     if random.one_in(12) {
-        let Signature(mut bytes) = transaction.auth;
+        let Signature(mut bytes) = *transaction.auth.signature();
         bytes[random.below(64)] ^= 1 << random.below(8);
-        transaction.auth = Signature(bytes);
+        transaction.auth = Signature(bytes).into();
     }
     transaction
 }
@@ -153,6 +153,34 @@ fn a_key_that_was_replaced_is_looked_up_afresh() {
     // From now on the new one is known.
     assert!(check(&story, &mut ring, &[by_new(4)]).1.is_empty());
     assert_eq!(ring.len(), 2);
+}
+
+#[test]
+fn a_key_that_was_replaced_by_one_of_another_scheme_is_looked_up_afresh() {
+    let names = ["alice-2", "alice-2@secp256k1", "alice-2@p256", "alice-2@passkey"];
+    for (old, new) in names.iter().flat_map(|old| names.iter().map(move |new| (*old, *new))) {
+        let mut story = half_registered();
+        let mut ring = KeyRing::new(10, 1);
+        let by = |story: &Story, name: &str, seq, gas_limit: Option<u64>| {
+            let mut body = signed(story, "alice", seq).body;
+            body.key_ref = first_key(name);
+            body.gas_limit = gas_limit.unwrap_or(body.gas_limit);
+            sign(name, body)
+        };
+        rotate(&mut story, "alice", &[public(old)]);
+        let (found, asked) = check(&story, &mut ring, &[by(&story, old, 1, None)]);
+        assert!(found[0].is_ok() && asked.len() == 1 && ring.len() == 1);
+        rotate(&mut story, "alice", &[public(new)]);
+        // With just enough gas for the new scheme, which may be less than the old one takes.
+        let needed = story.verify(vec![by(&story, new, 2, None)])[0].as_ref().expect("good").gas_intrinsic();
+        let (found, asked) = check(&story, &mut ring, &[by(&story, new, 2, Some(needed))]);
+        assert!(found[0].is_ok(), "{old} to {new}: {:?}", found[0]);
+        assert_eq!((asked.len(), ring.len()), (usize::from(old != new), 1));
+        let batch = [by(&story, old, 3, None), by(&story, new, 4, Some(needed - 1)), by(&story, new, 5, None)];
+        let (found, _) = check(&story, &mut ring, &batch);
+        let codes: Vec<u16> = found.iter().map(|found| found.as_ref().err().map_or(0, Reject::code)).collect();
+        assert_eq!(codes, [if old == new { 0 } else { 104 }, 116, 0], "{old} to {new}");
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod open_batches;
 mod posted_form;
 mod random;
 mod refusals;
+mod schemes;
 mod sigil;
 mod stories;
 mod story;

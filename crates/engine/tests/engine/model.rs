@@ -1,13 +1,16 @@
 //! A ledger as a few maps, written from the rules and not from the engine: what every batch is compared with.
 
-use crate::story::{Story, record_of};
+use crate::random::CROWD;
+use crate::story::{Story, address, gid, record_of};
 use ghostplane_keystone::StateView;
+use ghostplane_types::gas::{GAS_ASSERTION, GAS_SIGNATURE_P256, GAS_SIGNATURE_SECP256K1};
 use ghostplane_types::limits::{BATCH_GAS_MAX, VALIDITY_MS_MAX};
 use ghostplane_types::{
-    Action, Address, AssetId, Encode, Genesis, InboxEntry, InboxPayload, KeyRef, L1Address, Money, Outcome,
-    Transaction, Withdrawal,
+    Action, Address, AssetId, Encode, Genesis, InboxEntry, InboxPayload, KeyRef, L1Address, Money, Outcome, Scheme,
+    Transaction, TransactionBody, Withdrawal,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 const AMOUNT_MAX: u128 = (1 << 63) - 1;
 const GCC: AssetId = AssetId::GCC;
@@ -27,6 +30,8 @@ pub struct Model {
     dues: BTreeMap<Address, (u128, u128)>,
     withdrawals: Vec<Withdrawal>,
     outbox_upto: u64,
+    /// Whose identity a forced transaction of this batch carried: its key is checked for what follows.
+    carried: BTreeSet<Address>,
 }
 
 /// What a record of the log must say.
@@ -55,6 +60,7 @@ impl Model {
             dues: BTreeMap::new(),
             withdrawals: Vec::new(),
             outbox_upto: 0,
+            carried: BTreeSet::new(),
         };
         for address in [system[0], system[1]].into_iter().chain(shares) {
             model.make_slot(address, GCC).expect("room");
@@ -125,18 +131,27 @@ impl Model {
                 self.withdraw(*to, *from, Money { amount: *amount, asset: *asset });
                 Expected { withdrawals: 1, ..nothing(code, 2_300) }
             }
-            (_, Some(transaction)) => match self.transaction(transaction, entry.l1_time, 255, 0) {
+            (_, Some(transaction)) => match self.forced(transaction, entry.l1_time) {
                 Ok(expected) => expected,
-                Err(code) => nothing(code, 2_500),
+                Err(108) if !self.carried.contains(&transaction.body.sender) => nothing(108, 2_500),
+                Err(code) => nothing(code, 500 + consent_gas(&transaction.body)),
             },
             (_, None) => nothing(100, 2_500),
         }
     }
 
+    fn forced(&mut self, transaction: &Transaction, time: u64) -> Result<Expected, u16> {
+        if matches!(transaction.body.key_ref, KeyRef::Carried(_)) {
+            self.carried.insert(transaction.body.sender);
+        }
+        self.transaction(transaction, time, 255, 0)
+    }
+
     /// Runs a transaction whose signature is good. `Err` is the code of what may not be in a batch.
     pub fn transaction(&mut self, transaction: &Transaction, time: u64, lane: u8, price: u64) -> Result<Expected, u16> {
         let body = &transaction.body;
-        let intrinsic = 2_500 + 2 * transaction.to_bytes().len() as u64 + 300 * body.actions.len() as u64;
+        let intrinsic =
+            500 + consent_gas(body) + 2 * transaction.to_bytes().len() as u64 + 300 * body.actions.len() as u64;
         let account = self.accounts.get(&body.sender).cloned();
         let (registered, mut lanes) = account.clone().unwrap_or_default();
         let next = lanes.get(&body.nonce.lane).copied().unwrap_or(0);
@@ -233,6 +248,7 @@ impl Model {
 
     /// Collects what is owed, shares the fees, and hands out the batch's withdrawals.
     pub fn end_batch(&mut self) -> Vec<Withdrawal> {
+        self.carried.clear();
         let [fees, storage, _] = self.system;
         for (due, price) in std::mem::take(&mut self.dues).into_values() {
             *self.balances.get_mut(&(fees, GCC)).expect("founded") += due;
@@ -277,5 +293,19 @@ impl Model {
             assert_eq!(record.lanes.iter().map(|lane| (lane.lane, lane.next)).collect::<BTreeMap<_, _>>(), *lanes);
             assert_eq!(record.slots.len(), self.balances.keys().filter(|(owner, _)| owner == address).count());
         }
+    }
+}
+
+/// What checking a body's consent costs: the scheme is that of the key it carries, or of its sender's name.
+fn consent_gas(body: &TransactionBody) -> u64 {
+    static SCHEMES: LazyLock<BTreeMap<Address, Scheme>> = LazyLock::new(|| {
+        let scheme = |name: &&str| (address(name), gid(name).public_key.scheme());
+        CROWD.iter().map(scheme).collect()
+    });
+    match SCHEMES.get(&body.sender) {
+        Some(Scheme::Secp256k1) => GAS_SIGNATURE_SECP256K1,
+        Some(Scheme::P256) => GAS_SIGNATURE_P256,
+        Some(Scheme::Passkey) => GAS_ASSERTION,
+        _ => 2_000,
     }
 }

@@ -57,7 +57,7 @@ impl Pieces {
         let key = match body.key_ref {
             KeyRef::Carried(gid) => gid.to_bytes(),
             KeyRef::Registered(0) | KeyRef::Session => Vec::new(),
-            KeyRef::Registered(position) => vec![position],
+            KeyRef::Registered(position) | KeyRef::RegisteredPasskey(position) => vec![position],
         };
         let action = |action: &Action| match action {
             Action::Transfer { to, asset, amount } => {
@@ -72,8 +72,8 @@ impl Pieces {
         Self {
             head: [vec![1], varint(story.time - story.state.time), varint(0), varint(1)],
             flags: flag(number(&body.sender).is_none(), SENDER_WHOLE)
-                | flag(matches!(body.key_ref, KeyRef::Carried(_)), KEY_CARRIED)
-                | flag(matches!(body.key_ref, KeyRef::Registered(position) if position > 0), KEY_POSITION)
+                | flag(matches!(body.key_ref, KeyRef::Carried(_) | KeyRef::RegisteredPasskey(_)), KEY_CARRIED)
+                | flag(matches!(body.key_ref, KeyRef::Registered(1..) | KeyRef::RegisteredPasskey(_)), KEY_POSITION)
                 | flag(matches!(body.key_ref, KeyRef::Session), KEY_SESSION)
                 | flag(body.nonce.lane != 0, LANE)
                 | flag(body.valid_after != 0, VALID_AFTER)

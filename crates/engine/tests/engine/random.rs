@@ -1,6 +1,6 @@
 //! Seeded chance: people, payments and mistakes.
 
-use crate::story::{Story, address, amount, gcc, gid, l1_address, leave, mana, pay, pay_to, units};
+use crate::story::{Story, address, amount, first_key, gcc, gid, l1_address, leave, mana, pay, pay_to, units};
 use ghostplane_types::limits::VALIDITY_MS_MAX;
 use ghostplane_types::{Action, Address, AssetId, KeyRef, Money, Nonce, TransactionBody};
 use std::sync::LazyLock;
@@ -41,8 +41,21 @@ impl Random {
 }
 
 /// People who may be on the plane already.
-pub const CROWD: [&str; 12] =
-    ["alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy", "operator", "treasury"];
+/// A name ends in the scheme that its key is of, see [`signer`](crate::story::signer).
+pub const CROWD: [&str; 12] = [
+    "alice",
+    "bob",
+    "carol",
+    "dave",
+    "erin",
+    "frank@secp256k1",
+    "grace",
+    "heidi@p256",
+    "ivan@passkey",
+    "judy",
+    "operator",
+    "treasury",
+];
 
 /// Somebody: a person, a system account, or an address that nobody has heard of.
 pub fn anybody(random: &mut Random, story: &Story) -> Address {
@@ -93,7 +106,7 @@ pub fn some_body(random: &mut Random, story: &Story, sender: &str, nonce: Nonce)
     let mut body = story.body(sender, nonce.lane, &some_actions(random, story, address(sender)));
     body.nonce = nonce;
     let registered = story.record(sender).is_some_and(|record| record.identity.is_some());
-    body.key_ref = if registered { KeyRef::Registered(0) } else { KeyRef::Carried(gid(sender)) };
+    body.key_ref = if registered { first_key(sender) } else { KeyRef::Carried(gid(sender)) };
     if random.one_in(4) {
         let len = 1 + random.below(64);
         body.memo = random.bytes(len);
@@ -105,12 +118,12 @@ pub fn some_body(random: &mut Random, story: &Story, sender: &str, nonce: Nonce)
         body.valid_after = story.time - random.next() % 10_000;
     }
     if random.one_in(8) {
-        make_a_mistake(random, story, &mut body);
+        make_a_mistake(random, story, sender, &mut body);
     }
     body
 }
 
-fn make_a_mistake(random: &mut Random, story: &Story, body: &mut TransactionBody) {
+fn make_a_mistake(random: &mut Random, story: &Story, sender: &str, body: &mut TransactionBody) {
     match random.below(9) {
         0 => body.nonce.seq += 1 + random.next() % 3,
         1 => body.nonce.seq = body.nonce.seq.saturating_sub(1),
@@ -120,7 +133,7 @@ fn make_a_mistake(random: &mut Random, story: &Story, body: &mut TransactionBody
         5 => body.valid_until = story.time + VALIDITY_MS_MAX + 1 + random.next() % 1_000,
         6 => body.gas_price_max = 0,
         7 => body.gas_limit = random.pick(&[0, 2_000, 100_000_001, u64::MAX, 100_000_000]),
-        _ => body.key_ref = KeyRef::Registered(0),
+        _ => body.key_ref = first_key(sender),
     }
 }
 

@@ -15,7 +15,8 @@ use ghostplane_types::limits::{ACCOUNT_SLOTS_MAX, BATCH_GAS_MAX, TRANSACTION_BYT
 use ghostplane_types::reject::REJECT_CODES;
 use ghostplane_types::{
     AccountRecord, Action, Address, Amount, AssetId, Decode, DecodeError, Encode, Genesis, Gid, KeyRef, Money, Nonce,
-    ObjectIndex, ObjectKey, Outcome, PublicKey, Reject, Slot, SlotIndex, SlotKind, Transaction, TransactionBody, gas,
+    ObjectIndex, ObjectKey, Outcome, PublicKey, Reject, Scheme, Slot, SlotIndex, SlotKind, Transaction,
+    TransactionBody, gas,
 };
 use std::collections::BTreeSet;
 
@@ -42,14 +43,14 @@ const MISTAKES: &[Mistake] = &[
     (103, |_, body| sign("alice", TransactionBody { plane_id: Digest([7; 32]), ..body })),
     (104, |_, body| {
         let mut transaction = sign("alice", body);
-        transaction.auth.0[40] ^= 1;
+        transaction.auth.signature_mut().0[40] ^= 1;
         transaction
     }),
     (104, |_, body| sign("mallory", body)),
     (104, |_, body| {
         // The right key over the right id, for another purpose.
         let auth = key("alice").sign(Domain::Approval, body.chain_id, &body.id());
-        Transaction { body, auth, approvals: Vec::new() }
+        Transaction { body, auth: auth.into(), approvals: Vec::new() }
     }),
     (104, |_, body| {
         let auth = sign("alice", body.clone()).auth;
@@ -133,7 +134,7 @@ const MISTAKES_ON_THE_LOG: &[Mistake] = &[
 ];
 
 fn intrinsic(body: &TransactionBody) -> u64 {
-    gas::intrinsic(sign("alice", body.clone()).to_bytes().len(), body.actions.len())
+    gas::intrinsic(Scheme::Ed25519, sign("alice", body.clone()).to_bytes().len(), body.actions.len())
 }
 
 fn unusable_key(story: &Story, body: TransactionBody, key: Vec<u8>) -> Transaction {
@@ -143,7 +144,7 @@ fn unusable_key(story: &Story, body: TransactionBody, key: Vec<u8>) -> Transacti
     let sender = gid.address();
     assert!(record_of(&story.keystone, &sender).is_none());
     let body = TransactionBody { sender, nonce, key_ref: KeyRef::Carried(gid), ..body };
-    Transaction { body, auth: Signature([0; 64]), approvals: Vec::new() }
+    Transaction { body, auth: Signature([0; 64]).into(), approvals: Vec::new() }
 }
 
 #[test]
@@ -188,7 +189,7 @@ fn bad_signatures_are_found_among_many_good_ones() {
     let bad = [0, 511, 512, 513, 800, 1_099];
     let mut transactions = story.pool.clone();
     for at in bad {
-        transactions[at].auth.0[at % 64] ^= 0x20;
+        transactions[at].auth.signature_mut().0[at % 64] ^= 0x20;
     }
     for workers in [&Serial as &dyn Workers, &Threads(2), &Threads(5)] {
         let checked =

@@ -10,8 +10,8 @@ use ghostplane_ghostcipher::VerificationKey;
 use ghostplane_ghostcipher::ed25519::KeyError;
 use ghostplane_types::limits::{ACCOUNT_KEYS_MAX, SESSION_MS_MAX, SESSIONS_MAX};
 use ghostplane_types::{
-    Action, AssetId, EntityType, Gid, KeyChange, KeyRef, KindSet, Limit, Money, Nonce, PublicKey, Reject, Scope,
-    Session, Spent, Transaction, TransactionBody, Window, gas,
+    Action, AssetId, EntityType, Gid, KeyChange, KeyRef, KindSet, Limit, Money, Nonce, PublicKey, Reject, Scheme,
+    Scope, Session, Spent, Transaction, TransactionBody, Window, gas,
 };
 use std::collections::BTreeMap;
 
@@ -68,7 +68,7 @@ fn by_session(story: &Story, lane: u8, signer: &str, actions: &[Action]) -> Tran
 
 fn gas_of(body: &TransactionBody) -> u64 {
     use ghostplane_types::Encode;
-    gas::intrinsic(body.to_bytes().len() + 65, body.actions.len())
+    gas::intrinsic(Scheme::Ed25519, body.to_bytes().len() + 65, body.actions.len())
 }
 
 /// Puts a transaction into the pool that is as good as it has to be.

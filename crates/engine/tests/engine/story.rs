@@ -9,15 +9,16 @@ use ghostplane_engine::{
     Case, Halt, Plane, PostedBatch, PostedError, ProposedBatch, Pushed, SealedBatch, Verdict, Verified, check_inbox,
     execute, posted, replay, verify_all, witness,
 };
+use ghostplane_ghostcipher::webauthn::Authenticator;
 use ghostplane_ghostcipher::workers::{Serial, Workers};
-use ghostplane_ghostcipher::{Domain, SigningKey, hash};
+use ghostplane_ghostcipher::{Domain, SigningKey, hash, p256, secp256k1};
 use ghostplane_keystone::{Changeset, Keystone, StateView};
 use ghostplane_types::genesis::{CHAIN_DEV, FeeShare};
 use ghostplane_types::limits::BATCH_TRANSACTIONS_MAX;
 use ghostplane_types::{
-    AccountRecord, Action, Address, Amount, AssetId, BatchHeader, Decode, Encode, EntityType, Genesis, Gid, InboxEntry,
-    InboxPayload, KeyRef, L1Address, Money, Nonce, ObjectKey, Outcome, Pay, PlaneState, PublicKey, Reject, Slot,
-    SlotIndex, Transaction, TransactionBody, Withdrawal,
+    AccountRecord, Action, Address, Amount, AssetId, BatchHeader, ConsentForm, Decode, Encode, EntityType, Genesis,
+    Gid, InboxEntry, InboxPayload, KeyRef, L1Address, Money, Nonce, ObjectKey, Outcome, Pay, PlaneState, Reject,
+    Signer, Slot, SlotIndex, Transaction, TransactionBody, Withdrawal,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -166,7 +167,7 @@ impl Story {
             pay: Pay::Gcc,
             key_ref: match registered {
                 _ if Nonce::is_session_lane(lane) => KeyRef::Session,
-                true => KeyRef::Registered(0),
+                true => first_key(sender),
                 false => KeyRef::Carried(gid(sender)),
             },
             actions: actions.to_vec(),
@@ -438,8 +439,29 @@ pub fn key(name: &str) -> SigningKey {
     SigningKey::from_seed(hash(Domain::Test, 0, &[name.as_bytes()]).0)
 }
 
+/// Who signs for `name`: a key of Ed25519, unless the name ends in another scheme, such as `heidi@p256`.
+pub fn signer(name: &str) -> Box<dyn Signer> {
+    let secret = hash(Domain::Test, 0, &[name.as_bytes()]).0;
+    let of_curve = "nearly every number is a secret";
+    match name.split_once('@') {
+        None => Box::new(key(name)),
+        Some((_, "secp256k1")) => Box::new(secp256k1::SigningKey::from_secret(secret).expect(of_curve)),
+        Some((_, "p256")) => Box::new(p256::SigningKey::from_secret(secret).expect(of_curve)),
+        Some((_, "passkey")) => Box::new(Authenticator::new(secret, "wallet.example", true).expect(of_curve)),
+        Some((_, scheme)) => panic!("no scheme {scheme}"),
+    }
+}
+
+/// The first key of `name`, once it is registered.
+pub fn first_key(name: &str) -> KeyRef {
+    match ConsentForm::of(gid(name).public_key.scheme()) {
+        ConsentForm::Signature => KeyRef::Registered(0),
+        ConsentForm::Assertion => KeyRef::RegisteredPasskey(0),
+    }
+}
+
 pub fn gid(name: &str) -> Gid {
-    let public_key = PublicKey::Ed25519(key(name).verification_key());
+    let public_key = signer(name).public_key();
     Gid { public_key, chain_id: CHAIN_DEV, entity_type: EntityType::Wallet, version: 0 }
 }
 
@@ -453,7 +475,7 @@ pub fn l1_address(name: &str) -> L1Address {
 
 /// The body, signed with the key of `name`.
 pub fn sign(name: &str, body: TransactionBody) -> Transaction {
-    let auth = key(name).sign(Domain::TransactionAuth, body.chain_id, &body.id());
+    let auth = signer(name).consent(Domain::TransactionAuth, body.chain_id, &body.id());
     Transaction { body, auth, approvals: Vec::new() }
 }
 

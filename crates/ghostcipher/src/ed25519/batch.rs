@@ -23,13 +23,13 @@ use crate::domain::Domain;
 /// Below this many signatures, of which one is known to be bad, checking each costs less than halving further.
 const HALVE_MIN: usize = 8;
 
-/// One signature to check in a batch.
+/// One signature to check in a batch. All messages have one length, or the coefficients would not tell where they end.
 #[derive(Clone, Copy, Debug)]
-pub struct Item<'a> {
+pub struct Item<'a, M = [u8; 48]> {
     /// The signer's key.
     pub key: &'a PreparedKey,
     /// What [`crate::digest::signing_bytes`] made of the signed digest.
-    pub message: [u8; 48],
+    pub message: M,
     /// The signature.
     pub signature: &'a Signature,
 }
@@ -45,6 +45,11 @@ pub type BatchOutcome = Result<(), Vec<usize>>;
 /// # Errors
 /// The rising indices of the items that do not verify.
 pub fn verify_batch(items: &[Item]) -> BatchOutcome {
+    verify_items(items)
+}
+
+/// [`verify_batch`] of messages of any length.
+pub(super) fn verify_items<M: AsRef<[u8]>>(items: &[Item<'_, M>]) -> BatchOutcome {
     let mut bad = Vec::new();
     let terms = open(items, &mut bad);
     if !all_hold(&terms) {
@@ -67,14 +72,14 @@ struct Term<'a> {
 }
 
 /// Takes the items apart, ordered by key so that those of one key are neighbours. Malformed ones go to `bad`.
-fn open<'a>(items: &[Item<'a>], bad: &mut Vec<usize>) -> Vec<Term<'a>> {
+fn open<'a, M: AsRef<[u8]>>(items: &[Item<'a, M>], bad: &mut Vec<usize>) -> Vec<Term<'a>> {
     let mut order: Vec<usize> = (0..items.len()).collect();
     order.sort_unstable_by_key(|&index| (items[index].key.key(), index));
     let coefficients = coefficients(items);
     let mut terms = Vec::with_capacity(items.len());
     for index in order {
         let Item { key, message, signature } = &items[index];
-        match Opened::new(key, message, signature) {
+        match Opened::new(key, message.as_ref(), signature) {
             Some(opened) => terms.push(Term { index, key, opened, coefficient: Scalar::from(coefficients[index]) }),
             None => bad.push(index),
         }
@@ -82,10 +87,10 @@ fn open<'a>(items: &[Item<'a>], bad: &mut Vec<usize>) -> Vec<Term<'a>> {
     terms
 }
 
-fn coefficients(items: &[Item]) -> Vec<u128> {
+fn coefficients<M: AsRef<[u8]>>(items: &[Item<'_, M>]) -> Vec<u128> {
     let mut transcript = Hasher::new(Domain::SignatureBatch, 0);
     for Item { key, message, signature } in items {
-        transcript.update(key.key().as_bytes()).update(message).update(&signature.0);
+        transcript.update(key.key().as_bytes()).update(message.as_ref()).update(&signature.0);
     }
     let mut bytes = vec![[0_u8; 16]; items.len()];
     transcript.fill(bytes.as_flattened_mut());

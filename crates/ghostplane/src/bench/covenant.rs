@@ -121,7 +121,7 @@ impl Case {
     fn new(count: usize) -> anyhow::Result<Self> {
         let texts = texts(count);
         let sets = texts.iter().map(|text| PolicySet::set(text)).collect::<Result<_, _>>()?;
-        let cedar = texts.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
+        let cedar = texts.iter().map(|text| Ok(text.parse()?)).collect::<anyhow::Result<_>>()?;
         let (cedar_request, entities) = bare_request()?;
         let request = request(Amount::new(5_000_000_000).expect("small"))?;
         Ok(Self { count, texts, sets, request, cedar, cedar_request, entities })
@@ -163,7 +163,7 @@ impl Case {
 
 /// The same facts as somebody would hand them to Cedar who does not know what the policies ask for.
 fn bare_request() -> anyhow::Result<(CedarRequest, Entities)> {
-    let account = |at: usize| format!("Account::\"{}\"", address(at)).parse::<EntityUid>();
+    let account = |at: usize| anyhow::Ok(format!("Account::\"{}\"", address(at)).parse::<EntityUid>()?);
     let (payer, payee, gcc) = (account(888_888)?, account(999_999)?, "Asset::\"gcc\"".parse::<EntityUid>()?);
     let approvals: EntityUid = "Approvals::\"\"".parse()?;
     let named = |name: &str, value: Value| (name.to_owned(), value);

@@ -213,12 +213,7 @@ fn verify_rows(fixture: &mut Fixture) -> anyhow::Result<Vec<Row>> {
             whole.push(FULL as f64 / spent);
             let keys: Vec<VerificationKey> = checked?
                 .into_iter()
-                .map(|verified| {
-                    verified.map(|verified| {
-                        let PublicKey::Ed25519(key) = verified.key();
-                        key
-                    })
-                })
+                .map(|verified| verified.map(|verified| ed25519_key(&verified)))
                 .collect::<Result<_, _>>()?;
             bare.push(FULL as f64 / bare_seconds(&keys, &transactions, VERIFY_CHUNK)?);
         }
@@ -260,11 +255,15 @@ fn by_ring(
 ) -> anyhow::Result<Vec<VerificationKey>> {
     let look_up = |senders: &[Address]| senders.iter().map(|of| registered_keys(&fixture.keystone, of)).collect();
     let checked = verify_ring(&fixture.plane, ring, look_up, transactions)?;
-    let key = |verified: Result<Verified, Reject>| {
-        let PublicKey::Ed25519(key) = verified?.key();
-        Ok(key)
-    };
+    let key = |verified: Result<Verified, Reject>| Ok(ed25519_key(&verified?));
     checked.into_iter().map(key).collect()
+}
+
+fn ed25519_key(verified: &Verified) -> VerificationKey {
+    match verified.key() {
+        PublicKey::Ed25519(key) => key,
+        _ => unreachable!("all keys of this benchmark are of Ed25519"),
+    }
 }
 
 fn bare_seconds(keys: &[VerificationKey], transactions: &[Transaction], chunk: usize) -> anyhow::Result<f64> {
@@ -275,7 +274,7 @@ fn bare_seconds(keys: &[VerificationKey], transactions: &[Transaction], chunk: u
     let mut items = Vec::with_capacity(keys.len());
     for (key, transaction) in keys.iter().zip(transactions) {
         let message = signing_bytes(Domain::TransactionAuth, transaction.body.chain_id, &transaction.body.id());
-        items.push(Item { key: &prepared[key], message, signature: &transaction.auth });
+        items.push(Item { key: &prepared[key], message, signature: transaction.auth.signature() });
     }
     let (spent, good) = seconds(|| items.chunks(chunk).all(|chunk| verify_batch(chunk).is_ok()));
     anyhow::ensure!(good, "a signature of the benchmark does not verify");

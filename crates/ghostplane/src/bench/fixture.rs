@@ -9,7 +9,7 @@ use ghostplane_types::account::Lane;
 use ghostplane_types::transaction::Pay;
 use ghostplane_types::{
     AccountRecord, Action, Address, Amount, AssetId, Encode, EntityType, Genesis, Gid, Identity, KeyRef, Nonce,
-    ObjectKey, PlaneState, PublicKey, Slot, SlotIndex, SlotKind, Transaction, TransactionBody, gas,
+    ObjectKey, PlaneState, PublicKey, Scheme, Slot, SlotIndex, SlotKind, Transaction, TransactionBody, gas,
 };
 
 /// Slots of the plane, the outside and those of genesis included.
@@ -151,9 +151,10 @@ impl Fixture {
             memo: Vec::new(),
         };
         actor.seq += 1;
-        body.gas_limit = gas::intrinsic(body.to_bytes().len() + Transaction::CONSENT_BYTES, body.actions.len());
+        body.gas_limit =
+            gas::intrinsic(Scheme::Ed25519, body.to_bytes().len() + Transaction::CONSENT_BYTES, body.actions.len());
         let auth = actor.key.sign(Domain::TransactionAuth, body.chain_id, &body.id());
-        Transaction { body, auth, approvals: Vec::new() }
+        Transaction { body, auth: auth.into(), approvals: Vec::new() }
     }
 
     /// Checks transactions, all of which are good.

@@ -5,9 +5,10 @@ use super::measure::{HashRates, Samples, rate};
 use crate::screen::Screen;
 use ghostplane_ghostcipher::ed25519::{Item, PreparedKey, verify_batch};
 use ghostplane_ghostcipher::node::{self, TreeKey};
-use ghostplane_ghostcipher::{Digest, Domain, Signature, SigningKey, digest, ed25519, signing_bytes};
+use ghostplane_ghostcipher::webauthn::Authenticator;
+use ghostplane_ghostcipher::{Digest, Domain, Signature, SigningKey, digest, ed25519, p256, secp256k1, signing_bytes};
 use ghostplane_keystone::journal;
-use ghostplane_types::{Amount, JournalEntry, SlotIndex};
+use ghostplane_types::{Amount, Auth, JournalEntry, PublicKey, Signer, SlotIndex};
 use std::hint::black_box;
 
 /// Samples of each figure.
@@ -17,6 +18,8 @@ const PASS: usize = 4096;
 const JOURNAL_ENTRIES: usize = 6000;
 /// Signers in the rows where they repeat.
 const REPEATING: usize = 32;
+/// Consents of one sample and scheme.
+const CONSENTS: usize = 64;
 const BATCH_LARGE: usize = 1024;
 const BATCH_SMALL: usize = 256;
 
@@ -26,10 +29,12 @@ pub(super) fn measure(screen: &Screen) -> Vec<Row> {
     let mut figures = Figures::default();
     let journal = journal_entries();
     let signed = Signed::new();
+    let consented = consented();
     for _ in 0..ROUNDS {
         rates.sample();
         figures.hashes(&journal);
         figures.signatures(&signed);
+        figures.consents(&consented);
         bar.inc(1);
     }
     bar.finish("");
@@ -47,6 +52,9 @@ struct Figures {
     batches: [Samples; 4],
     sign: Samples,
     decompress: Samples,
+    /// By scheme, in their order: keys decompressed each time, as a stranger's first consent is checked, or before.
+    consent: [Samples; 4],
+    consent_prepared: [Samples; 4],
 }
 
 impl Figures {
@@ -106,6 +114,23 @@ impl Figures {
         }));
     }
 
+    /// One by one, as the schemes without an equation for many are always checked.
+    fn consents(&mut self, consented: &[Consented]) {
+        for (at, of) in consented.iter().enumerate() {
+            self.consent[at].push(rate(CONSENTS, || {
+                for (digest, auth) in &of.consents {
+                    of.key.verify(Domain::Test, 0, digest, auth).expect("it is good");
+                }
+            }));
+            let prepared = ghostplane_types::PreparedKey::parse(&of.key).expect("it is good");
+            self.consent_prepared[at].push(rate(CONSENTS, || {
+                for (digest, auth) in &of.consents {
+                    prepared.verify(Domain::Test, 0, digest, auth).expect("it is good");
+                }
+            }));
+        }
+    }
+
     fn rows(&self, rates: &HashRates) -> Vec<Row> {
         const TWO_BLOCKS: &str = "64-byte nodes / 2";
         const MEBIBYTE: &str = "64-byte nodes, 2^14 of them and the tree above";
@@ -135,6 +160,14 @@ impl Figures {
             Row::plain("hash/ed25519-batch-1024-repeating", repeating_large.median(), "signatures/s"),
             Row::plain("hash/ed25519-sign", self.sign.median(), "signatures/s"),
             Row::plain("hash/ed25519-decompress", self.decompress.median(), "keys/s"),
+            Row::plain("hash/consent-ed25519", self.consent[0].median(), "signatures/s"),
+            Row::plain("hash/consent-secp256k1", self.consent[1].median(), "signatures/s"),
+            Row::plain("hash/consent-p256", self.consent[2].median(), "signatures/s"),
+            Row::plain("hash/consent-passkey", self.consent[3].median(), "assertions/s"),
+            Row::plain("hash/consent-ed25519-prepared", self.consent_prepared[0].median(), "signatures/s"),
+            Row::plain("hash/consent-secp256k1-prepared", self.consent_prepared[1].median(), "signatures/s"),
+            Row::plain("hash/consent-p256-prepared", self.consent_prepared[2].median(), "signatures/s"),
+            Row::plain("hash/consent-passkey-prepared", self.consent_prepared[3].median(), "assertions/s"),
         ]
     }
 }
@@ -147,6 +180,31 @@ fn journal_entries() -> Vec<JournalEntry> {
         amount: Amount::new(1 + u64::from(at)).expect("small"),
     };
     (0..JOURNAL_ENTRIES as u32).map(entry).collect()
+}
+
+/// Good consents by one key.
+struct Consented {
+    key: PublicKey,
+    consents: Vec<(Digest, Auth)>,
+}
+
+/// One key of each scheme, in their order.
+fn consented() -> Vec<Consented> {
+    let of_curve = "a small scalar";
+    let keys: [Box<dyn Signer>; 4] = [
+        Box::new(SigningKey::from_seed([1; 32])),
+        Box::new(secp256k1::SigningKey::from_secret([2; 32]).expect(of_curve)),
+        Box::new(p256::SigningKey::from_secret([3; 32]).expect(of_curve)),
+        Box::new(Authenticator::new([4; 32], "wallet.example", true).expect(of_curve)),
+    ];
+    let by = |key: &dyn Signer| Consented {
+        key: key.public_key(),
+        consents: (0..CONSENTS)
+            .map(|at| digest::hash(Domain::Test, 2, &[&at.to_le_bytes()]))
+            .map(|digest| (digest, key.consent(Domain::Test, 0, &digest)))
+            .collect(),
+    };
+    keys.iter().map(|key| by(&**key)).collect()
 }
 
 /// Good signatures, the first half of the lists by as many signers, the second by a few.

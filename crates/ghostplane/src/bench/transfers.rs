@@ -19,7 +19,7 @@ use ghostplane_types::gas::{GAS_NEW_OBJECT, GAS_NEW_SLOT, intrinsic};
 use ghostplane_types::limits::ACTIONS_MAX;
 use ghostplane_types::{
     Action, Address, Amount, AssetId, Encode, EntityType, Genesis, Gid, KeyRef, L1Address, Nonce, Pay, PublicKey,
-    Transaction, TransactionBody,
+    Scheme, Transaction, TransactionBody,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -383,7 +383,7 @@ fn sign(
         nonce,
         valid_after: 0,
         valid_until,
-        gas_limit: intrinsic(512 + 45 * count, count) + count as u64 * (GAS_NEW_SLOT + GAS_NEW_OBJECT),
+        gas_limit: intrinsic(Scheme::Ed25519, 512 + 45 * count, count) + count as u64 * (GAS_NEW_SLOT + GAS_NEW_OBJECT),
         gas_price_max: plane.genesis().gas_price,
         pay: Pay::Gcc,
         key_ref,
@@ -391,7 +391,7 @@ fn sign(
         memo: Vec::new(),
     };
     let auth = key.sign(Domain::TransactionAuth, plane.chain_id(), &body.id());
-    Transaction { body, auth, approvals: Vec::new() }.to_bytes().into()
+    Transaction { body, auth: auth.into(), approvals: Vec::new() }.to_bytes().into()
 }
 
 /// Sends everything over so many streams and waits for all answers.

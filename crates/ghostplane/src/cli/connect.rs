@@ -4,7 +4,6 @@ use crate::keys::{self, Passphrase, PassphraseSource};
 use anyhow::Context as _;
 use clap::Args;
 use ghostplane_client::{Client, Options};
-use ghostplane_ghostcipher::SigningKey;
 use std::path::PathBuf;
 
 /// Where a node listens when nobody says otherwise.
@@ -52,7 +51,7 @@ pub struct Opening {
 
 impl Opening {
     /// Opens a key. Only for an encrypted one is a passphrase asked for.
-    pub(super) fn open(&self, target: &Target, name: &str) -> anyhow::Result<(keys::KeyInfo, SigningKey)> {
+    pub(super) fn open(&self, target: &Target, name: &str) -> anyhow::Result<(keys::KeyInfo, keys::SecretKey)> {
         let dir = target.keys_dir()?;
         let info = keys::describe(&dir, name)?;
         let passphrase: Option<Passphrase> = match info.kept {

@@ -9,12 +9,12 @@ use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Subcommand};
 use ghostplane_ghostcipher::hex;
 use ghostplane_types::genesis::{CHAIN_DEV, CHAIN_PLANE};
-use ghostplane_types::{EntityType, PublicKey};
+use ghostplane_types::{EntityType, Scheme};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::connect::Target;
-use crate::keys::{self, Kept, KeyInfo, Listed, PassphraseSource};
+use crate::keys::{self, Kept, KeyInfo, Listed, NewKey, PassphraseSource};
 use crate::screen::{Align, Screen, Table};
 
 /// `key` and what follows it.
@@ -58,6 +58,15 @@ struct NewArgs {
             .map(|word| keys::entity_of(&word).expect("a possible value is an entity type")),
     )]
     entity_type: EntityType,
+    /// How it signs; the L1 and sequencers take ed25519 only
+    #[arg(
+        long,
+        value_name = "SCHEME",
+        default_value = "ed25519",
+        value_parser = PossibleValuesParser::new(keys::SCHEMES.map(Scheme::name))
+            .map(|name| keys::SCHEMES.into_iter().find(|scheme| scheme.name() == name).expect("a possible value")),
+    )]
+    scheme: Scheme,
     /// The plane's chain, part of the address [default: 10000, with --dev 1337]
     #[arg(long, value_name = "ID")]
     chain_id: Option<u64>,
@@ -70,7 +79,7 @@ struct NewArgs {
 struct ImportArgs {
     #[command(flatten)]
     new: NewArgs,
-    /// File of the seed, 64 hexadecimal digits [default: standard input]
+    /// File of the seed, of an ECDSA key its secret number: 64 hexadecimal digits [default: standard input]
     #[arg(long, value_name = "FILE")]
     seed_file: Option<PathBuf>,
 }
@@ -121,9 +130,10 @@ fn make(dir: &Path, new: NewArgs, seed: Option<&Zeroizing<[u8; 32]>>, screen: &S
         true => None,
         false => Some(PassphraseSource::new(new.passphrase_file).ask_new(&new.name)?),
     };
+    let key = NewKey { name: &new.name, scheme: new.scheme, entity_type: new.entity_type, chain_id };
     let made = match seed {
-        Some(seed) => keys::import(dir, &new.name, new.entity_type, chain_id, seed, passphrase.as_ref())?,
-        None => keys::create(dir, &new.name, new.entity_type, chain_id, passphrase.as_ref())?,
+        Some(seed) => keys::import(dir, &key, seed, passphrase.as_ref())?,
+        None => keys::create(dir, &key, passphrase.as_ref())?,
     };
     screen.good(&format!("{} key '{}'", if seed.is_some() { "imported" } else { "made" }, made.name));
     show(&made, screen);
@@ -156,6 +166,7 @@ fn list(found: &[Listed], dir: &Path, screen: &Screen) {
     let mut table = Table::new(&[
         ("name", Align::Left),
         ("type", Align::Left),
+        ("scheme", Align::Left),
         ("chain", Align::Right),
         ("kept", Align::Left),
         ("address", Align::Left),
@@ -166,6 +177,7 @@ fn list(found: &[Listed], dir: &Path, screen: &Screen) {
             table.row([
                 &*key.name,
                 keys::entity_word(key.gid.entity_type),
+                key.gid.public_key.scheme().name(),
                 &chain,
                 key.kept.word(),
                 &key.address_text(),
@@ -196,8 +208,8 @@ fn list(found: &[Listed], dir: &Path, screen: &Screen) {
 }
 
 fn public_key(key: &KeyInfo) -> String {
-    let PublicKey::Ed25519(public) = key.gid.public_key;
-    format!("ed25519:{public}")
+    let public_key = key.gid.public_key;
+    format!("{}:{public_key}", public_key.scheme().name())
 }
 
 fn kept(key: &KeyInfo) -> &'static str {
@@ -213,6 +225,7 @@ fn json_of(key: &KeyInfo) -> Value {
         "type": keys::entity_word(key.gid.entity_type),
         "address": key.address_text(),
         "did": key.did(),
+        "scheme": key.gid.public_key.scheme().name(),
         "public_key": public_key(key),
         "chain_id": key.gid.chain_id,
         "gid_version": key.gid.version,
@@ -226,7 +239,7 @@ fn json_of(key: &KeyInfo) -> Value {
 mod tests {
     use super::*;
     use crate::keys::tests::Scratch;
-    use ghostplane_ghostcipher::SigningKey;
+    use ghostplane_types::Signer as _;
 
     #[test]
     fn an_imported_key_is_the_one_of_its_seed() {
@@ -234,11 +247,15 @@ mod tests {
         let path = dir.path().join("seed");
         std::fs::write(&path, format!("{}\n", "07".repeat(32))).expect("a scratch file");
         let seed = read_seed(Some(&path)).expect("a seed");
-        let made = keys::import(dir.path(), "alice", EntityType::Wallet, CHAIN_DEV, &seed, None).expect("kept");
-        let expected = SigningKey::from_seed([7; 32]).verification_key();
-        assert_eq!(made.gid.public_key, PublicKey::Ed25519(expected));
-        let opened = keys::load(dir.path(), "alice", None).expect("a dev key opens");
-        assert_eq!(opened.verification_key(), expected);
+        for scheme in keys::SCHEMES {
+            let new = NewKey { name: scheme.name(), scheme, entity_type: EntityType::Wallet, chain_id: CHAIN_DEV };
+            let made = keys::import(dir.path(), &new, &seed, None).expect("kept");
+            let expected = keys::SecretKey::from_seed(scheme, &[7; 32]).expect("a secret of any scheme").public_key();
+            assert_eq!(made.gid.public_key, expected);
+            assert!(public_key(&made).starts_with(&format!("{}:", scheme.name())));
+            let opened = keys::load(dir.path(), scheme.name(), None).expect("a dev key opens");
+            assert_eq!(opened.public_key(), expected);
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use engine::{Answer, Plane, Standing, WINDOW};
 use ghostplane_client::{Client, ClientError, Draft, Refused, stream};
-use ghostplane_ghostcipher::{Digest, SigningKey};
+use ghostplane_ghostcipher::Digest;
 use ghostplane_types::{AccountRecord, Address, Encode as _, Gid};
 use journal::{Head, Record, Signed, Storage};
 use serde_json::json;
@@ -51,7 +51,7 @@ impl Storage for File {
 
 struct Node<'a> {
     client: Client,
-    key: SigningKey,
+    key: crate::keys::SecretKey,
     gid: Gid,
     record: Option<AccountRecord>,
     rows: BTreeMap<u64, (Address, &'a Payment)>,

@@ -266,7 +266,8 @@ async fn send_l1(
     message: &Message,
 ) -> anyhow::Result<ghostplane_client::wire::SendToL1Response> {
     let (info, key) = opening.open(target, from)?;
-    let account = client.l1_account(&who::l1_of(&info.gid)).await?;
+    let key = key.into_ed25519(from)?;
+    let account = client.l1_account(&who::l1_of(&info.gid)?).await?;
     let l1_chain_id = client.plane().genesis().l1_chain_id;
     let signed = SignedL1Message::sign(&key, l1_chain_id, account.next_sequence, message.to_bytes())?;
     Ok(client.send_to_l1(signed.to_bytes()).await?)
@@ -290,11 +291,16 @@ fn to_l1(asset: &GenesisAsset, amount: Amount) -> anyhow::Result<u128> {
     Ok(units / factor)
 }
 
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
 /// A transaction that was executed and applied.
 struct Sent {
     receipt: Receipt,
     took: Duration,
-    rung: Option<Rung>,
+    /// How far its batch was waited for, and how long that took in all.
+    reached: Option<(Rung, Duration)>,
 }
 
 async fn send(
@@ -316,7 +322,7 @@ async fn send(
     })?;
     let took = begun.elapsed();
     applied(client, &receipt)?;
-    let rung = match signing.wait.rung() {
+    let reached = match signing.wait.rung() {
         None => None,
         Some(rung) => {
             let waiting =
@@ -324,10 +330,10 @@ async fn send(
             let status = client.wait_for(&receipt.id(), rung, signing.timeout.saturating_mul(1000)).await;
             drop(waiting);
             let next = || format!("it is executed; to look again:  ghostplane tx {}", receipt.id());
-            Some(Rung::from_wire(status.with_context(next)?.rung).map_err(ClientError::from)?)
+            Some((Rung::from_wire(status.with_context(next)?.rung).map_err(ClientError::from)?, begun.elapsed()))
         }
     };
-    Ok(Sent { receipt, took, rung })
+    Ok(Sent { receipt, took, reached })
 }
 
 /// That a transaction did what it should, and not merely cost a fee.
@@ -368,8 +374,10 @@ pub(super) fn pairs() -> Table {
 impl Sent {
     fn show(&self, client: &Client, screen: &Screen, rows: impl FnOnce(&mut Table)) {
         let claimed = self.receipt.claimed();
-        let rung = self.rung.map_or("executed and durable", Rung::word);
-        screen.good(&format!("{rung} in {}", duration(self.took)));
+        screen.good(&format!("executed and durable in {}", duration(self.took)));
+        if let Some((rung, after)) = self.reached {
+            screen.good(&format!("{} after {}", rung.word(), duration(after)));
+        }
         let mut table = pairs();
         rows(&mut table);
         table
@@ -383,8 +391,9 @@ impl Sent {
         let claimed = self.receipt.claimed();
         let mut document = json!({
             "id": self.receipt.id().to_string(), "batch": claimed.batch, "position": self.receipt.position(),
-            "gas": claimed.gas, "fee": claimed.fee, "took_us": u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX),
-            "rung": self.rung.map(Rung::word),
+            "gas": claimed.gas, "fee": claimed.fee, "took_us": micros(self.took),
+            "rung": self.reached.map(|(rung, _)| rung.word()),
+            "reached_us": self.reached.map(|(_, after)| micros(after)),
         });
         for (name, value) in more {
             document[*name] = value.clone();

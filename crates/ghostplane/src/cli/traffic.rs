@@ -2,9 +2,11 @@
 
 use crate::keys;
 use crate::node::{Node, dev, now_ms};
-use ghostplane_ghostcipher::{Domain, Signature, SigningKey};
+use ghostplane_ghostcipher::Domain;
 use ghostplane_types::gas::{GAS_NEW_OBJECT, GAS_NEW_SLOT, intrinsic};
-use ghostplane_types::{Action, Address, Amount, AssetId, Encode, KeyRef, Nonce, Pay, Transaction, TransactionBody};
+use ghostplane_types::{
+    Action, Address, Amount, AssetId, Encode, KeyRef, Nonce, Pay, Signer as _, Transaction, TransactionBody,
+};
 use std::path::PathBuf;
 use std::time::Duration;
 use tonic::codegen::Bytes;
@@ -19,7 +21,7 @@ const VALID_MS: u64 = 60_000;
 const AMOUNTS: std::ops::Range<u64> = 1_000_000..2_000_000;
 
 struct Payer {
-    key: SigningKey,
+    key: keys::SecretKey,
     gid: ghostplane_types::Gid,
     address: Address,
 }
@@ -62,13 +64,13 @@ fn payment(node: &Node, from: &Payer, to: Address, seq: u64, amount: u64) -> Byt
         nonce: Nonce { lane: Nonce::LANE_ROOT, seq },
         valid_after: 0,
         valid_until: now_ms() + VALID_MS,
-        gas_limit: intrinsic(512, 1) + GAS_NEW_SLOT + GAS_NEW_OBJECT,
+        gas_limit: intrinsic(from.key.public_key().scheme(), 512, 1) + GAS_NEW_SLOT + GAS_NEW_OBJECT,
         gas_price_max: plane.genesis().gas_price,
         pay: Pay::Gcc,
         key_ref: KeyRef::Carried(from.gid),
         actions: vec![Action::Transfer { to, asset: AssetId::GCC, amount }],
         memo: Vec::new(),
     };
-    let auth: Signature = from.key.sign(Domain::TransactionAuth, plane.chain_id(), &body.id());
+    let auth = from.key.consent(Domain::TransactionAuth, plane.chain_id(), &body.id());
     Transaction { body, auth, approvals: Vec::new() }.to_bytes().into()
 }

@@ -67,14 +67,18 @@ pub fn resolve_l1(text: &str, dir: &Path) -> anyhow::Result<L1Address> {
         bail!("'{text}' is no L1 account: those are 64 hexadecimal digits, or the name of a key");
     }
     let info = keys::describe(dir, text).map_err(|error| unknown(text, error))?;
-    Ok(l1_of(&info.gid))
+    l1_of(&info.gid)
 }
 
-/// The L1 account that an identity's first key signs for.
-#[must_use]
-pub fn l1_of(gid: &Gid) -> L1Address {
-    let PublicKey::Ed25519(key) = gid.public_key;
-    L1Address(*key.as_bytes())
+/// The L1 account that an identity's first key signs for, if the L1 knows such keys.
+pub fn l1_of(gid: &Gid) -> anyhow::Result<L1Address> {
+    match gid.public_key {
+        PublicKey::Ed25519(key) => Ok(L1Address(*key.as_bytes())),
+        other => bail!(
+            "a key of {} has no account on the L1, which takes ed25519 only: name an L1 account, 64 hexadecimal digits",
+            other.scheme().name()
+        ),
+    }
 }
 
 fn hex_32(text: &str) -> Option<[u8; 32]> {
@@ -139,7 +143,8 @@ mod tests {
     #[test]
     fn everybody_is_found_by_name_address_did_and_digits() {
         let dir = Scratch::new("who");
-        let made = keys::create(dir.path(), "alice", EntityType::Service, 1337, None).expect("a dev key");
+        let made = keys::create(dir.path(), &keys::NewKey::ed25519("alice", EntityType::Service, 1337), None)
+            .expect("a dev key");
         let found = resolve("alice", dir.path()).expect("by name");
         assert_eq!(found.address, made.address);
         assert_eq!(found.text(), made.address_text());

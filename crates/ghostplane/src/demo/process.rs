@@ -9,7 +9,7 @@ use crate::node::now_ms;
 use crate::screen::{self, Screen};
 use anyhow::{Context as _, bail, ensure};
 use ghostplane_client::{Answer, Client, ClientError, Draft, Options, Receipt, Submissions, Trust, wire};
-use ghostplane_ghostcipher::{Digest, SigningKey};
+use ghostplane_ghostcipher::Digest;
 use ghostplane_types::{AccountRecord, Address, Amount, AssetId, Encode as _, Gid, Transaction};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -140,7 +140,7 @@ struct Process {
 struct Person {
     gid: Gid,
     address: Address,
-    key: SigningKey,
+    key: keys::SecretKey,
 }
 
 impl Home {

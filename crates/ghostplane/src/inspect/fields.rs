@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use ghostplane_ghostcipher::node::{self, TreeKey};
-use ghostplane_ghostcipher::{Digest, Domain, VerificationKey, ed25519, hex};
+use ghostplane_ghostcipher::{Digest, Domain, Passkey, hex};
 use ghostplane_types::account::{Lane, SlotOf};
 use ghostplane_types::batch::PROTOCOL;
 use ghostplane_types::gas;
 use ghostplane_types::genesis::{FeeShare, GenesisAsset};
 use ghostplane_types::reject::REJECT_CODES;
 use ghostplane_types::{
-    AccountRecord, Action, Address, Amount, Approval, AssetId, Attestation, BatchHeader, Commitment, Encode as _,
+    AccountRecord, Action, Address, Amount, Approval, AssetId, Attestation, Auth, BatchHeader, Commitment, Encode as _,
     EntityType, Flush, Genesis, Gid, InboxEntry, InboxPayload, KeyRef, LogRecord, Money, ObjectKey, Outcome, Pay,
-    PlaneState, PublicKey, Reject, SignedFlush, Slot, SlotKind, Source, Transaction, Withdrawal,
+    PlaneState, PreparedKey, PublicKey, Reject, Scheme, SignedFlush, Slot, SlotKind, Source, Transaction, Withdrawal,
 };
 use serde_json::Value;
 
@@ -44,27 +44,33 @@ pub(super) fn transaction(transaction: &Transaction) -> Decoded {
         KeyRef::Registered(position) => {
             fields.leaf("key", format!("number {position} of the account"), (*position).into())
         }
+        KeyRef::RegisteredPasskey(position) => {
+            fields.leaf("key", format!("number {position} of the account, a passkey"), (*position).into())
+        }
         KeyRef::Carried(gid) => fields.group("identity carried", gid_fields(gid)),
         KeyRef::Session => fields.text("key", "that of the session of the lane"),
     };
     let fields = fields
         .list("actions", body.actions.iter().map(gates::action))
         .text("memo", readable(&body.memo))
-        .text("signature", transaction.auth);
-    let approval = |by: &Approval| {
-        let PublicKey::Ed25519(public) = &by.key;
-        Sheet::new().text("key", key(public)).text("signature", by.signature)
+        .text("signature", &transaction.auth);
+    let fields = match &transaction.auth {
+        Auth::Signature(_) => fields,
+        Auth::Assertion(assertion) => fields
+            .text("authenticator data", hex::encode(&assertion.authenticator_data))
+            .text("client data", readable(&assertion.client_data)),
     };
+    let approval = |by: &Approval| Sheet::new().text("key", key(&by.key)).text("signature", &by.auth);
     let fields = match &transaction.approvals[..] {
         [] => fields,
         approvals => fields.list("approvals", approvals.iter().map(approval)),
     };
 
     let (bytes, id) = (transaction.to_bytes().len(), body.id());
-    let derived = Sheet::new().text("transaction id", id).text("moves", moved(&body.actions)).number(
-        "gas at least",
-        gas::intrinsic(bytes, body.actions.len()) + gas::approvals(transaction.approvals.len()),
-    );
+    let of_approvals = gas::approvals(transaction.approvals.iter().map(|by| by.key.scheme()));
+    let gas_min = gas::intrinsic(cheapest_scheme(&body.key_ref), bytes, body.actions.len()) + of_approvals;
+    let derived =
+        Sheet::new().text("transaction id", id).text("moves", moved(&body.actions)).number("gas at least", gas_min);
     let derived = match body.gas_limit.checked_mul(body.gas_price_max) {
         Some(fee) => derived.leaf("gas fee at most", gcc(fee), fee.into()),
         None => derived.text("gas fee at most", "more than any account can hold"),
@@ -73,13 +79,21 @@ pub(super) fn transaction(transaction: &Transaction) -> Decoded {
         let unknown = "the key is in the account's record, so it is not checked here";
         return Decoded::new(fields).derived(derived.text("signature holds", unknown));
     };
-    let PublicKey::Ed25519(key) = gid.public_key;
-    let holds = ed25519::verify(Domain::TransactionAuth, body.chain_id, &key, &id, &transaction.auth).is_ok();
+    let holds = gid.public_key.verify(Domain::TransactionAuth, body.chain_id, &id, &transaction.auth).is_ok();
     let stranger = gid.address() != body.sender;
     Decoded::new(fields)
         .derived(derived.flag("signature holds", holds))
         .doubt_if(stranger, format!("{} (code 107)", Reject::AddressMismatch { found: gid.address() }))
         .doubt_if(!holds, format!("{} (code 104)", Reject::BadSignature))
+}
+
+/// How the key signs; of one in the record it is not known, and the cheapest is taken that can have that form of consent.
+fn cheapest_scheme(key_ref: &KeyRef) -> Scheme {
+    match key_ref {
+        KeyRef::Carried(gid) => gid.public_key.scheme(),
+        KeyRef::Registered(_) | KeyRef::Session => Scheme::Ed25519,
+        KeyRef::RegisteredPasskey(_) => Scheme::Passkey,
+    }
 }
 
 /// The sum of all actions for each asset.
@@ -120,7 +134,7 @@ pub(super) fn genesis(genesis: &Genesis) -> Decoded {
         .number("slots max", genesis.slots_max)
         .number("objects max", genesis.objects_max)
         .list("fee shares", genesis.fee_shares.iter().map(share))
-        .text("sequencer", key(&genesis.sequencer))
+        .text("sequencer", key(&PublicKey::Ed25519(genesis.sequencer)))
         .group("settlement", {
             Sheet::new()
                 .number("window blocks", terms.window_blocks)
@@ -171,7 +185,8 @@ pub(super) fn header(header: &BatchHeader, chains: &[u64]) -> Decoded {
 }
 
 pub(super) fn commitment_fields(commitment: &Commitment) -> Sheet {
-    let attestation = |by: &Attestation| Sheet::new().text("key", key(&by.key)).text("signature", by.signature);
+    let attestation =
+        |by: &Attestation| Sheet::new().text("key", key(&PublicKey::Ed25519(by.key))).text("signature", by.signature);
     Sheet::new()
         .id("version", commitment.version)
         .text("plane id", commitment.plane_id)
@@ -267,7 +282,7 @@ pub(super) fn account_fields(record: &AccountRecord) -> Sheet {
     let fields = match &record.identity {
         None => fields.leaf("identity", "not registered: it has only received so far", Value::Null),
         Some(identity) => {
-            let keys = identity.keys.iter().map(|PublicKey::Ed25519(public)| key(public));
+            let keys = identity.keys.iter().map(key);
             fields.group("identity", {
                 Sheet::new()
                     .text("type", keys::entity_word(identity.entity_type))
@@ -364,17 +379,18 @@ pub(super) fn slot(slot: &Slot) -> Decoded {
 }
 
 pub(super) fn gid_fields(gid: &Gid) -> Sheet {
-    let PublicKey::Ed25519(public) = &gid.public_key;
-    Sheet::new()
-        .text("public key", key(public))
-        .id("chain id", gid.chain_id)
-        .text("type", keys::entity_word(gid.entity_type))
-        .id("version", gid.version)
+    let sheet = Sheet::new().text("public key", key(&gid.public_key));
+    let sheet = match gid.public_key {
+        PublicKey::Passkey(Passkey { rp_id_hash, verifies_user, .. }) => sheet
+            .text("SHA-256 of the relying party", hex::encode(&rp_id_hash))
+            .flag("verifies its user", verifies_user),
+        _ => sheet,
+    };
+    sheet.id("chain id", gid.chain_id).text("type", keys::entity_word(gid.entity_type)).id("version", gid.version)
 }
 
 pub(super) fn gid(gid: &Gid) -> Decoded {
-    let PublicKey::Ed25519(public) = gid.public_key;
-    let unusable = VerificationKey::parse(*public.as_bytes()).err();
+    let unusable = PreparedKey::parse(&gid.public_key).err();
     let derived = Sheet::new()
         .text("address", gid.address().to_text(gid.entity_type))
         .text("DID", gid.address().to_did(gid.entity_type));
@@ -425,8 +441,8 @@ pub(super) fn digests(sheet: Sheet, name: &str, chains: &[u64], digest: impl Fn(
     }
 }
 
-pub(super) fn key(key: &VerificationKey) -> String {
-    format!("ed25519:{key}")
+pub(super) fn key(key: &PublicKey) -> String {
+    format!("{}:{key}", key.scheme().name())
 }
 
 fn gcc(base_units: u64) -> String {

@@ -2,9 +2,7 @@
 
 use ghostplane_types::action::kind_name;
 use ghostplane_types::guardian::{Freeze, Guardian, Member, MemberMask, Proposal, Role};
-use ghostplane_types::{
-    Action, Gates, GuardianSet, KeyChange, KindSet, Limit, LiveSession, PublicKey, Session, Spent, Window,
-};
+use ghostplane_types::{Action, Gates, GuardianSet, KeyChange, KindSet, Limit, LiveSession, Session, Spent, Window};
 
 use super::fields::{gid_fields, key};
 use super::sheet::Sheet;
@@ -16,9 +14,9 @@ pub(super) fn action(action: &Action) -> Sheet {
         Action::Withdraw { to, asset, amount } => sheet.text("to", to).money("amount", *amount, *asset),
         Action::RegisterIdentity { gid } => sheet.text("address", gid.address()).group("identity", gid_fields(gid)),
         Action::RotateKey(change) => match change {
-            KeyChange::Add(new) => sheet.text("change", "add").text("key", public(new)),
-            KeyChange::Replace { position, key } => {
-                sheet.text("change", "replace").id("position", *position).text("key", public(key))
+            KeyChange::Add(new) => sheet.text("change", "add").text("key", key(new)),
+            KeyChange::Replace { position, key: new } => {
+                sheet.text("change", "replace").id("position", *position).text("key", key(new))
             }
             KeyChange::Remove { position } => sheet.text("change", "remove").id("position", *position),
         },
@@ -34,7 +32,7 @@ pub(super) fn action(action: &Action) -> Sheet {
         | Action::Unfreeze { account }
         | Action::CancelRecovery { account }
         | Action::FinishRecovery { account } => sheet.text("account", account),
-        Action::Recover { account, key } => sheet.text("account", account).text("key", public(key)),
+        Action::Recover { account, key } => sheet.text("account", account).text("key", key(key)),
     }
 }
 
@@ -58,7 +56,7 @@ pub(super) fn fields(sheet: Sheet, gates: &Gates) -> Sheet {
     let sheet = match &safety.recovery {
         None => sheet,
         Some(recovery) => {
-            let fields = Sheet::new().text("key", public(&recovery.key)).time("ready at", recovery.ready_at);
+            let fields = Sheet::new().text("key", key(&recovery.key)).time("ready at", recovery.ready_at);
             sheet.group("recovery", fields)
         }
     };
@@ -68,7 +66,7 @@ pub(super) fn fields(sheet: Sheet, gates: &Gates) -> Sheet {
 fn set_fields(set: &GuardianSet) -> Sheet {
     let member = |member: &Member| {
         let sheet = match &member.who {
-            Guardian::Key(key) => Sheet::new().text("key", public(key)),
+            Guardian::Key(key) => Sheet::new().text("key", key(key)),
             Guardian::Account(address) => Sheet::new().text("account", address),
         };
         let roles = Role::ALL.into_iter().filter(|role| member.roles.contains(*role)).map(Role::name);
@@ -88,7 +86,7 @@ fn proposal(set: &GuardianSet, held: &Proposal) -> Sheet {
     let voters = |mask: MemberMask| {
         let voters = set.members.iter().enumerate().filter(move |(at, _)| mask & 1 << at != 0);
         voters.map(|(_, member)| match &member.who {
-            Guardian::Key(key) => public(key),
+            Guardian::Key(key) => key(key),
             Guardian::Account(address) => address.to_string(),
         })
     };
@@ -119,7 +117,7 @@ fn session_fields(session: &Session) -> Sheet {
     let scope = &session.scope;
     let sheet = Sheet::new()
         .id("lane", session.lane)
-        .text("key", public(&session.key))
+        .text("key", key(&session.key))
         .time("expires", session.expires)
         .items("kinds", kinds(scope.kinds));
     let sheet = match &scope.recipients {
@@ -152,9 +150,4 @@ fn window(window: Window) -> &'static str {
 
 fn kinds(kinds: KindSet) -> impl Iterator<Item = String> {
     kinds.iter().map(|kind| kind_name(kind).map_or_else(|| kind.to_string(), str::to_string))
-}
-
-fn public(public: &PublicKey) -> String {
-    let PublicKey::Ed25519(public) = public;
-    key(public)
 }

@@ -6,13 +6,13 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use chacha20poly1305::aead::{Aead as _, Payload};
 use chacha20poly1305::{Key, KeyInit as _, XChaCha20Poly1305, XNonce};
 use ghostplane_ghostcipher::domain::{self, Domain};
-use ghostplane_ghostcipher::{SigningKey, VerificationKey, hex};
+use ghostplane_ghostcipher::{VerificationKey, hex, p256, secp256k1};
 use ghostplane_types::codec::put_byte_string;
-use ghostplane_types::{Encode as _, Gid, PublicKey};
+use ghostplane_types::{Encode as _, Gid, PreparedKey, PublicKey, Scheme, Signer as _};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::{Kept, KeyFileError, Passphrase, check_name, entity_of, entity_word};
+use super::{Kept, KeyFileError, Passphrase, SCHEMES, SecretKey, check_name, entity_of, entity_word};
 
 const FORMAT: &str = "ghostplane-key";
 /// The version of the key file format.
@@ -35,6 +35,9 @@ struct Document {
     entity_type: String,
     chain_id: u64,
     gid_version: u16,
+    /// Not there for Ed25519, the only one there was once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scheme: Option<String>,
     public_key: String,
     address: String,
     kind: String,
@@ -190,9 +193,15 @@ impl KeyFile {
         check_name(&document.name).map_err(|error| malformed(error.to_string()))?;
         let entity_type = entity_of(&document.entity_type)
             .ok_or_else(|| malformed(format!("unknown entity type '{}'", document.entity_type)))?;
-        let key = bytes_of::<32>("public_key", &document.public_key, path)?;
-        let key = VerificationKey::parse(key).map_err(|error| malformed(error.to_string()))?;
-        let public_key = PublicKey::Ed25519(key);
+        let scheme = match document.scheme.as_deref() {
+            None => Scheme::Ed25519,
+            Some(name) => SCHEMES[1..]
+                .iter()
+                .copied()
+                .find(|scheme| scheme.name() == name)
+                .ok_or_else(|| malformed(format!("unknown scheme '{name}'")))?,
+        };
+        let public_key = public_key_of(scheme, &document.public_key, path)?;
         let gid = Gid { public_key, chain_id: document.chain_id, entity_type, version: document.gid_version };
         if gid.address().to_text(entity_type) != document.address {
             return Err(inconsistent("the address is not that of its public key, chain id, entity type and version"));
@@ -200,7 +209,7 @@ impl KeyFile {
         let kind = match (document.kind.as_str(), document.seed, document.kdf, document.aead) {
             ("dev", Some(seed), None, None) => {
                 let seed = Zeroizing::new(bytes_of::<32>("seed", &seed.0, path)?);
-                if SigningKey::from_seed(*seed).verification_key() != key {
+                if SecretKey::from_seed(scheme, &seed).is_none_or(|key| key.public_key() != public_key) {
                     return Err(inconsistent("the seed is not that of its public key"));
                 }
                 Kind::Dev { seed }
@@ -218,7 +227,7 @@ impl KeyFile {
 
     /// The file's bytes.
     pub(super) fn to_json(&self) -> Zeroizing<Vec<u8>> {
-        let PublicKey::Ed25519(key) = self.gid.public_key;
+        let public_key = self.gid.public_key;
         let (warning, seed, kdf, aead) = match &self.kind {
             Kind::Dev { seed } => (Some(DEV_WARNING.to_string()), Some(SecretText(hex::encode(&seed[..]))), None, None),
             Kind::Encrypted(sealed) => {
@@ -233,7 +242,8 @@ impl KeyFile {
             entity_type: entity_word(self.gid.entity_type).to_string(),
             chain_id: self.gid.chain_id,
             gid_version: self.gid.version,
-            public_key: key.to_string(),
+            scheme: (public_key.scheme() != Scheme::Ed25519).then(|| public_key.scheme().name().to_string()),
+            public_key: public_key.to_string(),
             address: self.gid.address().to_text(self.gid.entity_type),
             kind: self.kept().word().to_string(),
             warning,
@@ -249,7 +259,7 @@ impl KeyFile {
     }
 
     /// The signing key.
-    pub(super) fn open(&self, path: &Path, passphrase: Option<&Passphrase>) -> Result<SigningKey, KeyFileError> {
+    pub(super) fn open(&self, path: &Path, passphrase: Option<&Passphrase>) -> Result<SecretKey, KeyFileError> {
         let seed = match &self.kind {
             Kind::Dev { seed } => seed.clone(),
             Kind::Encrypted(sealed) => {
@@ -257,13 +267,11 @@ impl KeyFile {
                 self.unseal(sealed, passphrase.ok_or_else(required)?, path)?
             }
         };
-        let key = SigningKey::from_seed(*seed);
-        if PublicKey::Ed25519(key.verification_key()) == self.gid.public_key {
-            Ok(key)
-        } else {
+        let key = SecretKey::from_seed(self.gid.public_key.scheme(), &seed);
+        key.filter(|key| key.public_key() == self.gid.public_key).ok_or_else(|| {
             let what = "the seed is not that of its public key".to_string();
-            Err(KeyFileError::Inconsistent { path: path.to_path_buf(), what })
-        }
+            KeyFileError::Inconsistent { path: path.to_path_buf(), what }
+        })
     }
 
     fn unseal(&self, sealed: &Sealed, by: &Passphrase, path: &Path) -> Result<Zeroizing<[u8; 32]>, KeyFileError> {
@@ -368,6 +376,23 @@ fn associated_data(name: &str, gid: &Gid, sealed: &Sealed) -> Vec<u8> {
     put_byte_string(&mut out, AEAD.as_bytes());
     put_byte_string(&mut out, &sealed.nonce);
     out
+}
+
+/// The key of a file, checked to be one.
+fn public_key_of(scheme: Scheme, text: &str, path: &Path) -> Result<PublicKey, KeyFileError> {
+    let compressed = || bytes_of::<33>("public_key", text, path);
+    let key = match scheme {
+        Scheme::Ed25519 => PublicKey::Ed25519(VerificationKey::from_bytes(bytes_of("public_key", text, path)?)),
+        Scheme::Secp256k1 => PublicKey::Secp256k1(secp256k1::VerificationKey::from_bytes(compressed()?)),
+        Scheme::P256 => PublicKey::P256(p256::VerificationKey::from_bytes(compressed()?)),
+        Scheme::Passkey => unreachable!("no key file has a passkey, see SCHEMES"),
+    };
+    let unusable = |error: ghostplane_types::consent::KeyError| KeyFileError::Malformed {
+        path: path.to_path_buf(),
+        problem: error.to_string(),
+    };
+    PreparedKey::parse(&key).map_err(unusable)?;
+    Ok(key)
 }
 
 /// Fixed-length hexadecimal text; lower case only, so that a file has one form.

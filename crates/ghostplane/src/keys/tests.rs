@@ -1,6 +1,7 @@
 use std::fs;
 
-use ghostplane_ghostcipher::{Digest, Domain, ed25519};
+use ghostplane_ghostcipher::{Digest, Domain};
+use ghostplane_types::PublicKey;
 use serde_json::{Value, json};
 
 use super::file::KdfParameters;
@@ -37,7 +38,7 @@ fn passphrase(text: &str) -> Passphrase {
 
 fn make(dir: &Path, name: &str) -> KeyInfo {
     let right = passphrase("correct horse");
-    create_with(dir, name, EntityType::Service, 10_000, Some(&right), CHEAP).expect("a new key")
+    create_with(dir, &NewKey::ed25519(name, EntityType::Service, 10_000), Some(&right), CHEAP).expect("a new key")
 }
 
 /// The file of `name` with one change.
@@ -58,9 +59,8 @@ fn an_encrypted_key_opens_to_what_signs_for_its_address() {
     assert!(made.did().starts_with("did:ghost:gsvc1"));
 
     let key = load(dir.path(), "till-1", Some(&passphrase("correct horse"))).expect("the right passphrase");
-    let PublicKey::Ed25519(public) = made.gid.public_key;
-    let signature = key.sign(Domain::Test, 10_000, &Digest::ZERO);
-    assert_eq!(ed25519::verify(Domain::Test, 10_000, &public, &Digest::ZERO, &signature), Ok(()));
+    let auth = key.consent(Domain::Test, 10_000, &Digest::ZERO);
+    assert_eq!(made.gid.public_key.verify(Domain::Test, 10_000, &Digest::ZERO, &auth), Ok(()));
     assert_eq!(made.gid.address(), made.address);
 
     let bytes = fs::read(&made.path).expect("a key file");
@@ -70,10 +70,10 @@ fn an_encrypted_key_opens_to_what_signs_for_its_address() {
 #[test]
 fn a_dev_key_needs_no_passphrase_and_says_what_it_is() {
     let dir = Scratch::new("dev");
-    let made = create(dir.path(), "alice", EntityType::Wallet, 1337, None).expect("a new key");
+    let made = create(dir.path(), &NewKey::ed25519("alice", EntityType::Wallet, 1337), None).expect("a new key");
     assert_eq!(made.kept, Kept::Dev);
     let key = load(dir.path(), "alice", None).expect("no passphrase needed");
-    assert_eq!(PublicKey::Ed25519(key.verification_key()), made.gid.public_key);
+    assert_eq!(key.public_key(), made.gid.public_key);
     let text = fs::read_to_string(&made.path).expect("a key file");
     assert!(text.contains("\"kind\": \"dev\"") && text.contains("never hold value"), "{text}");
 }
@@ -108,7 +108,8 @@ fn a_wrong_or_missing_passphrase_opens_nothing() {
 fn a_new_key_needs_a_passphrase_of_some_length() {
     let dir = Scratch::new("short");
     let short = passphrase("1234567");
-    let error = create(dir.path(), "alice", EntityType::Wallet, 1337, Some(&short)).expect_err("short");
+    let error =
+        create(dir.path(), &NewKey::ed25519("alice", EntityType::Wallet, 1337), Some(&short)).expect_err("short");
     assert!(matches!(error, KeyFileError::PassphraseTooShort { chars: 7 }), "{error}");
     assert!(directory::names(dir.path()).expect("readable").is_empty());
 }
@@ -129,7 +130,7 @@ fn retype(document: &mut Value, chain_id: u64, entity_type: EntityType, version:
 fn no_field_of_the_header_can_be_swapped() {
     let dir = Scratch::new("swap");
     let other = make(dir.path(), "mallory");
-    let PublicKey::Ed25519(other_key) = other.gid.public_key;
+    let other_key = other.gid.public_key;
     let flip = |value: &mut Value| {
         let text = value.as_str().expect("a string");
         let first = if text.starts_with('0') { "1" } else { "0" };
@@ -248,7 +249,7 @@ fn an_existing_key_is_never_overwritten() {
     let dir = Scratch::new("exists");
     let first = make(dir.path(), "alice");
     let before = fs::read(&first.path).expect("a key file");
-    let error = create(dir.path(), "alice", EntityType::Wallet, 1337, None).expect_err("taken");
+    let error = create(dir.path(), &NewKey::ed25519("alice", EntityType::Wallet, 1337), None).expect_err("taken");
     assert!(matches!(error, KeyFileError::Exists { .. }), "{error}");
     // Also when the other one appears only after the first look.
     let error = directory::write_new(dir.path(), "alice", b"other").expect_err("taken");
@@ -277,11 +278,12 @@ fn names_that_could_leave_the_directory_or_confuse_are_refused() {
     let dir = Scratch::new("names");
     let long = "a".repeat(NAME_CHARS_MAX + 1);
     for name in ["", "1a", "-a", "_a", "Alice", "a b", "a.b", "../a", "a/b", "a\0", "é", &long] {
-        let error = create(dir.path(), name, EntityType::Wallet, 1337, None).expect_err(name);
+        let error = create(dir.path(), &NewKey::ed25519(name, EntityType::Wallet, 1337), None).expect_err(name);
         assert!(matches!(error, KeyFileError::BadName { .. }), "{name}");
         assert!(matches!(load(dir.path(), name, None), Err(KeyFileError::BadName { .. })), "{name}");
     }
-    create(dir.path(), &"a".repeat(NAME_CHARS_MAX), EntityType::Wallet, 1337, None).expect("the longest name");
+    create(dir.path(), &NewKey::ed25519(&"a".repeat(NAME_CHARS_MAX), EntityType::Wallet, 1337), None)
+        .expect("the longest name");
 }
 
 #[test]
@@ -314,10 +316,7 @@ fn a_known_file_stays_readable() {
     let dir = Scratch::new("known");
     fs::write(directory::path_of(dir.path(), "frozen"), KNOWN_FILE).expect("a scratch file");
     let key = load(dir.path(), "frozen", Some(&passphrase("correct horse battery staple"))).expect("readable for ever");
-    assert_eq!(
-        PublicKey::Ed25519(key.verification_key()),
-        describe(dir.path(), "frozen").expect("readable").gid.public_key
-    );
+    assert_eq!(key.public_key(), describe(dir.path(), "frozen").expect("readable").gid.public_key);
 }
 
 /// Made once by this code with its recommended costs.
@@ -345,3 +344,61 @@ const KNOWN_FILE: &str = r#"{
   }
 }
 "#;
+
+#[test]
+fn keys_of_every_scheme_are_kept_and_open() {
+    let dir = Scratch::new("schemes");
+    let right = passphrase("correct horse");
+    for scheme in SCHEMES {
+        let new = NewKey { name: scheme.name(), scheme, entity_type: EntityType::Wallet, chain_id: 1337 };
+        let made = create_with(dir.path(), &new, Some(&right), CHEAP).expect("a new key");
+        assert_eq!(made.gid.public_key.scheme(), scheme);
+        let key = load(dir.path(), scheme.name(), Some(&right)).expect("the right passphrase");
+        let auth = key.consent(Domain::Test, 1337, &Digest::ZERO);
+        assert_eq!(made.gid.public_key.verify(Domain::Test, 1337, &Digest::ZERO, &auth), Ok(()));
+        let as_ed25519 = load_ed25519(dir.path(), scheme.name(), Some(&right));
+        match scheme {
+            Scheme::Ed25519 => assert!(as_ed25519.is_ok()),
+            _ => assert!(matches!(as_ed25519, Err(KeyFileError::NotEd25519 { found, .. }) if found == scheme)),
+        }
+        // Files of Ed25519 are what they were before there were others.
+        let text = fs::read_to_string(&made.path).expect("a key file");
+        assert_eq!(text.contains("\"scheme\""), scheme != Scheme::Ed25519, "{text}");
+    }
+}
+
+#[test]
+fn the_scheme_of_a_file_is_its_keys() {
+    let dir = Scratch::new("scheme-swap");
+    for scheme in &SCHEMES[1..] {
+        let new = NewKey { name: "alice", scheme: *scheme, entity_type: EntityType::Wallet, chain_id: 1337 };
+        let made = create(dir.path(), &new, None).expect("a new key");
+        let bytes = fs::read(&made.path).expect("a key file");
+        let good: Value = serde_json::from_slice(&bytes).expect("JSON");
+        for other in ["ed25519", "secp256k1", "p256", "passkey", "rsa", ""] {
+            let mut document = good.clone();
+            document["scheme"] = json!(other);
+            fs::write(&made.path, document.to_string()).expect("a scratch file");
+            assert_eq!(load(dir.path(), "alice", None).is_ok(), other == scheme.name(), "{other}");
+        }
+        let mut document = good.clone();
+        document.as_object_mut().expect("an object").remove("scheme");
+        fs::write(&made.path, document.to_string()).expect("a scratch file");
+        let error = load(dir.path(), "alice", None).expect_err("33 bytes are no key of Ed25519");
+        assert!(matches!(error, KeyFileError::Malformed { .. }), "{error}");
+        fs::remove_file(&made.path).expect("a scratch file");
+    }
+}
+
+#[test]
+fn what_is_no_secret_of_the_curve_is_not_kept() {
+    let dir = Scratch::new("no-secret");
+    for scheme in &SCHEMES[1..] {
+        let new = NewKey { name: "alice", scheme: *scheme, entity_type: EntityType::Wallet, chain_id: 1337 };
+        for wrong in [[0; 32], [0xff; 32]] {
+            let error = import(dir.path(), &new, &Zeroizing::new(wrong), None).expect_err("out of range");
+            assert!(matches!(error, KeyFileError::NoSecret { scheme: found } if found == *scheme), "{error}");
+        }
+    }
+    assert!(directory::names(dir.path()).expect("readable").is_empty());
+}

@@ -15,6 +15,7 @@ use parking_lot::RwLock;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 /// Receipts that stay in memory at least, though the history has them.
 const RECENT_MIN: usize = 1 << 16;
@@ -88,6 +89,7 @@ pub(super) fn run(shared: &Inner, from: &Receiver<ToAnswer>, archive: &Sender<To
             sink.send(Answers::Executed { flushed: Arc::clone(&flushed), records });
         }
         shared.counters.accepted.fetch_add(u64::from(count), Ordering::Relaxed);
+        shared.counters.pace.note(Instant::now(), count);
         shared.counters.flushes.fetch_add(1, Ordering::Relaxed);
         let event =
             NodeEvent::Flushed { flush: flush.flush, first_position: flush.first_position, transactions: count };

@@ -1,5 +1,6 @@
 //! What the node's interfaces ask of it and get: plain values, the same for gRPC, HTTP and the process itself.
 
+pub use ghostplane_client::Rung;
 use ghostplane_ghostcipher::{Digest, FieldDigest, merkle};
 use ghostplane_keystone::{ObjectProof, SlotProof};
 use ghostplane_sequencer::Refusal as SequencerRefusal;
@@ -9,32 +10,6 @@ use ghostplane_types::{
 };
 use std::sync::Arc;
 use thiserror::Error;
-
-/// How far a batch has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Rung {
-    /// The sequencer vouches for it.
-    Attested,
-    /// The L1 has a commitment and its data.
-    Challengeable,
-    /// A proof shows that it conserves value. Nothing reaches this yet.
-    Proven,
-    /// It stays.
-    Final,
-}
-
-impl Rung {
-    /// The word for it.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Attested => "attested",
-            Self::Challengeable => "challengeable",
-            Self::Proven => "proven",
-            Self::Final => "final",
-        }
-    }
-}
 
 /// Why a transaction is not executed. A final answer: nothing was charged and no number used up.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -447,7 +422,7 @@ pub struct StatusView {
     pub flushes: u64,
     /// Resident memory in bytes, where the system tells.
     pub memory_bytes: Option<u64>,
-    /// Transactions executed a second, smoothed.
+    /// Transactions executed a second, over about the last two.
     pub rate_per_second: u64,
     /// Who proves batches.
     pub prover: super::options::ProverMode,

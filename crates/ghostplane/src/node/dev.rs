@@ -42,7 +42,7 @@ pub fn options(dir: &Path, keys_dir: &Path, now_ms: u64, block_ms: u64) -> anyho
     std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
     let own_keys = dir.join("keys");
     let (operator, _) = key_of(&own_keys, OPERATOR, EntityType::Service)?;
-    let sequencer = keys::load(&own_keys, OPERATOR, None)?;
+    let sequencer = keys::load_ed25519(&own_keys, OPERATOR, None)?;
     let genesis = genesis(dir, now_ms, &sequencer, operator.address)?;
     let mut people = Vec::new();
     let mut options = Options::new(dir.to_path_buf(), genesis, Arc::new(sequencer));
@@ -52,9 +52,11 @@ pub fn options(dir: &Path, keys_dir: &Path, now_ms: u64, block_ms: u64) -> anyho
     options.l1.balances = FUNDS.map(|(asset, _)| (operator_l1, asset, OPERATOR_FUNDS)).to_vec();
     for name in NAMES {
         let (info, is_new) = key_of(keys_dir, name, EntityType::Wallet)?;
-        let PublicKey::Ed25519(key) = info.gid.public_key;
-        let l1 = L1Address(*key.as_bytes());
-        options.l1.balances.extend(FUNDS.map(|(asset, amount)| (l1, asset, amount)));
+        // Keys of other schemes have no account on the L1.
+        if let PublicKey::Ed25519(key) = info.gid.public_key {
+            let l1 = L1Address(*key.as_bytes());
+            options.l1.balances.extend(FUNDS.map(|(asset, amount)| (l1, asset, amount)));
+        }
         options.l1.founding.extend(FUNDS.map(|(asset, l1_amount)| Message::Deposit {
             asset,
             l1_amount,
@@ -71,7 +73,10 @@ pub fn options(dir: &Path, keys_dir: &Path, now_ms: u64, block_ms: u64) -> anyho
 fn key_of(dir: &Path, name: &str, entity_type: EntityType) -> Result<(keys::KeyInfo, bool), KeyFileError> {
     match keys::describe(dir, name) {
         Ok(info) => Ok((info, false)),
-        Err(KeyFileError::NotFound { .. }) => Ok((keys::create(dir, name, entity_type, CHAIN_DEV, None)?, true)),
+        Err(KeyFileError::NotFound { .. }) => {
+            let new = keys::NewKey::ed25519(name, entity_type, CHAIN_DEV);
+            Ok((keys::create(dir, &new, None)?, true))
+        }
         Err(error) => Err(error),
     }
 }

@@ -18,6 +18,7 @@ use ghostplane_types::{
 };
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 use tonic::codegen::Bytes;
 
 /// Words about events that one answer carries at most.
@@ -135,7 +136,7 @@ impl Node {
             refused: inner.counters.refused.load(Ordering::Relaxed),
             flushes: inner.counters.flushes.load(Ordering::Relaxed),
             memory_bytes: resident_bytes(),
-            rate_per_second: sequencer.drain_per_second,
+            rate_per_second: inner.counters.pace.per_second(Instant::now()),
             prover: inner.proving.mode(),
             unproven_batches: lag.batches,
             unproven_entries: lag.entries,

@@ -464,7 +464,7 @@ fn set_up(
         proving: Arc::clone(&proving),
         log_end: Mutex::new(end.clone()),
         pulse: Mutex::new(Pulse { sequencer: sequencer.status(), pending: 0 }),
-        counters: Counters::default(),
+        counters: Counters::new(),
         to_verify: RwLock::new(Some(to_verify)),
         permits: Arc::new(Semaphore::new(VERIFYING_MAX)),
         events: broadcast::Sender::new(EVENTS_BEHIND_MAX),

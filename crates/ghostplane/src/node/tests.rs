@@ -58,7 +58,7 @@ struct Person {
 impl Person {
     fn named(dir: &Path, name: &str) -> Self {
         let gid = keys::describe(dir, name).expect("a key").gid;
-        Self { key: keys::load(dir, name, None).expect("a key for development"), gid }
+        Self { key: keys::load_ed25519(dir, name, None).expect("a key for development"), gid }
     }
 
     fn pay(&self, node: &Node, seq: u64, to: &Self, units: u64) -> Transaction {

@@ -173,7 +173,7 @@ impl Home {
 
     pub fn person(&self, name: &str) -> Person {
         let info = keys::describe(&self.keys(), name).expect("a key");
-        let key = keys::load(&self.keys(), name, None).expect("a key for development");
+        let key = keys::load_ed25519(&self.keys(), name, None).expect("a key for development");
         Person { gid: info.gid, address: info.address, key }
     }
 

@@ -59,7 +59,7 @@ fn money_comes_moves_and_goes_home() {
 }
 
 fn public_key(gid: &ghostplane_types::Gid) -> [u8; 32] {
-    let ghostplane_types::PublicKey::Ed25519(key) = gid.public_key;
+    let ghostplane_types::PublicKey::Ed25519(key) = gid.public_key else { panic!("a key for development") };
     *key.as_bytes()
 }
 

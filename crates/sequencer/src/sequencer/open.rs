@@ -6,7 +6,7 @@ use crate::pool::Pooled;
 use ghostplane_engine::Verified;
 use ghostplane_types::gas::{GAS_ACTION, GAS_NEW_OBJECT, GAS_NEW_SLOT, GAS_TRANSACTION, intrinsic};
 use ghostplane_types::limits::{BATCH_BYTES_MAX, BATCH_GAS_MAX, BATCH_OPEN_MS_MAX, BATCH_TRANSACTIONS_MAX};
-use ghostplane_types::{Encode, InboxEntry, InboxPayload, Outcome};
+use ghostplane_types::{Encode, InboxEntry, InboxPayload, Outcome, Scheme};
 
 /// Bytes of a posted batch next to its transactions, at most: version and three numbers.
 const POSTED_FIXED_BYTES: u32 = 32;
@@ -36,7 +36,8 @@ fn entry_gas_max(entry: &InboxEntry) -> u64 {
         InboxPayload::Deposit { .. } => GAS_TRANSACTION + GAS_ACTION + GAS_NEW_SLOT + GAS_NEW_OBJECT,
         InboxPayload::Forced { transaction } => {
             let actions = transaction.len() / ACTION_BYTES_MIN;
-            intrinsic(transaction.len(), actions) + actions as u64 * (GAS_NEW_SLOT + GAS_NEW_OBJECT)
+            // Who signed, and how, is not known yet: passkeys cost most.
+            intrinsic(Scheme::Passkey, transaction.len(), actions) + actions as u64 * (GAS_NEW_SLOT + GAS_NEW_OBJECT)
         }
     }
 }

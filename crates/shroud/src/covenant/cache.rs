@@ -15,15 +15,14 @@ pub struct Cache {
     /// When each was used, in the cache's own count.
     used: BTreeMap<u64, Digest>,
     clock: u64,
-    nodes: usize,
-    nodes_max: usize,
+    bytes: usize,
+    bytes_max: usize,
 }
 
 impl Cache {
-    /// A cache of sets that have together at most so many nodes; a node takes about half a KiB. The last one set stays in
-    /// any case.
-    pub fn new(nodes_max: usize) -> Self {
-        Self { sets: BTreeMap::new(), used: BTreeMap::new(), clock: 0, nodes: 0, nodes_max }
+    /// A cache of sets that have together at most so many [`PolicySet::bytes`]. The last one set stays in any case.
+    pub fn new(bytes_max: usize) -> Self {
+        Self { sets: BTreeMap::new(), used: BTreeMap::new(), clock: 0, bytes: 0, bytes_max }
     }
 
     /// The set stored under `digest`: a parsed one, or `text`, which must be what the digest is of.
@@ -35,14 +34,14 @@ impl Cache {
             return Ok(set);
         }
         let set = Arc::new(PolicySet::set_at(text, schema_version)?);
-        self.nodes += set.nodes();
+        self.bytes += set.bytes();
         self.sets.insert(digest, (self.clock, set.clone()));
         self.used.insert(self.clock, digest);
         self.clock += 1;
-        while self.nodes > self.nodes_max && self.sets.len() > 1 {
+        while self.bytes > self.bytes_max && self.sets.len() > 1 {
             let (_, oldest) = self.used.pop_first().expect("every set has its time");
             let (_, gone) = self.sets.remove(&oldest).expect("every time has its set");
-            self.nodes -= gone.nodes();
+            self.bytes -= gone.bytes();
         }
         Ok(set)
     }
@@ -76,8 +75,8 @@ mod tests {
     #[test]
     fn what_was_used_least_leaves_first_and_bad_texts_never_enter() {
         let text = "permit (principal, action, resource) when { context.time > 5 };";
-        let nodes = PolicySet::set(text).expect("good").nodes();
-        let mut cache = Cache::new(3 * nodes);
+        let bytes = PolicySet::set(text).expect("good").bytes();
+        let mut cache = Cache::new(3 * bytes);
         let digest = |at: u8| Digest([at; 32]);
         for at in 0..3 {
             cache.set_at(digest(at), text, SCHEMA_VERSION).expect("good");
@@ -87,12 +86,21 @@ mod tests {
         cache.set_at(digest(3), text, SCHEMA_VERSION).expect("good");
         let there: Vec<bool> = (0..4).map(|at| cache.sets.contains_key(&digest(at))).collect();
         assert_eq!(there, [true, false, true, true]);
-        assert_eq!((cache.nodes, cache.used.len()), (3 * nodes, 3));
+        assert_eq!((cache.bytes, cache.used.len()), (3 * bytes, 3));
         // Found, so not parsed: the text does not matter any more.
         assert!(cache.set_at(digest(3), "permit", SCHEMA_VERSION).is_ok());
         let mut tiny = Cache::new(0);
         tiny.set_at(digest(1), text, SCHEMA_VERSION).expect("good");
         tiny.set_at(digest(2), text, SCHEMA_VERSION).expect("good");
         assert_eq!(tiny.len(), 1);
+    }
+    #[test]
+    fn a_long_comment_counts_as_what_it_takes() {
+        let text = format!("permit (principal, action, resource); // {}", "x".repeat(60_000));
+        let mut cache = Cache::new(1 << 20);
+        for at in 0..100 {
+            cache.set_at(Digest([at; 32]), &text, SCHEMA_VERSION).expect("one node, and much to keep");
+        }
+        assert!(cache.len() < 18 && cache.bytes <= 1 << 20, "{} sets, {} bytes", cache.len(), cache.bytes);
     }
 }

@@ -200,10 +200,14 @@ pub fn decide(sets: &[Attached<'_>], request: &Request) -> Decision {
 fn decide_each(sets: &[Attached<'_>], request: &Request, decision: &mut Decision) {
     let kind = request.facts().action;
     let mut asked = FactSet::default();
-    sets.iter().filter_map(|attached| attached.set.subset(kind)).for_each(|subset| asked.add(subset.facts));
-    let in_cedar = request.in_cedar(asked);
+    let subsets = sets.iter().filter_map(|attached| attached.set.subset(kind));
+    subsets.filter(|subset| !subset.whole_context).for_each(|subset| asked.add(subset.facts));
+    let shared = request.in_cedar(asked);
     for Attached { at, set } in sets {
-        let known = if knows(set.schema_version(), kind) { set.subset(kind).zip(in_cedar.as_ref()) } else { None };
+        let subset = set.subset(kind).filter(|_| knows(set.schema_version(), kind));
+        let own = subset.filter(|subset| subset.whole_context);
+        let own = own.and_then(|subset| request.in_cedar(subset.facts.with_whole_context()));
+        let known = subset.zip(own.as_ref().or(shared.as_ref()));
         let Some((subset, in_cedar)) = known else {
             let denial = Denial::UnknownAction { at: *at, kind, version: set.schema_version() };
             return decision.deny(denial, Vec::new(), FactSet::default());

@@ -37,3 +37,7 @@ const _: () = {
     // A chain of operators as long as the scan lets through, before its nodes are counted.
     assert!(STACK_BYTES_TO_SET >= 2 * NODES_MAX * (8 << 10));
 };
+
+/// What a set takes in memory, rounded up: for a node, and for a policy in each of the subsets that it is in.
+pub(super) const NODE_BYTES: usize = 2 << 10;
+pub(super) const KEPT_BYTES: usize = 1 << 10;

@@ -4,10 +4,12 @@ use super::limits::{APPROVAL_WEIGHT_MAX, ROLE_BYTES_MAX};
 use super::schema::{ActionEntity, MOVES_VALUE, ResourceKind, TYPE_NAMES, action_entity, action_name, action_shape};
 use cedar_policy::{Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression};
 use ghostplane_ghostcipher::Digest;
+use ghostplane_types::amount::AMOUNT_MAX;
 use ghostplane_types::limits::APPROVALS_MAX;
 use ghostplane_types::{Address, Amount, AssetId, EntityType};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use thiserror::Error;
 
 const HOUR_MS: u64 = 3_600_000;
@@ -98,10 +100,21 @@ pub struct Spent {
 }
 
 impl Spent {
-    /// What is left of it at another time: a window that has passed starts from nothing.
-    pub(super) fn at(self, then: u64, now: u64) -> Self {
+    /// What is left at `now` of what was counted at `then`: a window that has passed starts from nothing. Counters are kept
+    /// as this and the time of the last batch that touched them.
+    #[must_use]
+    pub fn at(self, then: u64, now: u64) -> Self {
         let kept = |spent, window: u64| if then / window == now / window { spent } else { Amount::ZERO };
         Self { hour: kept(self.hour, HOUR_MS), day: kept(self.day, DAY_MS), month: kept(self.month, MONTH_MS) }
+    }
+
+    /// With so much more spent. It stops at the most that an amount can be, where every limit that adds to it fails, and
+    /// what fails is denied.
+    #[must_use]
+    pub fn and(self, amount: Amount) -> Self {
+        let most = Amount::new(AMOUNT_MAX).expect("it is the most an amount can be");
+        let add = |spent: Amount| spent.checked_add(amount).unwrap_or(most);
+        Self { hour: add(self.hour), day: add(self.day), month: add(self.month) }
     }
 
     /// When the windows of `now` end.
@@ -208,6 +221,12 @@ pub enum RequestError {
         /// The time.
         time: u64,
     },
+    /// An asset that has two issuers, or a bridged one that has any.
+    #[error("{asset} has one issuer, or none where the L1 holds it")]
+    Issuer {
+        /// The asset.
+        asset: AssetId,
+    },
     /// Two different sets of facts about one account.
     #[error("two different facts about {address}")]
     Contradiction {
@@ -245,6 +264,17 @@ impl Request {
         }
         if i64::try_from(facts.time).is_err() {
             return Err(RequestError::Time { time: facts.time });
+        }
+        let moving = facts.moving.map(|moving| (moving.asset, moving.issuer));
+        let resource = match facts.resource {
+            Resource::Asset { asset, issuer } => Some((asset, issuer)),
+            _ => None,
+        };
+        for (asset, issuer) in moving.into_iter().chain(resource) {
+            let other = moving.is_some_and(|(moving, other)| moving == asset && other != issuer);
+            if other || (asset.is_bridged() && issuer.is_some()) {
+                return Err(RequestError::Issuer { asset });
+            }
         }
         let mut known: BTreeMap<Address, Party> = BTreeMap::new();
         for party in parties(&facts) {
@@ -330,8 +360,16 @@ impl FactSet {
     const SPENT: Self = Self(1 << 15);
     pub const APPROVALS: Self = Self(1 << 16);
     const SESSION: Self = Self(1 << 17);
-    pub const ALL: Self = Self(u32::MAX);
-    /// Everything that the context has.
+    /// Spending of one window: not the record, but the number that policies ask for instead. See [`super::ready`].
+    const HOUR: Self = Self(1 << 18);
+    const DAY: Self = Self(1 << 19);
+    const MONTH: Self = Self(1 << 20);
+    /// The windows, and what those numbers are called.
+    pub const WINDOWS: [(Self, &'static str); 3] =
+        [(Self::HOUR, "spent.hour"), (Self::DAY, "spent.day"), (Self::MONTH, "spent.month")];
+    /// Everything that the schema has.
+    pub const ALL: Self = Self((1 << 18) - 1);
+    /// Everything that the context has, by the schema.
     pub const CONTEXT: Self = Self(0x1ff << 9);
     /// Facts of entities, for which the entities have to be there.
     const OF_ENTITIES: Self = Self(0x7f << 2 | 1 << 16);
@@ -362,6 +400,11 @@ impl FactSet {
         }
     }
 
+    /// These facts as the schema has them, and all of the context: for who takes it in one piece.
+    pub fn with_whole_context(self) -> Self {
+        Self((self.0 | Self::CONTEXT.0) & Self::ALL.0)
+    }
+
     pub fn add(&mut self, other: Self) {
         self.0 |= other.0;
     }
@@ -384,13 +427,10 @@ impl Request {
     pub(super) fn in_cedar(&self, asked: FactSet) -> Option<InCedar<'static>> {
         let facts = &self.0;
         let action = action_entity(facts.action)?;
-        let principal = if asked.has(FactSet::PRINCIPAL) {
-            account(&facts.principal.address)
-        } else {
-            stand_in(&TYPE_NAMES.account)
-        };
+        let principal =
+            if asked.has(FactSet::PRINCIPAL) { account(&facts.principal.address) } else { FIXED.account.clone() };
         let resource = match &facts.resource {
-            Resource::Account(_) if !asked.has(FactSet::RESOURCE) => stand_in(&TYPE_NAMES.account),
+            Resource::Account(_) if !asked.has(FactSet::RESOURCE) => FIXED.account.clone(),
             resource => resource_uid(resource),
         };
         let context = Context::from_pairs(self.context(asked)).expect("values without calls evaluate to themselves");
@@ -426,6 +466,10 @@ impl Request {
                 moving.counterparty.map(|party| entity(account(&party.address)))
             });
             put(FactSet::SPENT, "spent", &|| Some(spent(&moving.spent)));
+            let windows = [moving.spent.hour, moving.spent.day, moving.spent.month];
+            for ((fact, name), amount) in FactSet::WINDOWS.into_iter().zip(windows) {
+                put(fact, name, &|| Some(long(amount.units())));
+            }
         }
         pairs
     }
@@ -494,30 +538,45 @@ impl Request {
         put(FactSet::PRINCIPAL, "principal", Some(facts.principal.address.to_string()));
         put(FactSet::RESOURCE, "resource", Some(resource_uid(&facts.resource).id().unescaped().to_owned()));
         let counterparty = facts.moving.as_ref().and_then(|moving| moving.counterparty);
-        for (whose, party) in [("principal", Some(facts.principal)), ("counterparty", counterparty)] {
+        let (mut resource, mut owner, mut code, mut asset) = (None, None, None, None);
+        match &facts.resource {
+            Resource::Account(party) => resource = Some(*party),
+            Resource::Asset { asset: id, issuer } => asset = Some((*id, *issuer)),
+            Resource::Contract { code: digest, owner: party, .. } => (code, owner) = (*digest, *party),
+            Resource::Name { owner: party, .. } => owner = *party,
+        }
+        let asset = facts.moving.map(|moving| (moving.asset, moving.issuer)).or(asset);
+        let issuer = asset.and_then(|(_, issuer)| issuer);
+        // Who receives is both, and shown once.
+        let resource = resource.filter(|_| counterparty.is_none());
+        let known = [
+            ("principal", Some(facts.principal)),
+            ("resource", resource),
+            ("counterparty", counterparty),
+            ("resource.owner", owner),
+            ("asset.issuer", issuer),
+        ];
+        for (whose, party) in known {
             let Some(party) = party else { continue };
             put(FactSet::CLAIMED, &format!("{whose}.claimed"), party.claimed.map(|kind| entity_word(kind).to_owned()));
             let certified = party.certified.map(|kind| entity_word(kind).to_owned());
             put(FactSet::CERTIFIED, &format!("{whose}.certified"), certified);
             put(FactSet::LEVEL, &format!("{whose}.level"), Some(party.level.to_string()));
         }
-        let (code, owner) = match &facts.resource {
-            Resource::Contract { code, owner, .. } => (code.map(|code| code.to_string()), *owner),
-            Resource::Name { owner, .. } => (None, *owner),
-            _ => (None, None),
-        };
-        put(FactSet::CODE, "resource.code", code);
+        put(FactSet::CODE, "resource.code", code.map(|code| code.to_string()));
         put(FactSet::OWNER, "resource.owner", owner.map(|party| party.address.to_string()));
+        put(FactSet::BRIDGED, "asset.bridged", asset.map(|(asset, _)| asset.is_bridged().to_string()));
+        put(FactSet::ISSUER, "asset.issuer", issuer.map(|party| party.address.to_string()));
         if let Some(moving) = &facts.moving {
             let money = |amount| ghostplane_types::Money { amount, asset: moving.asset }.to_string();
             put(FactSet::AMOUNT, "amount", Some(money(moving.amount)));
             put(FactSet::ASSET, "asset", Some(moving.asset.to_string()));
-            put(FactSet::BRIDGED, "asset.bridged", Some(moving.asset.is_bridged().to_string()));
-            put(FactSet::ISSUER, "asset.issuer", moving.issuer.map(|party| party.address.to_string()));
             put(FactSet::COUNTERPARTY, "counterparty", counterparty.map(|party| party.address.to_string()));
-            put(FactSet::SPENT, "spent.hour", Some(money(moving.spent.hour)));
-            put(FactSet::SPENT, "spent.day", Some(money(moving.spent.day)));
-            put(FactSet::SPENT, "spent.month", Some(money(moving.spent.month)));
+            let windows = [moving.spent.hour, moving.spent.day, moving.spent.month];
+            for ((mut fact, name), amount) in FactSet::WINDOWS.into_iter().zip(windows) {
+                fact.add(FactSet::SPENT);
+                put(fact, name, Some(money(amount)));
+            }
         }
         let (minute, weekday) = Self::clock(facts.time);
         put(FactSet::TIME, "time", Some(facts.time.to_string()));
@@ -559,10 +618,21 @@ fn uid(type_name: &EntityTypeName, id: impl AsRef<str>) -> EntityUid {
     EntityUid::from_type_name_and_id(type_name.clone(), EntityId::new(id))
 }
 
-/// What stands where nobody looks.
-fn stand_in(type_name: &EntityTypeName) -> EntityUid {
-    uid(type_name, "")
+/// Entities that many requests name.
+struct Fixed {
+    /// What stands where nobody looks.
+    account: EntityUid,
+    approvals: EntityUid,
+    gcc: EntityUid,
+    zman: EntityUid,
 }
+
+static FIXED: LazyLock<Fixed> = LazyLock::new(|| Fixed {
+    account: uid(&TYPE_NAMES.account, ""),
+    approvals: uid(&TYPE_NAMES.approvals, ""),
+    gcc: uid(&TYPE_NAMES.asset, AssetId::GCC.to_string()),
+    zman: uid(&TYPE_NAMES.asset, AssetId::ZMAN.to_string()),
+});
 
 /// An account as rules write it.
 pub(super) fn account(address: &Address) -> EntityUid {
@@ -570,11 +640,15 @@ pub(super) fn account(address: &Address) -> EntityUid {
 }
 
 fn asset_uid(asset: AssetId) -> EntityUid {
-    uid(&TYPE_NAMES.asset, asset.to_string())
+    match asset {
+        AssetId::GCC => FIXED.gcc.clone(),
+        AssetId::ZMAN => FIXED.zman.clone(),
+        _ => uid(&TYPE_NAMES.asset, asset.to_string()),
+    }
 }
 
 fn approvals_uid() -> EntityUid {
-    uid(&TYPE_NAMES.approvals, "")
+    FIXED.approvals.clone()
 }
 
 fn resource_uid(resource: &Resource) -> EntityUid {

@@ -1,9 +1,10 @@
 //! Setting: the one way from a text to rules that can be asked.
 
 use super::limits::{
-    BRACKETS_MAX, COST_BASE, COST_ITEM, COST_NODE, DELAY_SECONDS_MAX, DEPTH_MAX, ID_BYTES_MAX, NODES_MAX,
-    STACK_BYTES_TO_SET, TEXT_BYTES_MAX,
+    BRACKETS_MAX, COST_BASE, COST_ITEM, COST_NODE, DELAY_SECONDS_MAX, DEPTH_MAX, ID_BYTES_MAX, KEPT_BYTES, NODE_BYTES,
+    NODES_MAX, STACK_BYTES_TO_SET, TEXT_BYTES_MAX,
 };
+use super::ready::ready;
 use super::request::{FactSet, misnamed};
 use super::scan::scan;
 use super::schema::{MOVES_VALUE, SCHEMA_VERSION, VALIDATOR, action_kind, action_shape};
@@ -41,6 +42,7 @@ pub(super) struct Rule {
     pub words: BTreeSet<String>,
     pub additions: usize,
     pub monotone: bool,
+    pub whole_context: bool,
 }
 
 /// The policies that can concern an action kind: by number in the text, and as Cedar holds them, named by that number.
@@ -50,6 +52,8 @@ pub(super) struct Subset {
     pub cedar: cedar_policy::PolicySet,
     /// Everything that one of them mentions.
     pub facts: FactSet,
+    /// Whether one of them takes the context in one piece: it must find there what the schema says, and no more.
+    pub whole_context: bool,
 }
 
 /// What an allowed action still has to do.
@@ -146,13 +150,11 @@ impl PolicySet {
             }
             rules.push(rule);
         }
-        // From here on policies are named by their number: an id that a person chose is for people.
-        let numbered: Vec<Policy> =
-            policies.iter().enumerate().map(|(at, (_, policy))| policy.new_id(PolicyId::new(at.to_string()))).collect();
-        let cedar = cedar_policy::PolicySet::from_policies(numbered.iter().cloned()).expect("numbers differ");
+        let renamed = policies.iter().enumerate().map(|(at, (_, policy))| policy.new_id(numbered(at)));
+        let cedar = cedar_policy::PolicySet::from_policies(renamed).expect("numbers differ");
         validate(&cedar, &rules)?;
         let trees: Vec<&pst::Template> = walked.iter().map(|(tree, _)| tree.body()).collect();
-        let (subsets, by_kind) = subsets(&numbered, &trees, &rules);
+        let (subsets, by_kind) = subsets(&trees, &rules)?;
         let cost = walked.iter().map(|(_, seen)| cost_of(seen)).sum::<u64>() + COST_BASE;
         Ok(Self { schema_version, text: text.into(), policies: rules, subsets, by_kind, nodes, depth, cost })
     }
@@ -186,6 +188,12 @@ impl PolicySet {
     /// base, every node, and for every node that goes through a set the values that its policy writes out.
     pub fn cost(&self, approvals: usize) -> u64 {
         self.cost + COST_ITEM * approvals as u64
+    }
+
+    /// What it takes in memory, about, and never much less: for whoever bounds that.
+    pub fn bytes(&self) -> usize {
+        let kept: usize = self.subsets.iter().map(|subset| subset.rules.len()).sum();
+        self.text.len() + NODE_BYTES * self.nodes + KEPT_BYTES * kept
     }
 
     pub(super) fn rules(&self) -> &[Rule] {
@@ -247,6 +255,7 @@ fn rule(at: usize, policy: &Policy, tree: &pst::Template, seen: &Seen) -> Result
         numbers: seen.numbers.clone(),
         words: seen.words.clone(),
         additions: seen.additions,
+        whole_context: seen.whole_context,
         monotone: is_monotone(tree, policy.effect()),
     })
 }
@@ -343,24 +352,40 @@ fn concerns(constraint: &ActionConstraint, name: &str, moves: bool) -> bool {
     }
 }
 
-fn subsets(policies: &[Policy], trees: &[&pst::Template], rules: &[Rule]) -> (Vec<Subset>, Vec<usize>) {
+fn subsets(trees: &[&pst::Template], rules: &[Rule]) -> Result<(Vec<Subset>, Vec<usize>), SetError> {
+    // All subsets share what they can.
+    let all = |windows: bool| {
+        let policies = trees.iter().enumerate().map(|(at, tree)| ready(tree, windows, numbered(at)));
+        let policies = policies.collect::<Result<Vec<Policy>, _>>();
+        policies.map_err(|error| SetError::NotCedar { message: short(&error) })
+    };
+    let with_windows = all(true)?;
+    let whole = if rules.iter().any(|rule| rule.whole_context) { all(false)? } else { Vec::new() };
     let mut places: BTreeMap<Vec<usize>, usize> = BTreeMap::new();
     let mut subsets = Vec::new();
-    let by_kind = ACTION_KINDS.iter().map(|(kind, name)| {
+    let mut by_kind = Vec::with_capacity(ACTION_KINDS.len());
+    for (kind, name) in ACTION_KINDS {
         debug_assert_eq!(action_kind(name), Some(*kind));
         let moves = action_shape(*kind).is_some_and(|shape| shape.moves_value);
         let chosen: Vec<usize> = (0..trees.len()).filter(|at| concerns(&trees[*at].action, name, moves)).collect();
-        *places.entry(chosen).or_insert_with_key(|chosen| {
+        if !places.contains_key(&chosen) {
+            places.insert(chosen.clone(), subsets.len());
+            let whole_context = chosen.iter().any(|at| rules[*at].whole_context);
+            let policies = if whole_context { &whole } else { &with_windows };
             let cedar = chosen.iter().map(|at| policies[*at].clone());
+            let cedar = cedar_policy::PolicySet::from_policies(cedar).expect("numbers differ");
             let mut facts = FactSet::default();
             chosen.iter().for_each(|at| facts.add(rules[*at].facts));
-            let cedar = cedar_policy::PolicySet::from_policies(cedar).expect("numbers differ");
-            subsets.push(Subset { rules: chosen.clone(), cedar, facts });
-            subsets.len() - 1
-        })
-    });
-    let by_kind = by_kind.collect();
-    (subsets, by_kind)
+            subsets.push(Subset { rules: chosen.clone(), cedar, facts, whole_context });
+        }
+        by_kind.push(places[&chosen]);
+    }
+    Ok((subsets, by_kind))
+}
+
+/// From where texts are checked on, policies are named by their number: an id that a person chose is for people.
+fn numbered(at: usize) -> PolicyId {
+    PolicyId::new(at.to_string())
 }
 
 macro_rules! set_errors {

@@ -16,6 +16,8 @@ pub(super) struct Seen {
     pub depth: usize,
     /// Facts that the policy mentions. What it does not mention cannot change what it says.
     pub facts: FactSet,
+    /// Whether the policy takes the context in one piece, such as to compare it.
+    pub whole_context: bool,
     /// Nodes that go through the values of a set.
     pub scans: usize,
     /// Values of all literal sets.
@@ -78,13 +80,23 @@ impl Seen {
         if depth > DEPTH_MAX {
             return;
         }
+        if let Some((window, _)) = window_of(expr) {
+            // The spending of this window alone; its record and the context are nodes as well.
+            self.facts.add(window);
+            self.nodes += 2;
+            self.depth = self.depth.max(depth + 2);
+            return;
+        }
         match expr {
             Expr::Literal(literal) => self.literal(literal),
             Expr::Var(Var::Principal) => self.facts.add(FactSet::PRINCIPAL),
             Expr::Var(Var::Resource) => self.facts.add(FactSet::RESOURCE),
             Expr::Var(Var::Action) => {}
             // All of the context, in one piece.
-            Expr::Var(Var::Context) => self.facts.add(FactSet::CONTEXT),
+            Expr::Var(Var::Context) => {
+                self.facts.add(FactSet::CONTEXT);
+                self.whole_context = true;
+            }
             Expr::GetAttr { expr: base, attr } => self.attribute(base, attr, depth),
             Expr::HasAttr { expr: base, attrs } => {
                 self.attribute(base, &attrs.head, depth);
@@ -123,7 +135,10 @@ impl Seen {
             }
             Expr::Record(fields) => fields.values().for_each(|value| self.expr(value, depth + 1)),
             // The parser makes neither slots in conditions nor unknowns; were there another node, it would see everything.
-            _ => self.facts.add(FactSet::ALL),
+            _ => {
+                self.facts.add(FactSet::ALL);
+                self.whole_context = true;
+            }
         }
     }
 
@@ -138,6 +153,8 @@ impl Seen {
 
     fn attribute(&mut self, base: &Expr, name: &str, depth: usize) {
         self.facts.add(FactSet::of_attribute(name));
+        // Quoted, a policy can name the numbers that stand for windows. By the schema there is no such attribute.
+        self.whole_context |= FactSet::WINDOWS.iter().any(|(_, window)| *window == name);
         match base {
             // The base is this one attribute of the context, not all of it.
             Expr::Var(Var::Context) => {
@@ -151,6 +168,14 @@ impl Seen {
             _ => self.expr(base, depth + 1),
         }
     }
+}
+
+/// The fact, and the name it has in Cedar's context, if this is `context.spent.hour`, `day` or `month`.
+pub(super) fn window_of(expr: &Expr) -> Option<(FactSet, &'static str)> {
+    let Expr::GetAttr { expr, attr } = expr else { return None };
+    let Expr::GetAttr { expr, attr: spent } = &**expr else { return None };
+    let windows = matches!(**expr, Expr::Var(Var::Context)) && spent == "spent";
+    FactSet::WINDOWS.into_iter().find(|(_, name)| windows && name.strip_prefix("spent.") == Some(attr))
 }
 
 /// How something changes while the amount grows and everything else stays.

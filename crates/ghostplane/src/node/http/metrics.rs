@@ -140,7 +140,11 @@ fn node(text: &mut Text, view: &StatusView) {
     if let Some(bytes) = view.memory_bytes {
         text.gauge("ghostplane_memory_bytes", "Resident memory.", bytes);
     }
-    text.gauge("ghostplane_rate_per_second", "Transactions executed a second, smoothed.", view.rate_per_second);
+    text.gauge(
+        "ghostplane_rate_per_second",
+        "Transactions executed a second, over about the last two.",
+        view.rate_per_second,
+    );
     text.gauge("ghostplane_subscribers", "Subscribers to events over all interfaces.", view.subscribers);
 }
 
