@@ -679,7 +679,7 @@ fn gates() {
         let mut body = transaction(&plane, "alice", 1, vec![pay("bob", AssetId::GCC, 4)], "").body;
         (body.nonce, body.key_ref) = (Nonce { lane: 7, seq: 0 }, KeyRef::Session);
         let auth = key("phone").sign(Domain::TransactionAuth, CHAIN, &body.id());
-        Transaction { body, auth, approvals: Vec::new() }
+        Transaction { body, auth: auth.into(), approvals: Vec::new() }
     };
     let rounds = vec![
         vec![transaction(&plane, "alice", 0, actions.clone(), "")],
@@ -711,7 +711,7 @@ fn guardians() {
         let auth = key(from).sign(Domain::TransactionAuth, CHAIN, &body.id());
         let approvals = by
             .iter()
-            .map(|by| Approval { key: public(by), signature: key(by).sign(Domain::Approval, CHAIN, &body.id()) });
+            .map(|by| Approval { key: public(by), auth: key(by).sign(Domain::Approval, CHAIN, &body.id()).into() });
         Transaction { approvals: approvals.collect(), auth: auth.into(), body }
     };
     let sent = |from: &str, seq, actions: Vec<Action>, by: &[&str]| {

@@ -4,7 +4,7 @@ use ghostplane_types::action::kind_name;
 use ghostplane_types::guardian::{Freeze, Guardian, Member, MemberMask, Proposal, Role};
 use ghostplane_types::{Action, Gates, GuardianSet, KeyChange, KindSet, Limit, LiveSession, Session, Spent, Window};
 
-use super::fields::{gid_fields, key};
+use super::fields::{gid_fields, key as named};
 use super::sheet::Sheet;
 
 pub(super) fn action(action: &Action) -> Sheet {
@@ -14,9 +14,9 @@ pub(super) fn action(action: &Action) -> Sheet {
         Action::Withdraw { to, asset, amount } => sheet.text("to", to).money("amount", *amount, *asset),
         Action::RegisterIdentity { gid } => sheet.text("address", gid.address()).group("identity", gid_fields(gid)),
         Action::RotateKey(change) => match change {
-            KeyChange::Add(new) => sheet.text("change", "add").text("key", key(new)),
+            KeyChange::Add(new) => sheet.text("change", "add").text("key", named(new)),
             KeyChange::Replace { position, key: new } => {
-                sheet.text("change", "replace").id("position", *position).text("key", key(new))
+                sheet.text("change", "replace").id("position", *position).text("key", named(new))
             }
             KeyChange::Remove { position } => sheet.text("change", "remove").id("position", *position),
         },
@@ -32,7 +32,7 @@ pub(super) fn action(action: &Action) -> Sheet {
         | Action::Unfreeze { account }
         | Action::CancelRecovery { account }
         | Action::FinishRecovery { account } => sheet.text("account", account),
-        Action::Recover { account, key } => sheet.text("account", account).text("key", key(key)),
+        Action::Recover { account, key } => sheet.text("account", account).text("key", named(key)),
     }
 }
 
@@ -56,7 +56,7 @@ pub(super) fn fields(sheet: Sheet, gates: &Gates) -> Sheet {
     let sheet = match &safety.recovery {
         None => sheet,
         Some(recovery) => {
-            let fields = Sheet::new().text("key", key(&recovery.key)).time("ready at", recovery.ready_at);
+            let fields = Sheet::new().text("key", named(&recovery.key)).time("ready at", recovery.ready_at);
             sheet.group("recovery", fields)
         }
     };
@@ -66,7 +66,7 @@ pub(super) fn fields(sheet: Sheet, gates: &Gates) -> Sheet {
 fn set_fields(set: &GuardianSet) -> Sheet {
     let member = |member: &Member| {
         let sheet = match &member.who {
-            Guardian::Key(key) => Sheet::new().text("key", key(key)),
+            Guardian::Key(key) => Sheet::new().text("key", named(key)),
             Guardian::Account(address) => Sheet::new().text("account", address),
         };
         let roles = Role::ALL.into_iter().filter(|role| member.roles.contains(*role)).map(Role::name);
@@ -86,7 +86,7 @@ fn proposal(set: &GuardianSet, held: &Proposal) -> Sheet {
     let voters = |mask: MemberMask| {
         let voters = set.members.iter().enumerate().filter(move |(at, _)| mask & 1 << at != 0);
         voters.map(|(_, member)| match &member.who {
-            Guardian::Key(key) => key(key),
+            Guardian::Key(key) => named(key),
             Guardian::Account(address) => address.to_string(),
         })
     };
@@ -117,7 +117,7 @@ fn session_fields(session: &Session) -> Sheet {
     let scope = &session.scope;
     let sheet = Sheet::new()
         .id("lane", session.lane)
-        .text("key", key(&session.key))
+        .text("key", named(&session.key))
         .time("expires", session.expires)
         .items("kinds", kinds(scope.kinds));
     let sheet = match &scope.recipients {
