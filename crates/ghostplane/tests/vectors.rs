@@ -737,12 +737,14 @@ fn guardians() {
         Action::Freeze { account: alice },
     ];
     let rounds = vec![
+        // Who is to be a guardian has to be registered.
+        vec![sent("bob", 0, vec![pay("carol", AssetId::GCC, 1)], &[])],
         vec![sent("alice", 0, given.clone(), &[])],
         vec![sent("alice", 1, vec![pay("carol", AssetId::GCC, 3_000_000_000)], &["bob"]), proposing],
-        vec![sent("bob", 0, votes[..2].to_vec(), &[])],
+        vec![sent("bob", 1, votes[..2].to_vec(), &[])],
         vec![
             sent("carol", 0, stops.clone(), &["gina"]),
-            sent("bob", 1, vec![Action::Unfreeze { account: alice }], &[]),
+            sent("bob", 2, vec![Action::Unfreeze { account: alice }], &[]),
         ],
     ];
     let actions = [&given[..], &proposed, &votes, &stops, &[Action::Unfreeze { account: alice }]].concat();
