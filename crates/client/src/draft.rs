@@ -172,8 +172,9 @@ impl Draft {
 #[must_use]
 pub fn gas_at_most(scheme: Scheme, bytes: usize, actions: &[Action]) -> u64 {
     let made = |action: &Action| match action {
-        Action::Transfer { .. } => gas::GAS_NEW_SLOT + gas::GAS_NEW_OBJECT,
-        Action::Withdraw { .. } => 0,
+        Action::Transfer { .. } | Action::Mint { .. } => gas::GAS_NEW_SLOT + gas::GAS_NEW_OBJECT,
+        Action::Withdraw { .. } | Action::Burn { .. } => 0,
+        Action::RegisterAsset { .. } => gas::GAS_NEW_OBJECT,
         Action::RegisterIdentity { .. } => gas::GAS_GATE + gas::GAS_NEW_OBJECT,
         Action::Propose { .. } => 2 * gas::GAS_GATE,
         // What is executed is not in the action: room for a proposal of the longest list.

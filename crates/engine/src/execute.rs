@@ -17,7 +17,7 @@ pub(crate) use admission::{Payable, Terms};
 use ghostplane_ghostcipher::Digest;
 use ghostplane_keystone::{ChangesetError, Missing, StateView};
 use ghostplane_types::limits::{
-    BATCH_ENTRIES_MAX, BATCH_GAS_MAX, BATCH_WITHDRAWALS_MAX, FEE_SHARES_MAX, WITNESS_BOUND_MAX,
+    BATCH_ENTRIES_MAX, BATCH_FLOWS_MAX, BATCH_GAS_MAX, BATCH_WITHDRAWALS_MAX, FEE_SHARES_MAX, WITNESS_BOUND_MAX,
 };
 use ghostplane_types::{
     Action, Address, Amount, AssetId, Flow, InboxPayload, L1Address, Outcome, PlaneState, Reject, Source,
@@ -63,6 +63,12 @@ pub enum InvalidBatch {
         entries: usize,
         /// Withdrawals.
         withdrawals: usize,
+    },
+    /// More assets made or ended, or going in and out, than a batch has.
+    #[error("{assets} assets were issued or retired, a batch has at most {BATCH_FLOWS_MAX}")]
+    Flows {
+        /// How many.
+        assets: usize,
     },
     /// More of an asset crossed than an amount can say.
     #[error("more than 2^63 - 1 of asset {asset} crossed in one batch")]
@@ -135,6 +141,8 @@ pub(crate) struct Run<'a> {
     pub(crate) working: Working<'a>,
     records: Vec<(Source, Digest, Outcome)>,
     withdrawals: Vec<Withdrawal>,
+    /// What was made and ended of assets of the plane's own, in order.
+    made: Vec<Made>,
     flows: Vec<FlowSum>,
     gas: u64,
     inbox_upto: u64,
@@ -151,6 +159,7 @@ pub(crate) struct Before {
     issued: Option<(AssetId, Amount)>,
     gas: u64,
     withdrawals: usize,
+    made: usize,
 }
 
 impl<'a> Run<'a> {
@@ -178,6 +187,7 @@ impl<'a> Run<'a> {
             working: Working::new(plane, view.roots()),
             records: Vec::with_capacity(count),
             withdrawals: Vec::new(),
+            made: Vec::new(),
             flows: Vec::new(),
             gas: 0,
             inbox_upto: prev.inbox_upto,
@@ -242,7 +252,7 @@ impl<'a> Run<'a> {
         parties.push(sender);
         for action in &body.actions {
             parties.push(match action {
-                Action::Transfer { to, .. } => self.reach.account(to),
+                Action::Transfer { to, .. } | Action::Mint { to, .. } => self.reach.account(to),
                 Action::RegisterIdentity { gid } => self.reach.account(&gid.address()),
                 other => match other.subject() {
                     Some(account) => self.reach.account(account),
@@ -321,19 +331,27 @@ impl<'a> Run<'a> {
             issued: None,
             gas: self.gas,
             withdrawals: self.withdrawals.len(),
+            made: self.made.len(),
         }
     }
 
     /// Notes how things stand before an inbox entry.
     pub(crate) fn before_entry(&mut self, checked: &CheckedEntry, parties: &[AccountId]) -> Before {
         let (mark, gas, withdrawals) = (self.working.mark(), self.gas, self.withdrawals.len());
+        let made = self.made.len();
         match (&checked.entry().payload, checked.forced()) {
-            (InboxPayload::Deposit { asset, amount, .. }, _) => {
-                Before { mark, sender: None, others: Vec::new(), issued: Some((*asset, *amount)), gas, withdrawals }
-            }
+            (InboxPayload::Deposit { asset, amount, .. }, _) => Before {
+                mark,
+                sender: None,
+                others: Vec::new(),
+                issued: Some((*asset, *amount)),
+                gas,
+                withdrawals,
+                made,
+            },
             (InboxPayload::Forced { .. }, Some(Ok(verified))) => self.before_transaction(verified, parties),
             (InboxPayload::Forced { .. }, _) => {
-                Before { mark, sender: None, others: Vec::new(), issued: None, gas, withdrawals }
+                Before { mark, sender: None, others: Vec::new(), issued: None, gas, withdrawals, made }
             }
         }
     }
@@ -342,6 +360,7 @@ impl<'a> Run<'a> {
     pub(crate) fn undo(&mut self, before: Before) {
         self.working.rollback(before.mark);
         self.undo_withdrawals(before.withdrawals);
+        self.undo_made(before.made);
         if let Some((asset, amount)) = before.issued {
             self.flow_of(asset).issued -= u128::from(amount.units());
         }
@@ -498,6 +517,25 @@ impl Run<'_> {
         }
     }
 
+    /// Notes that some of an asset of the plane's own was made or ended.
+    fn make(&mut self, made: Made) {
+        let Made { asset, units, is_end } = made;
+        let flow = self.flow_of(asset);
+        let sum = if is_end { &mut flow.retired } else { &mut flow.issued };
+        *sum += u128::from(units);
+        self.made.push(made);
+    }
+
+    /// Takes back what was made and ended from position `len` on.
+    fn undo_made(&mut self, len: usize) {
+        while self.made.len() > len {
+            let Made { asset, units, is_end } = self.made.pop().expect("longer than that");
+            let flow = self.flow_of(asset);
+            let sum = if is_end { &mut flow.retired } else { &mut flow.issued };
+            *sum -= u128::from(units);
+        }
+    }
+
     fn flow_of(&mut self, asset: AssetId) -> &mut FlowSum {
         let known = self.flows.iter().position(|flow| flow.asset == asset);
         let at = known.unwrap_or_else(|| {
@@ -524,7 +562,7 @@ impl Run<'_> {
 
     fn effects(&self) -> Effects {
         let withdrawals = self.withdrawals.len();
-        Effects { entries: self.working.entries(), withdrawals, outbox_next: self.outbox_next }
+        Effects { entries: self.working.entries(), withdrawals, outbox_next: self.outbox_next, made: self.made.len() }
     }
 
     /// The outcome of a forced transaction that could not be admitted: it is consumed and changes nothing.
@@ -538,11 +576,15 @@ impl Run<'_> {
         if self.gas > BATCH_GAS_MAX {
             return Err(InvalidBatch::Gas { gas: self.gas });
         }
-        // What is collected at the end adds two entries a sender and one a share.
+        // What is collected and given back at the end adds some entries a sender, and one a share.
         let entries = self.working.entries() + self.working.entries_owed() + FEE_SHARES_MAX;
         let withdrawals = self.withdrawals.len();
         if entries > BATCH_ENTRIES_MAX || withdrawals > BATCH_WITHDRAWALS_MAX {
             return Err(InvalidBatch::Effects { entries, withdrawals });
+        }
+        let assets = self.flows.iter().filter(|sum| sum.issued != 0 || sum.retired != 0).count();
+        if assets > BATCH_FLOWS_MAX {
+            return Err(InvalidBatch::Flows { assets });
         }
         Ok(())
     }
@@ -553,6 +595,14 @@ impl Run<'_> {
         flows.sort_unstable_by_key(|flow| flow.asset);
         Ok(flows)
     }
+}
+
+/// Some of an asset of the plane's own that was made, or ended.
+#[derive(Clone, Copy)]
+struct Made {
+    asset: AssetId,
+    units: u64,
+    is_end: bool,
 }
 
 /// What crossed between the plane and the outside so far.
@@ -579,6 +629,7 @@ struct Effects {
     entries: usize,
     withdrawals: usize,
     outbox_next: u64,
+    made: usize,
 }
 
 /// How many accounts [`Run::reach_entry`] lists for an inbox entry.

@@ -690,6 +690,33 @@ fn gates() {
     frozen("gates.json", &json!({ "actions": named_actions(&actions), "batches": lived(&plane, &people, rounds) }));
 }
 
+/// Assets of the plane's own.
+#[test]
+fn assets() {
+    let plane = plane();
+    let asset = AssetId::new(70_000).expect("below 2^30");
+    let actions = vec![
+        Action::RegisterAsset { asset, symbol: b"tea".to_vec(), decimals: 3, cap: amount(1_000) },
+        Action::Mint { asset, to: gid("bob").address(), amount: amount(600) },
+        Action::Mint { asset, to: gid("alice").address(), amount: amount(300) },
+        Action::Burn { asset, amount: amount(100) },
+        Action::FreezeAsset { asset, is_frozen: true },
+        Action::FreezeAsset { asset, is_frozen: false },
+    ];
+    let rounds = vec![
+        vec![transaction(&plane, "alice", 0, actions.clone(), "")],
+        vec![transaction(
+            &plane,
+            "bob",
+            0,
+            vec![pay("alice", asset, 7), Action::Burn { asset, amount: amount(1) }],
+            "",
+        )],
+    ];
+    let people = [("alice", 10_000_000_000), ("bob", 1_000_000_000)];
+    frozen("assets.json", &json!({ "actions": named_actions(&actions), "batches": lived(&plane, &people, rounds) }));
+}
+
 /// Guardians, proposals, approvals, freeze and recovery.
 #[test]
 fn guardians() {

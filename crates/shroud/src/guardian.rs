@@ -9,8 +9,12 @@ use ghostplane_types::limits::{GUARDIAN_DELAY_MS_MAX, PROPOSAL_MS_MAX, PROPOSALS
 use ghostplane_types::{AccountRecord, Action, Address, Gates, KindSet, PublicKey, Reject, Spent};
 
 /// What changes a gate so that more is let through, or could be: it needs the quorum, and waits.
-pub const LOOSENING: KindSet =
-    KindSet::of(&[Action::KIND_ROTATE_KEY, Action::KIND_ADD_SESSION, Action::KIND_SET_GUARDIANS]);
+pub const LOOSENING: KindSet = KindSet::of(&[
+    Action::KIND_ROTATE_KEY,
+    Action::KIND_ADD_SESSION,
+    Action::KIND_SET_GUARDIANS,
+    Action::KIND_FREEZE_ASSET,
+]);
 
 /// What has to be agreed to before these actions are done.
 pub fn roles_of(actions: &[Action]) -> impl Iterator<Item = Role> {

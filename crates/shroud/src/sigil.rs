@@ -8,7 +8,8 @@ use ghostplane_types::{
 };
 
 /// What a session may ever do: what changes a gate or speaks for the account elsewhere is not among it.
-pub const SESSION_KINDS: KindSet = KindSet::of(&[Action::KIND_TRANSFER, Action::KIND_WITHDRAW]);
+pub const SESSION_KINDS: KindSet =
+    KindSet::of(&[Action::KIND_TRANSFER, Action::KIND_WITHDRAW, Action::KIND_MINT, Action::KIND_BURN]);
 
 /// Whether a key can be set: it decodes to a point of its curve, not of small order.
 pub fn is_usable(key: &PublicKey) -> bool {
@@ -237,8 +238,11 @@ pub fn check_session(live: &LiveSession, actions: &[Action], outflow: &Outflow, 
             return Err(Reject::SessionScope { what: "an action kind" });
         }
         let named = match action {
-            Action::Transfer { to, .. } => scope.recipients.as_ref().is_none_or(|known| known.contains(to)),
+            Action::Transfer { to, .. } | Action::Mint { to, .. } => {
+                scope.recipients.as_ref().is_none_or(|known| known.contains(to))
+            }
             Action::Withdraw { to, .. } => scope.l1_recipients.as_ref().is_none_or(|known| known.contains(to)),
+            Action::Burn { .. } => true,
             // No session may ever do the others; what is set says so, and this says it again.
             _ => false,
         };

@@ -3,8 +3,9 @@
 use crate::address::{Address, Gid, L1Address, PublicKey};
 use crate::amount::Amount;
 use crate::asset::AssetId;
-use crate::codec::{Decode, DecodeError, Encode, Reader};
+use crate::codec::{Decode, DecodeError, Encode, Reader, put_byte_string};
 use crate::guardian::{GuardianSet, put_proposed, read_proposed};
+use crate::limits::SYMBOL_BYTES_MAX;
 use crate::session::{KindSet, Session};
 use ghostplane_ghostcipher::Digest;
 
@@ -98,6 +99,40 @@ pub enum Action {
         /// Which account.
         account: Address,
     },
+    /// Registers an asset of the plane's own, whose issuer is the account.
+    RegisterAsset {
+        /// Its number, which nobody has taken: 2^16 or more.
+        asset: AssetId,
+        /// Its symbol, 1 to 12 lower-case ASCII letters and digits.
+        symbol: Vec<u8>,
+        /// Its decimals.
+        decimals: u8,
+        /// The most there may be.
+        cap: Amount,
+    },
+    /// Makes more of an asset, as its issuer.
+    Mint {
+        /// Of which.
+        asset: AssetId,
+        /// Who gets it; an account is made if it does not exist.
+        to: Address,
+        /// How much, not zero.
+        amount: Amount,
+    },
+    /// Ends some of what the account holds of an asset of the plane's own.
+    Burn {
+        /// Of which.
+        asset: AssetId,
+        /// How much, not zero.
+        amount: Amount,
+    },
+    /// Stops whatever moves of an asset, or lets it move again, as its issuer.
+    FreezeAsset {
+        /// Which.
+        asset: AssetId,
+        /// Whether it stops.
+        is_frozen: bool,
+    },
 }
 
 /// A change of the keys of an account.
@@ -150,6 +185,7 @@ pub const ACTION_KINDS: &[(u8, &str)] = &[
     (27, "recover"),
     (28, "cancel_recovery"),
     (29, "finish_recovery"),
+    (30, "freeze_asset"),
 ];
 
 impl Action {
@@ -185,6 +221,14 @@ impl Action {
     pub const KIND_CANCEL_RECOVERY: u8 = 28;
     /// The number of [`Action::FinishRecovery`] in the format.
     pub const KIND_FINISH_RECOVERY: u8 = 29;
+    /// The number of [`Action::RegisterAsset`] in the format.
+    pub const KIND_REGISTER_ASSET: u8 = 18;
+    /// The number of [`Action::Mint`] in the format.
+    pub const KIND_MINT: u8 = 19;
+    /// The number of [`Action::Burn`] in the format.
+    pub const KIND_BURN: u8 = 20;
+    /// The number of [`Action::FreezeAsset`] in the format.
+    pub const KIND_FREEZE_ASSET: u8 = 30;
 
     /// What can be proposed.
     pub const PROPOSABLE: KindSet = KindSet::of(&[
@@ -195,6 +239,10 @@ impl Action {
         Self::KIND_ADD_SESSION,
         Self::KIND_REVOKE_SESSION,
         Self::KIND_SET_GUARDIANS,
+        Self::KIND_REGISTER_ASSET,
+        Self::KIND_MINT,
+        Self::KIND_BURN,
+        Self::KIND_FREEZE_ASSET,
     ]);
 
     /// The kind's number.
@@ -216,6 +264,10 @@ impl Action {
             Self::Recover { .. } => Self::KIND_RECOVER,
             Self::CancelRecovery { .. } => Self::KIND_CANCEL_RECOVERY,
             Self::FinishRecovery { .. } => Self::KIND_FINISH_RECOVERY,
+            Self::RegisterAsset { .. } => Self::KIND_REGISTER_ASSET,
+            Self::Mint { .. } => Self::KIND_MINT,
+            Self::Burn { .. } => Self::KIND_BURN,
+            Self::FreezeAsset { .. } => Self::KIND_FREEZE_ASSET,
         }
     }
 
@@ -224,10 +276,13 @@ impl Action {
         kind_name(self.kind()).expect("every action has a listed kind")
     }
 
-    /// What it takes out of the sender's account by itself; storage prices come on top.
+    /// What it takes out of the account, or makes in the account's name; storage prices come on top.
     pub const fn moves(&self) -> Option<(AssetId, Amount)> {
         match self {
-            Self::Transfer { asset, amount, .. } | Self::Withdraw { asset, amount, .. } => Some((*asset, *amount)),
+            Self::Transfer { asset, amount, .. }
+            | Self::Withdraw { asset, amount, .. }
+            | Self::Mint { asset, amount, .. }
+            | Self::Burn { asset, amount } => Some((*asset, *amount)),
             _ => None,
         }
     }
@@ -290,6 +345,25 @@ impl Action {
                 account.encode(out);
                 key.encode(out);
             }
+            Self::RegisterAsset { asset, symbol, decimals, cap } => {
+                asset.encode(out);
+                put_byte_string(out, symbol);
+                decimals.encode(out);
+                cap.encode(out);
+            }
+            Self::Mint { asset, to, amount } => {
+                asset.encode(out);
+                to.encode(out);
+                amount.encode(out);
+            }
+            Self::Burn { asset, amount } => {
+                asset.encode(out);
+                amount.encode(out);
+            }
+            Self::FreezeAsset { asset, is_frozen } => {
+                asset.encode(out);
+                is_frozen.encode(out);
+            }
             Self::Freeze { account }
             | Self::Unfreeze { account }
             | Self::CancelRecovery { account }
@@ -321,6 +395,15 @@ impl Action {
             Self::KIND_RECOVER => Ok(Self::Recover { account: reader.read()?, key: reader.read()? }),
             Self::KIND_CANCEL_RECOVERY => Ok(Self::CancelRecovery { account: reader.read()? }),
             Self::KIND_FINISH_RECOVERY => Ok(Self::FinishRecovery { account: reader.read()? }),
+            Self::KIND_REGISTER_ASSET => Ok(Self::RegisterAsset {
+                asset: reader.read()?,
+                symbol: reader.byte_string("bytes of a symbol", SYMBOL_BYTES_MAX)?.to_vec(),
+                decimals: reader.read()?,
+                cap: reader.read()?,
+            }),
+            Self::KIND_MINT => Ok(Self::Mint { asset: reader.read()?, to: reader.read()?, amount: reader.read()? }),
+            Self::KIND_BURN => Ok(Self::Burn { asset: reader.read()?, amount: reader.read()? }),
+            Self::KIND_FREEZE_ASSET => Ok(Self::FreezeAsset { asset: reader.read()?, is_frozen: reader.read()? }),
             kind => Err(Self::refuse_kind(kind, reader)),
         }
     }

@@ -31,7 +31,7 @@ pub use account::{AccountRecord, Gates, Identity, LiveSession};
 pub use action::{Action, KeyChange};
 pub use address::{Address, AddressError, EntityType, Gid, L1Address, PublicKey, Scheme};
 pub use amount::{Amount, AmountError, Money};
-pub use asset::AssetId;
+pub use asset::{AssetId, AssetRecord};
 pub use batch::BatchHeader;
 pub use codec::{Decode, DecodeError, Encode, Reader};
 pub use commitment::{Attestation, Commitment};

@@ -415,6 +415,24 @@ rejects! {
     263 NoRecovery => "no recovery is under way",
     /// The account's key has cancelled a recovery before.
     264 CancelledBefore => "the account's key has cancelled a recovery before: now a guardian has to agree",
+    /// Somebody has registered an asset of this number.
+    270 AssetTaken => "somebody has registered an asset of this number",
+    /// The terms are no asset's of the plane's own.
+    271 AssetTerms {
+        /// What is wrong with them.
+        what: &'static str,
+    } => "no asset of the plane's own can have these terms: {what}",
+    /// The account has not registered the asset.
+    272 NotIssuer => "the account is not the issuer of the asset",
+    /// There would be more of the asset than its cap.
+    273 CapExceeded {
+        /// The most there may be.
+        cap: u64,
+        /// How much there is.
+        supply: u64,
+    } => "there may be {cap} of the asset, there are {supply} already",
+    /// The asset's issuer has stopped whatever moves of it.
+    274 AssetFrozen => "the asset is frozen",
 }
 
 #[cfg(test)]

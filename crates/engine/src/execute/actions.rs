@@ -1,11 +1,14 @@
 //! What an admitted transaction does: all of its actions, or nothing but pay.
 
-use super::Run;
 use super::admission::{Admitted, Payable};
+use super::{Made, Run};
 use crate::working::{AccountId, Side};
 use ghostplane_shroud::sigil::{self, Outflow};
+use ghostplane_types::amount::{DECIMALS_MAX, SUPPLY_MAX};
+use ghostplane_types::asset::is_symbol;
 use ghostplane_types::{
-    Action, Address, Amount, AssetId, Gid, Identity, KeyChange, KeyRef, L1Address, Outcome, Reject, Session, gas,
+    Action, Address, Amount, AssetId, AssetRecord, Gid, Identity, KeyChange, KeyRef, L1Address, Outcome, Reject,
+    Session, gas,
 };
 
 /// What an applied transaction used.
@@ -102,6 +105,7 @@ impl Run<'_> {
             Err(refused) => {
                 self.working.rollback(mark);
                 self.undo_withdrawals(since.withdrawals);
+                self.undo_made(since.made);
                 (refused.reject.code(), refused.action, Applied::new(refused.gas))
             }
         };
@@ -149,6 +153,12 @@ impl Run<'_> {
             Action::AddSession(session) => self.add_session(actor, applied, session),
             Action::RevokeSession { lane } => self.revoke_session(actor, applied, *lane),
             Action::SetGuardians(set) => self.set_guardians(actor, applied, set.as_deref()),
+            Action::RegisterAsset { asset, symbol, decimals, cap } => {
+                self.register_asset(actor, applied, *asset, (symbol, *decimals, *cap))
+            }
+            Action::Mint { asset, amount, .. } => self.mint(actor, applied, target, *asset, *amount),
+            Action::Burn { asset, amount } => self.burn(actor, *asset, *amount),
+            Action::FreezeAsset { asset, is_frozen } => self.freeze_asset(actor, applied, *asset, *is_frozen),
             other => unreachable!("{} is about guardians and is never done in an account's name", other.kind_name()),
         }
     }
@@ -167,6 +177,18 @@ impl Run<'_> {
             return Err(Reject::SelfPayment);
         }
         self.check_money(asset, amount)?;
+        self.pay_for_slot(actor, applied, target, asset)?;
+        self.working.transfer(Side::Account(actor.id), Side::Account(target), asset, amount)
+    }
+
+    /// Takes the price of the slot that a receiver does not have yet, and of the account.
+    fn pay_for_slot(
+        &mut self,
+        actor: &Actor<'_>,
+        applied: &mut Applied,
+        target: AccountId,
+        asset: AssetId,
+    ) -> Result<(), Reject> {
         if !self.working.has_slot(target, asset) {
             let (slot_price, object_price) = (self.plane.genesis().slot_price, self.plane.genesis().object_price);
             let is_new = !self.working.exists(target);
@@ -174,7 +196,7 @@ impl Run<'_> {
             applied.use_gas(gas, actor.gas_limit)?;
             self.charge(actor, applied, slot_price, if is_new { object_price } else { Amount::ZERO })?;
         }
-        self.working.transfer(Side::Account(actor.id), Side::Account(target), asset, amount)
+        Ok(())
     }
 
     fn leave(&mut self, actor: &Actor<'_>, to: L1Address, asset: AssetId, amount: Amount) -> Result<(), Reject> {
@@ -195,10 +217,12 @@ impl Run<'_> {
         if amount.is_zero() {
             return Err(Reject::ZeroAmount);
         }
-        if self.plane.genesis().asset(asset).is_none() {
-            return Err(Reject::UnknownAsset { asset });
+        if asset.is_bridged() {
+            let known = self.plane.genesis().asset(asset).is_some();
+            return if known { Ok(()) } else { Err(Reject::UnknownAsset { asset }) };
         }
-        Ok(())
+        let own = self.working.asset(asset).ok_or(Reject::UnknownAsset { asset })?;
+        if own.is_frozen { Err(Reject::AssetFrozen) } else { Ok(()) }
     }
 
     /// Takes the price of storage: what a slot costs, and what is held for an object.
@@ -233,6 +257,82 @@ impl Run<'_> {
             dues.back = sum.ok_or(Reject::BalanceOverflow { balance: 0, amount: price.units() })?;
         }
         Ok(())
+    }
+
+    // Assets of the plane's own.
+
+    fn register_asset(
+        &mut self,
+        actor: &Actor<'_>,
+        applied: &mut Applied,
+        asset: AssetId,
+        (symbol, decimals, cap): (&[u8], u8, Amount),
+    ) -> Result<(), Reject> {
+        let rules = [
+            (!asset.is_bridged(), "its number is below 2^16, and those are bridged"),
+            (is_symbol(symbol), "its symbol is not 1 to 12 lower-case letters and digits"),
+            (decimals <= DECIMALS_MAX, "it has more than 18 decimals"),
+            (!cap.is_zero() && cap.units() <= SUPPLY_MAX, "its cap is 0 or over 2^62"),
+        ];
+        if let Some((_, what)) = rules.iter().find(|(holds, _)| !holds) {
+            return Err(Reject::AssetTerms { what });
+        }
+        if self.working.asset(asset).is_some() {
+            return Err(Reject::AssetTaken);
+        }
+        applied.use_gas(gas::GAS_NEW_OBJECT, actor.gas_limit)?;
+        self.charge_object(actor, applied)?;
+        let (issuer, symbol) = (*actor.address, symbol.to_vec());
+        let record = AssetRecord { issuer, symbol, decimals, cap, supply: Amount::ZERO, is_frozen: false };
+        self.working.set_asset(asset, record)
+    }
+
+    fn mint(
+        &mut self,
+        actor: &Actor<'_>,
+        applied: &mut Applied,
+        target: AccountId,
+        asset: AssetId,
+        amount: Amount,
+    ) -> Result<(), Reject> {
+        let mut record = self.issued_by(actor, asset)?;
+        self.check_money(asset, amount)?;
+        let (cap, supply) = (record.cap.units(), record.supply.units());
+        let more = record.supply.checked_add(amount).filter(|sum| sum.units() <= cap);
+        record.supply = more.ok_or(Reject::CapExceeded { cap, supply })?;
+        self.pay_for_slot(actor, applied, target, asset)?;
+        self.working.transfer(Side::Outside, Side::Account(target), asset, amount)?;
+        self.make(Made { asset, units: amount.units(), is_end: false });
+        self.working.set_asset(asset, record)
+    }
+
+    fn burn(&mut self, actor: &Actor<'_>, asset: AssetId, amount: Amount) -> Result<(), Reject> {
+        let mut record = self.working.asset(asset).cloned().ok_or(Reject::UnknownAsset { asset })?;
+        self.check_money(asset, amount)?;
+        self.working.transfer(Side::Account(actor.id), Side::Outside, asset, amount)?;
+        self.make(Made { asset, units: amount.units(), is_end: true });
+        let (cap, supply) = (record.cap.units(), record.supply.units());
+        // What somebody holds is part of the supply, but for states that no rule could have made.
+        record.supply = record.supply.checked_sub(amount).ok_or(Reject::CapExceeded { cap, supply })?;
+        self.working.set_asset(asset, record)
+    }
+
+    fn freeze_asset(
+        &mut self,
+        actor: &Actor<'_>,
+        applied: &mut Applied,
+        asset: AssetId,
+        is_frozen: bool,
+    ) -> Result<(), Reject> {
+        applied.use_gas(gas::GAS_GATE, actor.gas_limit)?;
+        let record = self.issued_by(actor, asset)?;
+        self.working.set_asset(asset, AssetRecord { is_frozen, ..record })
+    }
+
+    /// The registration of an asset whose issuer acts.
+    fn issued_by(&self, actor: &Actor<'_>, asset: AssetId) -> Result<AssetRecord, Reject> {
+        let record = self.working.asset(asset).ok_or(Reject::UnknownAsset { asset })?;
+        if record.issuer == *actor.address { Ok(record.clone()) } else { Err(Reject::NotIssuer) }
     }
 
     // Who may act.

@@ -24,16 +24,19 @@ enum Touched {
     Slot(Address, AssetId),
     /// A slot of the account whose action it is.
     Own(AccountId, AssetId),
+    /// An asset of the plane's own.
+    Asset(AssetId),
 }
 
 /// What an action of `actor` names, besides the one party of it.
 fn for_each_named(action: &Action, actor: AccountId, touched: &mut impl FnMut(Touched)) {
     match action {
-        Action::Transfer { to, asset, .. } => {
+        Action::Transfer { to, asset, .. } | Action::Mint { to, asset, .. } => {
             touched(Touched::Slot(*to, *asset));
             touched(Touched::Own(actor, *asset));
         }
-        Action::Withdraw { asset, .. } => touched(Touched::Own(actor, *asset)),
+        Action::Withdraw { asset, .. } | Action::Burn { asset, .. } => touched(Touched::Own(actor, *asset)),
+        Action::RegisterAsset { asset, .. } | Action::FreezeAsset { asset, .. } => touched(Touched::Asset(*asset)),
         Action::RegisterIdentity { gid } => touched(Touched::Account(gid.address())),
         Action::SetGuardians(Some(set)) => set.accounts().for_each(|address| touched(Touched::Account(*address))),
         Action::Propose { actions } => actions.iter().for_each(|action| for_each_named(action, actor, touched)),
@@ -84,7 +87,10 @@ fn for_each_question(verified: &Verified, parties: &[AccountId], mut ask: impl F
 fn for_each_direct(verified: &Verified, parties: &[AccountId], touched: &mut impl FnMut(Touched)) {
     for (action, party) in verified.body().actions.iter().zip(&parties[1..]) {
         match action {
-            Action::SetGuardians(_) | Action::Propose { .. } => for_each_named(action, *party, touched),
+            Action::SetGuardians(_)
+            | Action::Propose { .. }
+            | Action::RegisterAsset { .. }
+            | Action::FreezeAsset { .. } => for_each_named(action, *party, touched),
             action if action.subject().is_some() => touched(Touched::Own(*party, AssetId::GCC)),
             _ => {}
         }
@@ -104,6 +110,7 @@ impl Run<'_> {
                 reach.slot(id, asset);
             }
             Touched::Own(id, asset) => reach.slot(id, asset),
+            Touched::Asset(asset) => reach.asset(asset),
         });
         for_each_question(verified, parties, |asked| self.asked.push(asked));
     }
@@ -124,6 +131,7 @@ impl Run<'_> {
                         reach.slot(id, asset);
                     }
                     Touched::Own(id, asset) => reach.slot(id, asset),
+                    Touched::Asset(asset) => reach.asset(asset),
                 });
             }
         }
@@ -145,6 +153,10 @@ impl Run<'_> {
                 Touched::Account(address) => (self.reach.find(&address), None),
                 Touched::Slot(address, asset) => (self.reach.find(&address), Some(asset)),
                 Touched::Own(id, asset) => (Some(id), Some(asset)),
+                Touched::Asset(asset) => {
+                    self.working.count_asset(asset);
+                    continue;
+                }
             };
             let id = id.expect("what is counted was listed before");
             self.working.count_account(id);

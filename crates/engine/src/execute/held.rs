@@ -148,7 +148,7 @@ impl Run<'_> {
                 for action in &proposal.actions {
                     applied.use_gas(gas::GAS_ACTION, subject.gas_limit)?;
                     let target = match action {
-                        Action::Transfer { to, .. } => self.reach.find(to),
+                        Action::Transfer { to, .. } | Action::Mint { to, .. } => self.reach.find(to),
                         Action::RegisterIdentity { gid } => self.reach.find(&gid.address()),
                         _ => Some(subject.id),
                     };

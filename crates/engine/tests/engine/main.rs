@@ -1,6 +1,7 @@
 //! The engine as its users see it: stories, a model ledger, every refusal, every lie an operator can tell.
 
 mod against_the_model;
+mod assets;
 mod books;
 mod forger;
 mod fraud;

@@ -32,6 +32,14 @@ pub(super) fn action(action: &Action) -> Sheet {
         | Action::Unfreeze { account }
         | Action::CancelRecovery { account }
         | Action::FinishRecovery { account } => sheet.text("account", account),
+        Action::RegisterAsset { asset, symbol, decimals, cap } => sheet
+            .id("asset", asset.number())
+            .text("symbol", String::from_utf8_lossy(symbol))
+            .number("decimals", *decimals)
+            .money("cap", *cap, *asset),
+        Action::Mint { asset, to, amount } => sheet.text("to", to).money("amount", *amount, *asset),
+        Action::Burn { asset, amount } => sheet.money("amount", *amount, *asset),
+        Action::FreezeAsset { asset, is_frozen } => sheet.id("asset", asset.number()).flag("frozen", *is_frozen),
         Action::Recover { account, key } => sheet.text("account", account).text("key", named(key)),
     }
 }
