@@ -2,7 +2,7 @@
 
 use crate::check::Plane;
 use ghostplane_ghostcipher::{Digest, Domain};
-use ghostplane_types::limits::{ACTIONS_MAX, MEMO_BYTES_MAX, TRANSACTION_BYTES_MAX};
+use ghostplane_types::limits::{ACTIONS_MAX, MEMO_BYTES_MAX, PROPOSAL_ACTIONS_MAX, TRANSACTION_BYTES_MAX};
 use ghostplane_types::{
     AccountRecord, Action, Address, Amount, AssetId, ConsentForm, Encode, Gid, KeyRef, L1Address, Nonce, Pay,
     PublicKey, Scheme, Signer, Transaction, TransactionBody, gas,
@@ -227,7 +227,7 @@ impl Draft {
         }
         body.gas_limit = self.gas_limit.unwrap_or_else(|| gas_at_most(public_key.scheme(), bytes, &body.actions));
         let auth = key.consent(Domain::TransactionAuth, body.chain_id, &body.id());
-        Ok(Transaction { body, auth })
+        Ok(Transaction { body, auth, approvals: Vec::new() })
     }
 }
 
@@ -236,10 +236,17 @@ impl Draft {
 #[must_use]
 pub fn gas_at_most(scheme: Scheme, bytes: usize, actions: &[Action]) -> u64 {
     let made = |action: &Action| match action {
-        Action::Transfer { .. } => gas::GAS_NEW_SLOT + gas::GAS_NEW_OBJECT,
-        Action::Withdraw { .. } => 0,
+        Action::Transfer { .. } | Action::Mint { .. } => gas::GAS_NEW_SLOT + gas::GAS_NEW_OBJECT,
+        Action::Withdraw { .. } | Action::Burn { .. } => 0,
+        Action::RegisterAsset { .. } => gas::GAS_NEW_OBJECT,
         Action::RegisterIdentity { .. } => gas::GAS_GATE + gas::GAS_NEW_OBJECT,
-        Action::RotateKey(_) | Action::AddSession(_) | Action::RevokeSession { .. } => gas::GAS_GATE,
+        Action::Propose { .. } => 2 * gas::GAS_GATE,
+        // What is executed is not in the action: room for a proposal of the longest list.
+        Action::Execute { .. } => {
+            let each = gas::GAS_ACTION + gas::GAS_GATE + gas::GAS_NEW_SLOT + gas::GAS_NEW_OBJECT;
+            gas::GAS_GATE + PROPOSAL_ACTIONS_MAX as u64 * each
+        }
+        _ => gas::GAS_GATE,
     };
     gas::intrinsic(scheme, bytes, actions.len()) + actions.iter().map(made).sum::<u64>()
 }

@@ -6,6 +6,8 @@
 
 mod actions;
 mod admission;
+mod beyond;
+mod held;
 
 use crate::Plane;
 use crate::batch::{BatchError, ExecutedBatch, ProposedBatch};
@@ -15,10 +17,10 @@ pub(crate) use admission::{Payable, Terms};
 use ghostplane_ghostcipher::Digest;
 use ghostplane_keystone::{ChangesetError, Missing, StateView};
 use ghostplane_types::limits::{
-    BATCH_ENTRIES_MAX, BATCH_GAS_MAX, BATCH_WITHDRAWALS_MAX, FEE_SHARES_MAX, WITNESS_BOUND_MAX,
+    BATCH_ENTRIES_MAX, BATCH_FLOWS_MAX, BATCH_GAS_MAX, BATCH_WITHDRAWALS_MAX, FEE_SHARES_MAX, WITNESS_BOUND_MAX,
 };
 use ghostplane_types::{
-    Action, Address, Amount, AssetId, Flow, InboxPayload, L1Address, Outcome, PlaneState, Reject, Scheme, Source,
+    Action, Address, Amount, AssetId, Flow, InboxPayload, L1Address, Outcome, PlaneState, Reject, Source,
     TransactionBody, Withdrawal, gas,
 };
 use thiserror::Error;
@@ -61,6 +63,12 @@ pub enum InvalidBatch {
         entries: usize,
         /// Withdrawals.
         withdrawals: usize,
+    },
+    /// More assets made or ended, or going in and out, than a batch has.
+    #[error("{assets} assets were issued or retired, a batch has at most {BATCH_FLOWS_MAX}")]
+    Flows {
+        /// How many.
+        assets: usize,
     },
     /// More of an asset crossed than an amount can say.
     #[error("more than 2^63 - 1 of asset {asset} crossed in one batch")]
@@ -127,10 +135,14 @@ pub(crate) struct Run<'a> {
     generation: u32,
     time: u64,
     reach: Reach,
+    /// What more has to be read, by the gates of accounts that are listed.
+    asked: Vec<beyond::Asked>,
     system: SystemIds,
     pub(crate) working: Working<'a>,
     records: Vec<(Source, Digest, Outcome)>,
     withdrawals: Vec<Withdrawal>,
+    /// What was made and ended of assets of the plane's own, in order.
+    made: Vec<Made>,
     flows: Vec<FlowSum>,
     gas: u64,
     inbox_upto: u64,
@@ -142,9 +154,12 @@ pub(crate) struct Run<'a> {
 pub(crate) struct Before {
     mark: Mark,
     sender: Option<(AccountId, Standing)>,
+    /// Other accounts that may owe something afterwards.
+    others: Vec<(AccountId, Standing)>,
     issued: Option<(AssetId, Amount)>,
     gas: u64,
     withdrawals: usize,
+    made: usize,
 }
 
 impl<'a> Run<'a> {
@@ -167,10 +182,12 @@ impl<'a> Run<'a> {
             generation,
             time,
             reach,
+            asked: Vec::new(),
             system,
             working: Working::new(plane, view.roots()),
             records: Vec::with_capacity(count),
             withdrawals: Vec::new(),
+            made: Vec::new(),
             flows: Vec::new(),
             gas: 0,
             inbox_upto: prev.inbox_upto,
@@ -235,15 +252,18 @@ impl<'a> Run<'a> {
         parties.push(sender);
         for action in &body.actions {
             parties.push(match action {
-                Action::Transfer { to, .. } => self.reach.account(to),
+                Action::Transfer { to, .. } | Action::Mint { to, .. } => self.reach.account(to),
                 Action::RegisterIdentity { gid } => self.reach.account(&gid.address()),
-                Action::Withdraw { .. }
-                | Action::RotateKey(_)
-                | Action::AddSession(_)
-                | Action::RevokeSession { .. } => sender,
+                other => match other.subject() {
+                    Some(account) => self.reach.account(account),
+                    None => sender,
+                },
             });
         }
         for_each_slot(body, &parties[first..], |id, asset| self.reach.slot(id, asset));
+        if !verified.is_plain() {
+            self.reach_beyond(verified, &parties[first..]);
+        }
     }
 
     /// Forgets what was read in vain, if it is much. Parties that were listed before have no meaning afterwards.
@@ -253,6 +273,12 @@ impl<'a> Run<'a> {
 
     /// Reads what was listed and is not known yet.
     pub(crate) fn read<V: StateView>(&mut self, view: &'a V) -> Result<(), Halt> {
+        self.working.read(view, &mut self.reach)?;
+        if self.asked.is_empty() {
+            return Ok(());
+        }
+        // What gates name is known once the accounts that have them are read.
+        self.reach_asked();
         self.working.read(view, &mut self.reach)
     }
 
@@ -274,6 +300,9 @@ impl<'a> Run<'a> {
     pub(crate) fn count_transaction(&mut self, verified: &Verified, parties: &[AccountId]) {
         parties.iter().for_each(|id| self.working.count_account(*id));
         for_each_slot(verified.body(), parties, |id, asset| self.working.count_slot(id, asset));
+        if !verified.is_plain() {
+            self.count_beyond(verified, parties);
+        }
     }
 
     pub(crate) fn check_witness(&self) -> Result<(), InvalidBatch> {
@@ -284,26 +313,46 @@ impl<'a> Run<'a> {
     // What does not fit.
 
     /// Notes how things stand before a transaction of the log.
-    pub(crate) fn before_transaction(&mut self, verified: &Verified, sender: AccountId) -> Before {
-        let standing = self.working.standing(sender, verified.body().nonce.lane);
+    pub(crate) fn before_transaction(&mut self, verified: &Verified, parties: &[AccountId]) -> Before {
+        let (sender, lane) = (parties[0], verified.body().nonce.lane);
+        let standing = self.working.standing(sender, lane);
+        let mut others = Vec::new();
+        if !verified.is_plain() {
+            let mut subjects = parties[1..].to_vec();
+            subjects.sort_unstable();
+            subjects.dedup();
+            let subjects = subjects.into_iter().filter(|id| *id != sender);
+            others.extend(subjects.map(|id| (id, self.working.standing(id, lane))));
+        }
         Before {
             mark: self.working.mark(),
             sender: Some((sender, standing)),
+            others,
             issued: None,
             gas: self.gas,
             withdrawals: self.withdrawals.len(),
+            made: self.made.len(),
         }
     }
 
     /// Notes how things stand before an inbox entry.
     pub(crate) fn before_entry(&mut self, checked: &CheckedEntry, parties: &[AccountId]) -> Before {
         let (mark, gas, withdrawals) = (self.working.mark(), self.gas, self.withdrawals.len());
+        let made = self.made.len();
         match (&checked.entry().payload, checked.forced()) {
-            (InboxPayload::Deposit { asset, amount, .. }, _) => {
-                Before { mark, sender: None, issued: Some((*asset, *amount)), gas, withdrawals }
+            (InboxPayload::Deposit { asset, amount, .. }, _) => Before {
+                mark,
+                sender: None,
+                others: Vec::new(),
+                issued: Some((*asset, *amount)),
+                gas,
+                withdrawals,
+                made,
+            },
+            (InboxPayload::Forced { .. }, Some(Ok(verified))) => self.before_transaction(verified, parties),
+            (InboxPayload::Forced { .. }, _) => {
+                Before { mark, sender: None, others: Vec::new(), issued: None, gas, withdrawals, made }
             }
-            (InboxPayload::Forced { .. }, Some(Ok(verified))) => self.before_transaction(verified, parties[0]),
-            (InboxPayload::Forced { .. }, _) => Before { mark, sender: None, issued: None, gas, withdrawals },
         }
     }
 
@@ -311,11 +360,12 @@ impl<'a> Run<'a> {
     pub(crate) fn undo(&mut self, before: Before) {
         self.working.rollback(before.mark);
         self.undo_withdrawals(before.withdrawals);
+        self.undo_made(before.made);
         if let Some((asset, amount)) = before.issued {
             self.flow_of(asset).issued -= u128::from(amount.units());
         }
-        if let Some((sender, standing)) = before.sender {
-            self.working.restore(sender, standing);
+        for (id, standing) in before.sender.into_iter().chain(before.others) {
+            self.working.restore(id, standing);
         }
         self.gas = before.gas;
         match self.records.pop() {
@@ -404,7 +454,7 @@ impl Run<'_> {
                 let terms = Terms { time: entry.l1_time, is_forced: true, gas_price: 0 };
                 let outcome = match self.judge(verified, parties[0], &terms) {
                     Ok(payable) => self.transaction(payable, parties),
-                    Err(reject) => self.refused_unpaid(reject.code(), verified.key().scheme()),
+                    Err(reject) => self.refused_unpaid(reject.code(), checked.consent_gas()),
                 };
                 (source, verified.id(), outcome)
             }
@@ -413,11 +463,7 @@ impl Run<'_> {
                     Some(Err(reject)) => reject.code(),
                     _ => unreachable!("a forced transaction was checked, and a good one is handled above"),
                 };
-                (
-                    source,
-                    entry.digest(self.plane.chain_id()),
-                    self.refused_unpaid(code, checked.scheme().unwrap_or(Scheme::Ed25519)),
-                )
+                (source, entry.digest(self.plane.chain_id()), self.refused_unpaid(code, checked.consent_gas()))
             }
         };
         self.records.push(record);
@@ -471,6 +517,25 @@ impl Run<'_> {
         }
     }
 
+    /// Notes that some of an asset of the plane's own was made or ended.
+    fn make(&mut self, made: Made) {
+        let Made { asset, units, is_end } = made;
+        let flow = self.flow_of(asset);
+        let sum = if is_end { &mut flow.retired } else { &mut flow.issued };
+        *sum += u128::from(units);
+        self.made.push(made);
+    }
+
+    /// Takes back what was made and ended from position `len` on.
+    fn undo_made(&mut self, len: usize) {
+        while self.made.len() > len {
+            let Made { asset, units, is_end } = self.made.pop().expect("longer than that");
+            let flow = self.flow_of(asset);
+            let sum = if is_end { &mut flow.retired } else { &mut flow.issued };
+            *sum -= u128::from(units);
+        }
+    }
+
     fn flow_of(&mut self, asset: AssetId) -> &mut FlowSum {
         let known = self.flows.iter().position(|flow| flow.asset == asset);
         let at = known.unwrap_or_else(|| {
@@ -497,12 +562,12 @@ impl Run<'_> {
 
     fn effects(&self) -> Effects {
         let withdrawals = self.withdrawals.len();
-        Effects { entries: self.working.entries(), withdrawals, outbox_next: self.outbox_next }
+        Effects { entries: self.working.entries(), withdrawals, outbox_next: self.outbox_next, made: self.made.len() }
     }
 
     /// The outcome of a forced transaction that could not be admitted: it is consumed and changes nothing.
-    fn refused_unpaid(&mut self, code: u16, scheme: Scheme) -> Outcome {
-        let gas = gas::GAS_TRANSACTION + gas::consent(scheme);
+    fn refused_unpaid(&mut self, code: u16, consent_gas: u64) -> Outcome {
+        let gas = gas::GAS_TRANSACTION + consent_gas;
         self.gas += gas;
         self.outcome(code, Outcome::NO_ACTION, gas, 0, self.effects())
     }
@@ -511,11 +576,15 @@ impl Run<'_> {
         if self.gas > BATCH_GAS_MAX {
             return Err(InvalidBatch::Gas { gas: self.gas });
         }
-        // What is collected at the end adds two entries a sender and one a share.
+        // What is collected and given back at the end adds some entries a sender, and one a share.
         let entries = self.working.entries() + self.working.entries_owed() + FEE_SHARES_MAX;
         let withdrawals = self.withdrawals.len();
         if entries > BATCH_ENTRIES_MAX || withdrawals > BATCH_WITHDRAWALS_MAX {
             return Err(InvalidBatch::Effects { entries, withdrawals });
+        }
+        let assets = self.flows.iter().filter(|sum| sum.issued != 0 || sum.retired != 0).count();
+        if assets > BATCH_FLOWS_MAX {
+            return Err(InvalidBatch::Flows { assets });
         }
         Ok(())
     }
@@ -526,6 +595,14 @@ impl Run<'_> {
         flows.sort_unstable_by_key(|flow| flow.asset);
         Ok(flows)
     }
+}
+
+/// Some of an asset of the plane's own that was made, or ended.
+#[derive(Clone, Copy)]
+struct Made {
+    asset: AssetId,
+    units: u64,
+    is_end: bool,
 }
 
 /// What crossed between the plane and the outside so far.
@@ -552,6 +629,7 @@ struct Effects {
     entries: usize,
     withdrawals: usize,
     outbox_next: u64,
+    made: usize,
 }
 
 /// How many accounts [`Run::reach_entry`] lists for an inbox entry.

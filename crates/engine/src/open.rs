@@ -250,7 +250,7 @@ impl<'a, V: StateView> OpenBatch<'a, V> {
         if !self.has_place() || bytes > BATCH_BYTES_MAX || self.run.check_witness().is_err() {
             return self.fill(start);
         }
-        let before = self.run.before_transaction(verified, parties[0]);
+        let before = self.run.before_transaction(verified, parties);
         let outcome = *self.run.log_transaction(payable, parties);
         if !self.run.is_within_limits() {
             self.run.undo(before);

@@ -5,8 +5,8 @@
 
 use crate::{FixedState, Plane, hash_seed};
 use ghostplane_keystone::{Missing, StateView};
-use ghostplane_types::codec::{Decode, DecodeError, Encode, Reader, put_varint, varint_len};
-use ghostplane_types::limits::{ACTIONS_MAX, BATCH_BYTES_MAX, BATCH_TRANSACTIONS_MAX, MEMO_BYTES_MAX};
+use ghostplane_types::codec::{Decode, DecodeError, Encode, Reader, put_list, put_varint, varint_len};
+use ghostplane_types::limits::{ACTIONS_MAX, APPROVALS_MAX, BATCH_BYTES_MAX, BATCH_TRANSACTIONS_MAX, MEMO_BYTES_MAX};
 use ghostplane_types::transaction::Action;
 use ghostplane_types::{
     AccountRecord, Address, Amount, AssetId, Auth, Gid, KeyRef, Nonce, ObjectClass, ObjectIndex, ObjectKey, Pay,
@@ -60,9 +60,9 @@ mod flag {
     pub const LANE: u8 = 8;
     pub const VALID_AFTER: u8 = 16;
     pub const MEMO: u8 = 32;
+    pub const APPROVALS: u8 = 64;
     pub const KEY_PASSKEY: u8 = KEY_CARRIED | KEY_POSITION;
     pub const KEY_SESSION: u8 = 128;
-    pub const ALL: u8 = 63 | KEY_SESSION;
 }
 /// Low bits of an action's first varint; the rest is the asset.
 mod form {
@@ -147,6 +147,7 @@ pub(crate) fn put_transaction<E>(
     set(flag::SENDER_WHOLE, sender.is_none());
     set(flag::KEY_CARRIED, matches!(body.key_ref, KeyRef::Carried(_) | KeyRef::RegisteredPasskey(_)));
     set(flag::KEY_POSITION, matches!(body.key_ref, KeyRef::Registered(1..) | KeyRef::RegisteredPasskey(_)));
+    set(flag::APPROVALS, !transaction.approvals.is_empty());
     set(flag::KEY_SESSION, matches!(body.key_ref, KeyRef::Session));
     set(flag::LANE, body.nonce.lane != Nonce::LANE_ROOT);
     set(flag::VALID_AFTER, body.valid_after != 0);
@@ -176,6 +177,9 @@ pub(crate) fn put_transaction<E>(
         out.extend_from_slice(&body.memo);
     }
     transaction.auth.encode(out);
+    if flags & flag::APPROVALS != 0 {
+        put_list(out, &transaction.approvals);
+    }
     Ok(())
 }
 
@@ -213,9 +217,6 @@ fn decode_transaction<V: StateView>(
     reader: &mut Reader<'_>,
 ) -> Result<Transaction, PostedError> {
     let flags: u8 = reader.read()?;
-    if flags & !flag::ALL != 0 {
-        return Err(reader.unknown("transaction flags", u64::from(flags)).into());
-    }
     let sender = read_account(accounts, flags & flag::SENDER_WHOLE != 0, reader)?;
     let key_ref = match flags & (flag::KEY_CARRIED | flag::KEY_POSITION | flag::KEY_SESSION) {
         0 => KeyRef::Registered(0),
@@ -261,7 +262,12 @@ fn decode_transaction<V: StateView>(
         actions,
         memo,
     };
-    Ok(Transaction { body, auth: Auth::decode(form, reader)? })
+    let auth = Auth::decode(form, reader)?;
+    let approvals = if flags & flag::APPROVALS == 0 { Vec::new() } else { reader.list("approvals", APPROVALS_MAX)? };
+    if flags & flag::APPROVALS != 0 && approvals.is_empty() {
+        return Err(reader.non_canonical("approvals").into());
+    }
+    Ok(Transaction { body, auth, approvals })
 }
 
 fn put_action<E>(

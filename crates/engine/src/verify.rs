@@ -23,6 +23,7 @@ pub struct Verified {
     id: Digest,
     key: PublicKey,
     gas_intrinsic: u64,
+    is_plain: bool,
 }
 
 impl Verified {
@@ -50,6 +51,11 @@ impl Verified {
     pub fn gas_intrinsic(&self) -> u64 {
         self.gas_intrinsic
     }
+
+    /// Whether it only moves money, and nobody else has approved it: what it touches can be told from itself.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.is_plain
+    }
 }
 
 /// An inbox entry ready to be executed. A forced transaction that does not verify is consumed and refused, never skipped.
@@ -58,7 +64,7 @@ pub struct CheckedEntry {
     entry: InboxEntry,
     forced: Option<Result<Box<Verified>, Reject>>,
     sender: Option<Address>,
-    scheme: Option<Scheme>,
+    consent_gas: u64,
 }
 
 impl CheckedEntry {
@@ -77,9 +83,9 @@ impl CheckedEntry {
         self.sender.as_ref()
     }
 
-    /// How the key signs that a forced transaction named, if there is such a key.
-    pub(crate) fn scheme(&self) -> Option<Scheme> {
-        self.scheme
+    /// What checking the consent to a forced transaction took, its approvals included.
+    pub(crate) fn consent_gas(&self) -> u64 {
+        self.consent_gas
     }
 }
 
@@ -161,14 +167,17 @@ pub(crate) fn check_inbox_with(
 ) -> Result<Vec<CheckedEntry>, Missing> {
     let mut checked = Vec::with_capacity(entries.len());
     for entry in entries {
-        let mut checked_entry = CheckedEntry { entry: entry.clone(), forced: None, sender: None, scheme: None };
+        let consent_gas = gas::consent(Scheme::Ed25519);
+        let mut checked_entry = CheckedEntry { entry: entry.clone(), forced: None, sender: None, consent_gas };
         if let InboxPayload::Forced { transaction } = &entry.payload {
             match Transaction::decode_bounded(transaction) {
                 Ok(transaction) => {
                     checked_entry.sender = Some(transaction.body.sender);
                     let verified = verify_with(plane, view, keys, &Serial, vec![transaction.clone()])?.pop();
                     checked_entry.forced = Some(verified.expect("one in, one out").map(Box::new));
-                    checked_entry.scheme = keys.key_of(&transaction.body).ok().map(|key| key.scheme());
+                    let scheme = keys.key_of(&transaction.body).map_or(Scheme::Ed25519, |key| key.scheme());
+                    let approvals = transaction.approvals.iter().map(|approval| approval.key.scheme());
+                    checked_entry.consent_gas = gas::consent(scheme) + gas::approvals(approvals);
                 }
                 Err(reject) => checked_entry.forced = Some(Err(reject)),
             }
@@ -330,7 +339,15 @@ fn verify_opened<'r>(
             distinct.len() - 1
         });
         let of_scheme = if key.scheme() == Scheme::Ed25519 { &mut signed } else { &mut single };
-        of_scheme.push(Signed { at, place, id: *id });
+        of_scheme.push(Signed { at, place, id: *id, approval: None });
+        for (approval, given) in named[at].0.approvals.iter().enumerate() {
+            let place = *places.entry(given.key).or_insert_with(|| {
+                distinct.push((given.key, None));
+                distinct.len() - 1
+            });
+            let of_scheme = if given.key.scheme() == Scheme::Ed25519 { &mut signed } else { &mut single };
+            of_scheme.push(Signed { at, place, id: *id, approval: Some(approval) });
+        }
     }
     let prepared = map_chunks(workers, &distinct, OPEN_CHUNK, |keys| {
         let prepare = |(key, remembered): &(PublicKey, Option<&'r PreparedKey>)| match remembered {
@@ -345,35 +362,44 @@ fn verify_opened<'r>(
     let chunk = signed.len().div_ceil(workers.count().max(1)).clamp(VERIFY_CHUNK_MIN, VERIFY_CHUNK_MAX);
     let failing = map_chunks(workers, &signed, chunk, |signed| {
         let mut failing = Vec::new();
-        let (mut at, mut items) = (Vec::with_capacity(signed.len()), Vec::with_capacity(signed.len()));
+        let (mut of, mut items) = (Vec::with_capacity(signed.len()), Vec::with_capacity(signed.len()));
         for signed in signed {
-            match (prepared[signed.place].as_deref(), &named[signed.at].0.auth) {
+            let (domain, auth) = signed.consent(named);
+            match (prepared[signed.place].as_deref(), auth) {
                 (Some(PreparedKey::Ed25519(key)), Auth::Signature(signature)) => {
-                    let message = signing_bytes(Domain::TransactionAuth, plane.chain_id(), &signed.id);
-                    at.push(signed.at);
+                    let message = signing_bytes(domain, plane.chain_id(), &signed.id);
+                    of.push((signed.at, signed.approval));
                     items.push(Item { key, message, signature });
                 }
-                (Some(_), _) => failing.push(signed.at),
+                (Some(_), _) => failing.push((signed.at, signed.approval)),
                 (None, _) => {}
             }
         }
-        failing.extend(verify_batch(&items).err().unwrap_or_default().into_iter().map(|failed| at[failed]));
+        failing.extend(verify_batch(&items).err().unwrap_or_default().into_iter().map(|failed| of[failed]));
         failing
     });
     let failing_single = map_chunks(workers, &single, SINGLE_CHUNK, |single| {
         let holds = |signed: &Signed| {
-            let auth = &named[signed.at].0.auth;
-            prepared[signed.place]
-                .as_deref()
-                .is_none_or(|key| key.verify(Domain::TransactionAuth, plane.chain_id(), &signed.id, auth).is_ok())
+            let (domain, auth) = signed.consent(named);
+            let key = prepared[signed.place].as_deref();
+            key.is_none_or(|key| key.verify(domain, plane.chain_id(), &signed.id, auth).is_ok())
         };
-        single.iter().filter(|signed| !holds(signed)).map(|signed| signed.at).collect()
+        single.iter().filter(|signed| !holds(signed)).map(|signed| (signed.at, signed.approval)).collect()
     });
-    for at in failing.into_iter().chain(failing_single).flat_map(|failing: Vec<usize>| failing) {
-        checked[at] = Err(Reject::BadSignature);
-    }
-    for Signed { at, .. } in signed.iter().chain(&single).filter(|signed| prepared[signed.place].is_none()) {
-        checked[*at] = Err(Reject::BadKey);
+    let failing = failing.into_iter().chain(failing_single);
+    let failing = failing.flat_map(|failing: Vec<(usize, Option<usize>)>| failing);
+    let unusable = signed.iter().chain(&single).filter(|signed| prepared[signed.place].is_none());
+    let mut refused: Vec<(usize, Option<usize>, bool)> = failing.map(|(at, approval)| (at, approval, true)).collect();
+    refused.extend(unusable.map(|signed| (signed.at, signed.approval, false)));
+    // The sender's own signature counts before those of others, and theirs in order.
+    refused.sort_unstable();
+    refused.dedup_by_key(|(at, ..)| *at);
+    for (at, approval, has_key) in refused {
+        checked[at] = Err(match approval {
+            None if has_key => Reject::BadSignature,
+            None => Reject::BadKey,
+            Some(approval) => Reject::BadApproval { key: named[at].0.approvals[approval].key },
+        });
     }
     DistinctKeys { places, prepared }
 }
@@ -383,6 +409,19 @@ struct Signed {
     at: usize,
     place: usize,
     id: Digest,
+    /// Which of its approvals, unless it is the sender's own.
+    approval: Option<usize>,
+}
+
+impl Signed {
+    /// What is to be verified, and under which domain.
+    fn consent<'t>(&self, named: &[(&'t Transaction, Result<PublicKey, Reject>)]) -> (Domain, &'t Auth) {
+        let transaction = named[self.at].0;
+        match self.approval {
+            None => (Domain::TransactionAuth, &transaction.auth),
+            Some(approval) => (Domain::Approval, &transaction.approvals[approval].auth),
+        }
+    }
 }
 
 /// A transaction that is for this plane and within its bounds; only the signature is open.
@@ -390,13 +429,14 @@ pub(crate) struct Opened {
     id: Digest,
     pub(crate) key: PublicKey,
     gas_intrinsic: u64,
+    is_plain: bool,
 }
 
 impl Opened {
     /// The transaction, now that its signature holds.
     pub(crate) fn verified(self, transaction: Transaction) -> Verified {
-        let Self { id, key, gas_intrinsic } = self;
-        Verified { transaction, id, key, gas_intrinsic }
+        let Self { id, key, gas_intrinsic, is_plain } = self;
+        Verified { transaction, id, key, gas_intrinsic, is_plain }
     }
 
     fn new(plane: &Plane, transaction: &Transaction, key: &Result<PublicKey, Reject>) -> Result<Self, Reject> {
@@ -414,7 +454,9 @@ impl Opened {
         }
         // Without a key nothing is verified, so it does not matter what that would cost.
         let scheme = key.as_ref().map_or(Scheme::Ed25519, PublicKey::scheme);
-        let gas_intrinsic = gas::intrinsic(scheme, bytes, body.actions.len());
+        let approvals = &transaction.approvals;
+        let of_approvals = gas::approvals(approvals.iter().map(|approval| approval.key.scheme()));
+        let gas_intrinsic = gas::intrinsic(scheme, bytes, body.actions.len()) + of_approvals;
         if body.gas_limit < gas_intrinsic {
             return Err(Reject::GasLimitTooLow { found: body.gas_limit, needed: gas_intrinsic });
         }
@@ -426,6 +468,11 @@ impl Opened {
         if transaction.auth.form() != body.key_ref.consent_form() {
             return Err(Reject::BadSignature);
         }
-        Ok(Self { id: TransactionBody::id_of_bytes(body.chain_id, &encoded), key, gas_intrinsic })
+        let is_twice = |at: usize| approvals[..at].iter().any(|other| other.key == approvals[at].key);
+        if (1..approvals.len()).any(is_twice) {
+            return Err(Reject::ApprovalTwice);
+        }
+        let is_plain = approvals.is_empty() && body.actions.iter().all(|action| action.moves().is_some());
+        Ok(Self { id: TransactionBody::id_of_bytes(body.chain_id, &encoded), key, gas_intrinsic, is_plain })
     }
 }

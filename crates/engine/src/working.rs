@@ -8,10 +8,12 @@ use ghostplane_keystone::{Changeset, Missing, ObjectChange, ObjectRef, SlotChang
 use ghostplane_types::codec::{Decode, Encode};
 use ghostplane_types::limits::ACCOUNT_SLOTS_MAX;
 use ghostplane_types::{
-    AccountRecord, Address, Amount, AssetId, Few, Flow, Gates, JournalEntry, ObjectKey, Reject, Roots, Slot, SlotIndex,
-    SlotKind,
+    AccountRecord, Address, Amount, AssetId, AssetRecord, Few, Flow, Gates, JournalEntry, ObjectKey, Reject, Roots,
+    Slot, SlotIndex, SlotKind,
 };
 use hashbrown::HashTable;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::hash::{BuildHasher, Hasher};
 
 /// How many accounts are kept that nothing in the batch touches, besides twice those that something does.
@@ -41,8 +43,23 @@ struct Account<'a> {
     storage_due: Amount,
     /// What the storage account gives back at the end of the batch.
     storage_back: Amount,
-    /// The keys that could sign before an action of the batch changed them or the gates.
-    keys_before: Option<Box<SenderKeys>>,
+    /// How it stood before an action of the batch changed its keys or gates.
+    before_change: Option<Box<BeforeChange>>,
+}
+
+/// An asset of the plane's own.
+struct OwnAsset<'a> {
+    key: ObjectKey,
+    before: Option<ObjectRef<'a>>,
+    now: Option<AssetRecord>,
+    /// Whether the batch includes something that touches it.
+    counted: bool,
+}
+
+/// Who could act for an account before the batch.
+pub(crate) struct BeforeChange {
+    pub(crate) keys: SenderKeys,
+    pub(crate) gates: Option<Box<Gates>>,
 }
 
 struct WorkingSlot {
@@ -58,6 +75,7 @@ enum Undo {
     Balance { slot: SlotId, was: Amount },
     SlotMade { account: AccountId, asset: AssetId },
     AccountMade { account: AccountId },
+    Asset { asset: AssetId, was: Option<AssetRecord> },
     Record { account: AccountId, was: Box<AccountRecord>, is_first: bool },
 }
 
@@ -84,6 +102,7 @@ pub(crate) struct Standing {
 enum Counted {
     Account(AccountId),
     Slot(SlotId),
+    Asset(AssetId),
 }
 
 /// Where money goes to or comes from.
@@ -101,6 +120,8 @@ pub(crate) struct Reach {
     addresses: Vec<Address>,
     /// What to read next.
     slots: Vec<(AccountId, AssetId)>,
+    /// Assets of the plane's own, likewise.
+    assets: Vec<AssetId>,
 }
 
 impl Reach {
@@ -111,6 +132,7 @@ impl Reach {
             ids: HashTable::with_capacity(2 * transactions),
             addresses: Vec::with_capacity(transactions),
             slots: Vec::with_capacity(2 * transactions),
+            assets: Vec::new(),
         }
     }
 
@@ -128,6 +150,12 @@ impl Reach {
         id
     }
 
+    /// The account with an address, if it was listed.
+    pub(crate) fn find(&self, address: &Address) -> Option<AccountId> {
+        let known = |id: &AccountId| self.addresses[id.0 as usize] == *address;
+        self.ids.find(hash_address(&self.seed, address), known).copied()
+    }
+
     /// Starts over with these accounts.
     fn keep(&mut self, addresses: impl Iterator<Item = Address>) {
         self.ids.clear();
@@ -141,6 +169,14 @@ impl Reach {
     /// Adds the account's slot of `asset`, should it have one.
     pub(crate) fn slot(&mut self, id: AccountId, asset: AssetId) {
         self.slots.push((id, asset));
+        if !asset.is_bridged() {
+            self.asset(asset);
+        }
+    }
+
+    /// Adds the registration of an asset of the plane's own, should it exist.
+    pub(crate) fn asset(&mut self, asset: AssetId) {
+        self.assets.push(asset);
     }
 }
 
@@ -156,8 +192,9 @@ pub(crate) struct Working<'a> {
     roots: Roots,
     accounts: Vec<Account<'a>>,
     slots: Vec<WorkingSlot>,
+    assets: BTreeMap<AssetId, OwnAsset<'a>>,
     slots_made: u32,
-    accounts_made: u32,
+    objects_made: u32,
     /// What a witness of the batch has to hold so far.
     reads: Reads,
     /// What was counted last.
@@ -176,8 +213,9 @@ impl<'a> Working<'a> {
             roots,
             accounts: Vec::new(),
             slots: Vec::new(),
+            assets: BTreeMap::new(),
             slots_made: 0,
-            accounts_made: 0,
+            objects_made: 0,
             reads: Reads { slots: 0, objects: 0, value_bytes: 0 },
             counted: Vec::new(),
             entries_owed: 0,
@@ -218,6 +256,16 @@ impl<'a> Working<'a> {
         for ((index, asset), slot) in places.into_iter().zip(slots) {
             self.slots.push(WorkingSlot::read(index, asset, slot)?);
         }
+        for asset in reach.assets.drain(..) {
+            if let Entry::Vacant(vacant) = self.assets.entry(asset) {
+                let key = ObjectKey::asset(asset);
+                let before = view.object(&key)?;
+                let now = before.map(|object| AssetRecord::from_bytes(object.value)).transpose();
+                let now =
+                    now.map_err(|_| ExecuteError::Inconsistent("the registration of an asset does not decode"))?;
+                vacant.insert(OwnAsset { key, before, now, counted: false });
+            }
+        }
         Ok(())
     }
 
@@ -226,10 +274,12 @@ impl<'a> Working<'a> {
     /// Counts everything that was read as touched by the batch. Nothing has been applied yet.
     pub(crate) fn count_all(&mut self) {
         let sizes = self.accounts.iter().map(Account::reads);
+        let sizes = sizes.chain(self.assets.values().map(|asset| object_reads(asset.before)));
         let (objects, value_bytes) = sizes.fold((0, 0), |sum, reads| (sum.0 + reads.0, sum.1 + reads.1));
         self.reads = Reads { slots: self.slots.len(), objects, value_bytes };
         self.accounts.iter_mut().for_each(|account| account.counted = true);
         self.slots.iter_mut().for_each(|slot| slot.counted = true);
+        self.assets.values_mut().for_each(|asset| asset.counted = true);
     }
 
     /// Everything counted from here on can be taken back by [`Working::uncount`].
@@ -250,11 +300,25 @@ impl<'a> Working<'a> {
 
     /// Counts the account's slot of `asset` as touched, if it has had one since before the batch.
     pub(crate) fn count_slot(&mut self, id: AccountId, asset: AssetId) {
+        if !asset.is_bridged() {
+            self.count_asset(asset);
+        }
         let Some(id) = self.slot_id(id, asset) else { return };
         let slot = &mut self.slots[id.0 as usize];
         if slot.before.is_some() && !std::mem::replace(&mut slot.counted, true) {
             self.reads.slots += 1;
             self.counted.push(Counted::Slot(id));
+        }
+    }
+
+    /// Counts the registration of an asset of the plane's own as touched.
+    pub(crate) fn count_asset(&mut self, asset: AssetId) {
+        let own = self.assets.get_mut(&asset).expect("what is counted was read");
+        if !std::mem::replace(&mut own.counted, true) {
+            let (objects, value_bytes) = object_reads(own.before);
+            self.reads.objects += objects;
+            self.reads.value_bytes += value_bytes;
+            self.counted.push(Counted::Asset(asset));
         }
     }
 
@@ -273,6 +337,13 @@ impl<'a> Working<'a> {
                     self.slots[id.0 as usize].counted = false;
                     self.reads.slots -= 1;
                 }
+                Counted::Asset(asset) => {
+                    let own = self.assets.get_mut(&asset).expect("what was counted was read");
+                    let (objects, value_bytes) = object_reads(own.before);
+                    own.counted = false;
+                    self.reads.objects -= objects;
+                    self.reads.value_bytes -= value_bytes;
+                }
             }
         }
     }
@@ -280,6 +351,9 @@ impl<'a> Working<'a> {
     /// Forgets what was read for things that are not in the batch, once that is most of what was read. Ids change:
     /// those of `system` are brought up to date, and nobody may keep others.
     pub(crate) fn forget_uncounted(&mut self, reach: &mut Reach, system: &mut SystemIds) {
+        if self.assets.len() > 2 * self.reads.objects + UNCOUNTED_MAX {
+            self.assets.retain(|_, asset| asset.counted);
+        }
         if self.accounts.len() <= 2 * self.reads.objects + UNCOUNTED_MAX {
             return;
         }
@@ -323,9 +397,9 @@ impl<'a> Working<'a> {
         &self.accounts[id.0 as usize].record
     }
 
-    /// The keys that could sign for the account before the batch, should an action of it have changed who may.
-    pub(crate) fn keys_before(&self, id: AccountId) -> Option<&SenderKeys> {
-        self.accounts[id.0 as usize].keys_before.as_deref()
+    /// Who could act for the account before the batch, should an action of it have changed that.
+    pub(crate) fn before_change(&self, id: AccountId) -> Option<&BeforeChange> {
+        self.accounts[id.0 as usize].before_change.as_deref()
     }
 
     /// Changes who may act for an account, as part of what [`Working::rollback`] takes back.
@@ -336,9 +410,10 @@ impl<'a> Working<'a> {
     ) -> Result<T, Reject> {
         let account = &mut self.accounts[id.0 as usize];
         account.changed = true;
-        let is_first = account.keys_before.is_none();
+        let is_first = account.before_change.is_none();
         if is_first {
-            account.keys_before = Some(Box::new(SenderKeys::of(&account.record)));
+            let (keys, gates) = (SenderKeys::of(&account.record), account.record.gates.clone());
+            account.before_change = Some(Box::new(BeforeChange { keys, gates }));
         }
         self.undo.push(Undo::Record { account: id, was: Box::new(account.record.clone()), is_first });
         change(&mut account.record)
@@ -404,13 +479,17 @@ impl<'a> Working<'a> {
                 }
                 Undo::AccountMade { account } => {
                     self.accounts[account.0 as usize].exists = false;
-                    self.accounts_made -= 1;
+                    self.objects_made -= 1;
+                }
+                Undo::Asset { asset, was } => {
+                    self.objects_made -= u32::from(was.is_none());
+                    self.assets.get_mut(&asset).expect("it was changed").now = was;
                 }
                 Undo::Record { account, was, is_first } => {
                     let account = &mut self.accounts[account.0 as usize];
                     account.record = *was;
                     if is_first {
-                        account.keys_before = None;
+                        account.before_change = None;
                     }
                 }
             }
@@ -492,7 +571,8 @@ impl<'a> Working<'a> {
         let owed = account.entries_owed();
         account.fees_due = account.fees_due.checked_add(fees).expect("a part of a balance");
         account.storage_due = account.storage_due.checked_add(storage).expect("a part of a balance");
-        account.storage_back = account.storage_back.checked_add(back).expect("a part of what is held");
+        // More than the storage account holds is found out when it is given back.
+        account.storage_back = account.storage_back.checked_add(back).unwrap_or(Amount::MAX);
         self.entries_owed += account.entries_owed() - owed;
     }
 
@@ -542,9 +622,10 @@ impl<'a> Working<'a> {
     fn due(&self, id: AccountId, asset: AssetId) -> Amount {
         let account = &self.accounts[id.0 as usize];
         match asset {
+            // A state that no rule could have made may hold more than there is: nothing is credited on top of it.
             AssetId::GCC => {
                 let due = account.fees_due.checked_add(account.storage_due);
-                due.and_then(|due| due.checked_add(account.storage_back)).expect("parts of one supply")
+                due.and_then(|due| due.checked_add(account.storage_back)).unwrap_or(Amount::MAX)
             }
             _ => Amount::ZERO,
         }
@@ -557,13 +638,35 @@ impl<'a> Working<'a> {
 
     /// Makes an account that does not exist.
     pub(crate) fn make_account(&mut self, id: AccountId) -> Result<(), Reject> {
-        if self.roots.objects_used + self.accounts_made >= self.plane.genesis().objects_max {
-            return Err(Reject::StateFull);
-        }
+        self.check_objects()?;
         let account = &mut self.accounts[id.0 as usize];
         (account.exists, account.changed) = (true, true);
-        self.accounts_made += 1;
+        self.objects_made += 1;
         self.undo.push(Undo::AccountMade { account: id });
+        Ok(())
+    }
+
+    /// Whether there is room for another object.
+    fn check_objects(&self) -> Result<(), Reject> {
+        let is_full = self.roots.objects_used + self.objects_made >= self.plane.genesis().objects_max;
+        if is_full { Err(Reject::StateFull) } else { Ok(()) }
+    }
+
+    /// The registration of an asset of the plane's own, if there is one.
+    pub(crate) fn asset(&self, asset: AssetId) -> Option<&AssetRecord> {
+        self.assets.get(&asset).and_then(|own| own.now.as_ref())
+    }
+
+    /// Registers an asset, or changes its registration. It was listed before.
+    pub(crate) fn set_asset(&mut self, asset: AssetId, record: AssetRecord) -> Result<(), Reject> {
+        let is_new = self.asset(asset).is_none();
+        if is_new {
+            self.check_objects()?;
+            self.objects_made += 1;
+        }
+        let own = self.assets.get_mut(&asset).expect("it was listed before");
+        let was = own.now.replace(record);
+        self.undo.push(Undo::Asset { asset, was });
         Ok(())
     }
 
@@ -683,6 +786,14 @@ impl<'a> Working<'a> {
                 objects.push(ObjectChange { key: account.key, old, new });
             }
         }
+        for own in self.assets.values() {
+            let Some(now) = &own.now else { continue };
+            let bytes = now.to_bytes();
+            if own.before.is_none_or(|before| before.value != bytes) {
+                let old = own.before.map(|before| Box::from(before.value));
+                objects.push(ObjectChange { key: own.key, old, new: Some(bytes.into()) });
+            }
+        }
         objects.sort_unstable_by_key(|change| change.key);
         let changes = Changeset::new(slots, objects).map_err(ExecuteError::Changeset)?;
         Ok((changes, self.journal))
@@ -710,13 +821,13 @@ impl<'a> Account<'a> {
             fees_due: Amount::ZERO,
             storage_due: Amount::ZERO,
             storage_back: Amount::ZERO,
-            keys_before: None,
+            before_change: None,
         })
     }
 
     /// Objects of a witness that shows it, and the bytes of its value: see [`Reads`].
     fn reads(&self) -> (usize, usize) {
-        self.before.map_or((2, 0), |before| (1, before.value.len()))
+        object_reads(self.before)
     }
 
     fn entries_owed(&self) -> usize {
@@ -742,6 +853,11 @@ impl WorkingSlot {
         let old = self.before.map(|balance| Slot { balance, ..self.now });
         SlotChange { index: self.index, old, new: self.now }
     }
+}
+
+/// Objects of a witness that shows one, and the bytes of its value: see [`Reads`].
+fn object_reads(before: Option<ObjectRef<'_>>) -> (usize, usize) {
+    before.map_or((2, 0), |before| (1, before.value.len()))
 }
 
 fn slot_id(at: usize) -> SlotId {

@@ -23,14 +23,15 @@ use ghostplane_store::checkpoint::{self, CHECKPOINT_VERSION};
 use ghostplane_store::log::segment::LOG_VERSION;
 use ghostplane_store::{Cut, Frame, Log, LoggedFlush, Opened, Revert};
 use ghostplane_types::batch::{chunk_digest, flows_digest, posted_digest};
+use ghostplane_types::guardian::{Guardian, Member, Role, Roles, Thresholds};
 use ghostplane_types::receipt::log_leaves;
 use ghostplane_types::reject::REJECT_CODES;
 use ghostplane_types::transaction::ACTION_KINDS;
 use ghostplane_types::{
-    Action, Address, Amount, AssetId, BatchHeader, ConsentForm, Decode, Encode, EntityType, Flow, Flush, Genesis, Gid,
-    InboxEntry, InboxPayload, JournalEntry, KeyChange, KeyRef, KindSet, L1Address, Limit, Money, Nonce, ObjectClass,
-    ObjectKey, Outcome, Pay, PublicKey, Roots, Scheme, Scope, Session, SignedFlush, SignedL1Message, Signer, SlotIndex,
-    Source, Transaction, TransactionBody, Window, Withdrawal, gas, limits,
+    Action, Address, Amount, Approval, AssetId, BatchHeader, ConsentForm, Decode, Encode, EntityType, Flow, Flush,
+    Genesis, Gid, GuardianSet, InboxEntry, InboxPayload, JournalEntry, KeyChange, KeyRef, KindSet, L1Address, Limit,
+    Money, Nonce, ObjectClass, ObjectKey, Outcome, Pay, PublicKey, Roots, Scheme, Scope, Session, SignedFlush,
+    SignedL1Message, Signer, SlotIndex, Source, Transaction, TransactionBody, Window, Withdrawal, gas, limits,
 };
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -98,7 +99,7 @@ fn transaction(plane: &Plane, from: &str, seq: u64, actions: Vec<Action>, memo: 
         memo: memo.as_bytes().to_vec(),
     };
     let auth = key(from).sign(Domain::TransactionAuth, CHAIN, &body.id());
-    Transaction { body, auth: auth.into() }
+    Transaction { body, auth: auth.into(), approvals: Vec::new() }
 }
 
 /// A key of each scheme, its address, and what it consents to a body with: carried first, then registered.
@@ -121,7 +122,7 @@ fn consented(scheme: Scheme) -> Value {
         let auth = signer.consent(Domain::TransactionAuth, CHAIN, &body.id());
         assert_eq!(gid.public_key.verify(Domain::TransactionAuth, CHAIN, &body.id(), &auth), Ok(()));
         let signing_digest = hex::encode(&signing_digest(Domain::TransactionAuth, CHAIN, &body.id()));
-        let transaction = Transaction { body, auth };
+        let transaction = Transaction { body, auth, approvals: Vec::new() };
         json!({
             "bytes": encoding(&transaction), "id": transaction.body.id().to_string(), "signing_digest": signing_digest,
             "intrinsic_gas": gas::intrinsic(scheme, transaction.to_bytes().len(), 1),
@@ -465,6 +466,14 @@ fn prices_and_limits() {
             "session_contracts": limits::SESSION_CONTRACTS_MAX,
             "session_limits": limits::SESSION_LIMITS_MAX,
             "session_ms": limits::SESSION_MS_MAX,
+            "approvals": limits::APPROVALS_MAX,
+            "guardians": limits::GUARDIANS_MAX,
+            "guardian_allowances": limits::GUARDIAN_ALLOWANCES_MAX,
+            "guardian_delay_ms": limits::GUARDIAN_DELAY_MS_MAX,
+            "proposals": limits::PROPOSALS_MAX,
+            "proposal_actions": limits::PROPOSAL_ACTIONS_MAX,
+            "proposal_bytes": limits::PROPOSAL_BYTES_MAX,
+            "proposal_ms": limits::PROPOSAL_MS_MAX,
             "commitment_batches": limits::COMMITMENT_BATCHES_MAX,
             "attestations": limits::ATTESTATIONS_MAX,
             "chunk_bytes": limits::CHUNK_BYTES_MAX,
@@ -494,7 +503,7 @@ fn a_plane_in_small() {
         let mut body = transaction(&plane, "bob", 0, vec![pay("carol", AssetId::GCC, 4)], "").body;
         body.nonce.lane = Nonce::LANE_FORCED;
         let auth = key("bob").sign(Domain::TransactionAuth, CHAIN, &body.id());
-        Transaction { body, auth: auth.into() }.to_bytes()
+        Transaction { body, auth: auth.into(), approvals: Vec::new() }.to_bytes()
     };
     let messages = [
         deposit("alice", AssetId::GCC, 10_000_000_000),
@@ -583,61 +592,18 @@ fn a_plane_in_small() {
     assert_eq!(again.digest(), l1.settlement().digest());
 }
 
-/// A plane whose people use gates, replayed by the L1. Freezes actions, records, posted data and roots.
-#[test]
-fn gates() {
-    let plane = plane();
+/// Lets people live on a plane, a batch a round, has the L1 replay all of it, and tells what batches and Alice's record are.
+fn lived(plane: &Plane, people: &[(&str, u128)], rounds: Vec<Vec<Transaction>>) -> Vec<Value> {
     let mut operator = Operator::found(plane.clone(), key("operator"), 1, &Serial).expect("founded");
-    let mut l1 = LocalL1::new(&plane, operator.state(), 1_000).expect("set up");
+    let mut l1 = LocalL1::new(plane, operator.state(), 1_000).expect("set up");
     operator.bond(&mut l1).expect("bonded");
-    let deposit = |name: &str, asset, units: u64| Message::Deposit {
-        asset,
-        l1_amount: u128::from(units),
-        to: gid(name).address(),
-    };
-    for message in [deposit("alice", AssetId::GCC, 10_000_000_000), deposit("bob", AssetId::GCC, 1_000_000_000)] {
+    for &(name, l1_amount) in people {
+        let message = Message::Deposit { asset: AssetId::GCC, l1_amount, to: gid(name).address() };
         l1.send(L1Address([9; 32]), message).expect("taken");
     }
     l1.mine(3).expect("time passes");
     let inbox: Vec<InboxEntry> = l1.settlement().inbox_entries(0, 9).cloned().collect();
     operator.produce(l1.block().time, &inbox, Vec::new(), &Serial).expect("batch 1");
-
-    let public = |name: &str| PublicKey::Ed25519(key(name).verification_key());
-    let session = Session {
-        lane: 7,
-        key: public("phone"),
-        expires: GENESIS_MS + 86_400_000,
-        scope: Scope {
-            kinds: KindSet::of(&[Action::KIND_TRANSFER, Action::KIND_WITHDRAW]),
-            recipients: Some(vec![gid("bob").address()]),
-            l1_recipients: None,
-            contracts: Vec::new(),
-            limits: vec![Limit {
-                asset: AssetId::GCC,
-                per_transaction: amount(1_000_000),
-                window: Window::Day,
-                per_window: amount(5_000_000),
-            }],
-        },
-    };
-    let actions = vec![
-        Action::AddSession(Box::new(session)),
-        Action::RotateKey(KeyChange::Add(public("spare"))),
-        Action::RotateKey(KeyChange::Replace { position: 1, key: public("other spare") }),
-        Action::RotateKey(KeyChange::Remove { position: 1 }),
-        Action::RegisterIdentity { gid: gid("dora") },
-    ];
-    let by_session = {
-        let mut body = transaction(&plane, "alice", 1, vec![pay("bob", AssetId::GCC, 4)], "").body;
-        (body.nonce, body.key_ref) = (Nonce { lane: 7, seq: 0 }, KeyRef::Session);
-        let auth = key("phone").sign(Domain::TransactionAuth, CHAIN, &body.id());
-        Transaction { body, auth: auth.into() }
-    };
-    let rounds = [
-        vec![transaction(&plane, "alice", 0, actions.clone(), "")],
-        vec![by_session],
-        vec![transaction(&plane, "alice", 1, vec![Action::RevokeSession { lane: 7 }], "")],
-    ];
     let mut records = Vec::new();
     for transactions in rounds {
         let verified = operator.verify(transactions, &Serial).expect("the state is whole");
@@ -658,11 +624,11 @@ fn gates() {
         assert!(watcher.follow_one(&l1, &Serial).expect("its own state is whole").is_none());
     }
     l1.mine(1).expect("time passes");
-    assert_eq!(l1.settlement().final_number(), 4);
+    assert_eq!(l1.settlement().final_number(), operator.batches().len() as u64);
 
     let batches = operator.batches().iter().skip(1).zip(records).map(|(kept, record)| {
         let before = fresh_state_before(&operator, kept.header.number);
-        let decoded = posted::decode(&plane, &before, &kept.before, &kept.posted).expect("it was posted");
+        let decoded = posted::decode(plane, &before, &kept.before, &kept.posted).expect("it was posted");
         json!({
             "header": encoding(&kept.header),
             "posted": hex::encode(&kept.posted),
@@ -670,13 +636,148 @@ fn gates() {
             "record_of_alice": record,
         })
     });
-    frozen(
-        "gates.json",
-        &json!({
-            "actions": actions.iter().map(|action| json!({ "kind": action.kind(), "bytes": encoding(action) })).collect::<Vec<_>>(),
-            "batches": batches.collect::<Vec<_>>(),
-        }),
-    );
+    batches.collect()
+}
+
+fn named_actions(actions: &[Action]) -> Vec<Value> {
+    actions.iter().map(|action| json!({ "kind": action.kind(), "bytes": encoding(action) })).collect()
+}
+
+fn public(name: &str) -> PublicKey {
+    PublicKey::Ed25519(key(name).verification_key())
+}
+
+fn daily(per_transaction: u64, per_window: u64) -> Limit {
+    let (per_transaction, per_window) = (amount(per_transaction), amount(per_window));
+    Limit { asset: AssetId::GCC, per_transaction, window: Window::Day, per_window }
+}
+
+/// Keys and sessions. Freezes actions, records, posted data and roots.
+#[test]
+fn gates() {
+    let plane = plane();
+    let session = Session {
+        lane: 7,
+        key: public("phone"),
+        expires: GENESIS_MS + 86_400_000,
+        scope: Scope {
+            kinds: KindSet::of(&[Action::KIND_TRANSFER, Action::KIND_WITHDRAW]),
+            recipients: Some(vec![gid("bob").address()]),
+            l1_recipients: None,
+            contracts: Vec::new(),
+            limits: vec![daily(1_000_000, 5_000_000)],
+        },
+    };
+    let actions = vec![
+        Action::AddSession(Box::new(session)),
+        Action::RotateKey(KeyChange::Add(public("spare"))),
+        Action::RotateKey(KeyChange::Replace { position: 1, key: public("other spare") }),
+        Action::RotateKey(KeyChange::Remove { position: 1 }),
+        Action::RegisterIdentity { gid: gid("dora") },
+    ];
+    let by_session = {
+        let mut body = transaction(&plane, "alice", 1, vec![pay("bob", AssetId::GCC, 4)], "").body;
+        (body.nonce, body.key_ref) = (Nonce { lane: 7, seq: 0 }, KeyRef::Session);
+        let auth = key("phone").sign(Domain::TransactionAuth, CHAIN, &body.id());
+        Transaction { body, auth: auth.into(), approvals: Vec::new() }
+    };
+    let rounds = vec![
+        vec![transaction(&plane, "alice", 0, actions.clone(), "")],
+        vec![by_session],
+        vec![transaction(&plane, "alice", 1, vec![Action::RevokeSession { lane: 7 }], "")],
+    ];
+    let people = [("alice", 10_000_000_000), ("bob", 1_000_000_000)];
+    frozen("gates.json", &json!({ "actions": named_actions(&actions), "batches": lived(&plane, &people, rounds) }));
+}
+
+/// Assets of the plane's own.
+#[test]
+fn assets() {
+    let plane = plane();
+    let asset = AssetId::new(70_000).expect("below 2^30");
+    let actions = vec![
+        Action::RegisterAsset { asset, symbol: b"tea".to_vec(), decimals: 3, cap: amount(1_000) },
+        Action::Mint { asset, to: gid("bob").address(), amount: amount(600) },
+        Action::Mint { asset, to: gid("alice").address(), amount: amount(300) },
+        Action::Burn { asset, amount: amount(100) },
+        Action::FreezeAsset { asset, is_frozen: true },
+        Action::FreezeAsset { asset, is_frozen: false },
+    ];
+    let rounds = vec![
+        vec![transaction(&plane, "alice", 0, actions.clone(), "")],
+        vec![transaction(
+            &plane,
+            "bob",
+            0,
+            vec![pay("alice", asset, 7), Action::Burn { asset, amount: amount(1) }],
+            "",
+        )],
+    ];
+    let people = [("alice", 10_000_000_000), ("bob", 1_000_000_000)];
+    frozen("assets.json", &json!({ "actions": named_actions(&actions), "batches": lived(&plane, &people, rounds) }));
+}
+
+/// Guardians, proposals, approvals, freeze and recovery.
+#[test]
+fn guardians() {
+    let plane = plane();
+    let alice = gid("alice").address();
+    let member = |who, weight, roles: &[Role]| Member { who, weight, roles: Roles::of(roles) };
+    let set = GuardianSet {
+        members: vec![
+            member(Guardian::Key(public("gina")), 1, &Role::ALL),
+            member(Guardian::Account(gid("bob").address()), 2, &[Role::Spend, Role::Gates]),
+        ],
+        thresholds: Thresholds { spend: 2, gates: 2, freeze: 1, recover: 1 },
+        allowances: vec![daily(1_000_000, 5_000_000)],
+        gate_delay_ms: 0,
+        recovery_delay_ms: 0,
+    };
+    let with_gas = |mut body: TransactionBody, from: &str, by: &[&str]| {
+        body.gas_limit = 50_000;
+        let auth = key(from).sign(Domain::TransactionAuth, CHAIN, &body.id());
+        let approvals = by
+            .iter()
+            .map(|by| Approval { key: public(by), auth: key(by).sign(Domain::Approval, CHAIN, &body.id()).into() });
+        Transaction { approvals: approvals.collect(), auth: auth.into(), body }
+    };
+    let sent = |from: &str, seq, actions: Vec<Action>, by: &[&str]| {
+        with_gas(transaction(&plane, from, seq, actions, "").body, from, by)
+    };
+    let given = vec![Action::SetGuardians(Some(Box::new(set)))];
+    let proposed = vec![Action::Propose {
+        actions: vec![pay("carol", AssetId::GCC, 2_000_000_000), Action::RotateKey(KeyChange::Add(public("spare")))],
+    }];
+    let proposing = sent("alice", 2, proposed.clone(), &["gina"]);
+    let proposal = proposing.body.id();
+    let votes = [
+        Action::Approve { account: alice, proposal },
+        Action::Execute { account: alice, proposal },
+        Action::Reject { account: alice, proposal },
+    ];
+    let stops = vec![
+        Action::Freeze { account: alice },
+        Action::Recover { account: alice, key: public("new") },
+        Action::CancelRecovery { account: alice },
+        Action::Recover { account: alice, key: public("newer") },
+        Action::FinishRecovery { account: alice },
+        Action::Freeze { account: alice },
+    ];
+    let rounds = vec![
+        // Who is to be a guardian has to be registered.
+        vec![sent("bob", 0, vec![pay("carol", AssetId::GCC, 1)], &[])],
+        vec![sent("alice", 0, given.clone(), &[])],
+        vec![sent("alice", 1, vec![pay("carol", AssetId::GCC, 3_000_000_000)], &["bob"]), proposing],
+        vec![sent("bob", 1, votes[..2].to_vec(), &[])],
+        vec![
+            sent("carol", 0, stops.clone(), &["gina"]),
+            sent("bob", 2, vec![Action::Unfreeze { account: alice }], &[]),
+        ],
+    ];
+    let actions = [&given[..], &proposed, &votes, &stops, &[Action::Unfreeze { account: alice }]].concat();
+    let people = [("alice", 10_000_000_000), ("bob", 1_000_000_000), ("carol", 1_000_000_000)];
+    let batches = lived(&plane, &people, rounds);
+    frozen("guardians.json", &json!({ "actions": named_actions(&actions), "batches": batches }));
 }
 
 /// The state before a batch, by applying all batches ahead of it to a new one.

@@ -189,7 +189,7 @@ impl World {
             };
             *next += 1;
             let auth = self.people[from].key.sign(Domain::TransactionAuth, body.chain_id, &body.id());
-            let transaction = Transaction { body: body.clone(), auth: auth.into() };
+            let transaction = Transaction { body: body.clone(), auth: auth.into(), approvals: Vec::new() };
             let checked = verify_all(&self.plane, &self.keystone, &Serial, vec![transaction]).expect("a whole state");
             let verified = Arc::new(checked.into_iter().next().expect("one in, one out").expect("signed just now"));
             let ticket = Ticket(self.next_ticket);

@@ -1,5 +1,6 @@
 //! Who may act for an account: its keys, and sessions within their scopes.
 
+use ghostplane_types::guardian::Guardian;
 use ghostplane_types::limits::{ACCOUNT_GATES_BYTES_MAX, ACCOUNT_KEYS_MAX, SESSION_MS_MAX, SESSIONS_MAX};
 use ghostplane_types::{
     AccountRecord, Action, AssetId, Few, Gates, Identity, KeyChange, KindSet, Limit, LiveSession, Nonce, PreparedKey,
@@ -7,7 +8,8 @@ use ghostplane_types::{
 };
 
 /// What a session may ever do: what changes a gate or speaks for the account elsewhere is not among it.
-pub const SESSION_KINDS: KindSet = KindSet::of(&[Action::KIND_TRANSFER, Action::KIND_WITHDRAW]);
+pub const SESSION_KINDS: KindSet =
+    KindSet::of(&[Action::KIND_TRANSFER, Action::KIND_WITHDRAW, Action::KIND_MINT, Action::KIND_BURN]);
 
 /// Whether a key can be set: it decodes to a point of its curve, not of small order.
 pub fn is_usable(key: &PublicKey) -> bool {
@@ -50,7 +52,10 @@ pub fn change_keys(
 /// A key that the account does not have in any role yet, and that can verify.
 fn check_new_key(identity: &Identity, gates: Option<&Gates>, key: &PublicKey) -> Result<(), Reject> {
     let is_session = gates.is_some_and(|gates| gates.sessions.iter().any(|live| live.session.key == *key));
-    if is_session || identity.keys.contains(key) {
+    let is_guardian = gates
+        .and_then(|gates| gates.guarded.as_ref())
+        .is_some_and(|guarded| guarded.set.members.iter().any(|member| member.who == Guardian::Key(*key)));
+    if is_session || is_guardian || identity.keys.contains(key) {
         return Err(Reject::KeyTwice);
     }
     if is_usable(key) { Ok(()) } else { Err(Reject::UnusableKey) }
@@ -233,8 +238,11 @@ pub fn check_session(live: &LiveSession, actions: &[Action], outflow: &Outflow, 
             return Err(Reject::SessionScope { what: "an action kind" });
         }
         let named = match action {
-            Action::Transfer { to, .. } => scope.recipients.as_ref().is_none_or(|known| known.contains(to)),
+            Action::Transfer { to, .. } | Action::Mint { to, .. } => {
+                scope.recipients.as_ref().is_none_or(|known| known.contains(to))
+            }
             Action::Withdraw { to, .. } => scope.l1_recipients.as_ref().is_none_or(|known| known.contains(to)),
+            Action::Burn { .. } => true,
             // No session may ever do the others; what is set says so, and this says it again.
             _ => false,
         };

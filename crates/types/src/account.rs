@@ -4,6 +4,7 @@ use crate::address::{Address, EntityType, PublicKey};
 use crate::asset::AssetId;
 use crate::codec::{Decode, DecodeError, Encode, Reader, put_varint};
 use crate::few::Few;
+use crate::guardian::{Guarded, Safety};
 use crate::limits::{ACCOUNT_KEYS_MAX, ACCOUNT_LANES_MAX, ACCOUNT_SLOTS_MAX, SESSIONS_MAX, SPENT_BYTES_MAX};
 use crate::session::{Session, Spent};
 use crate::slot::SlotIndex;
@@ -30,6 +31,10 @@ pub struct AccountRecord {
 pub struct Gates {
     /// The sessions, ascending by lane.
     pub sessions: Vec<LiveSession>,
+    /// Who has to agree.
+    pub guarded: Option<Guarded>,
+    /// Freeze and recovery.
+    pub safety: Safety,
 }
 
 /// A session, and what it has spent.
@@ -44,7 +49,7 @@ pub struct LiveSession {
 impl Gates {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.sessions.is_empty()
+        self.sessions.is_empty() && self.guarded.is_none() && self.safety == Safety::default()
     }
 
     /// The session of a lane.
@@ -56,12 +61,18 @@ impl Gates {
     pub fn bytes_max(&self) -> usize {
         let mut out = Vec::new();
         self.encode(&mut out);
-        let counters = self.sessions.iter().map(|live| live.spent.len()).sum::<usize>();
+        let counters = self.sessions.iter().map(|live| live.spent.len()).sum::<usize>()
+            + self.guarded.as_ref().map_or(0, |guarded| guarded.spent.len());
         out.len() + counters * (SPENT_BYTES_MAX - Spent::BYTES_MIN)
     }
 
     fn sections(&self) -> u8 {
-        if self.sessions.is_empty() { 0 } else { SECTION_SESSIONS }
+        let sections = [
+            (!self.sessions.is_empty(), SECTION_SESSIONS),
+            (self.guarded.is_some(), SECTION_GUARDIANS),
+            (self.safety != Safety::default(), SECTION_SAFETY),
+        ];
+        sections.iter().filter(|(is_there, _)| *is_there).fold(0, |bits, (_, section)| bits | section)
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
@@ -71,6 +82,12 @@ impl Gates {
                 session.encode(out);
                 spent.iter().for_each(|spent| spent.encode(out));
             }
+        }
+        if let Some(guarded) = &self.guarded {
+            guarded.encode(out);
+        }
+        if self.safety != Safety::default() {
+            self.safety.encode(out);
         }
     }
 
@@ -88,6 +105,15 @@ impl Gates {
             }
             if count == 0 {
                 return Err(reader.non_canonical("section of no sessions"));
+            }
+        }
+        if sections & SECTION_GUARDIANS != 0 {
+            gates.guarded = Some(reader.read()?);
+        }
+        if sections & SECTION_SAFETY != 0 {
+            gates.safety = reader.read()?;
+            if gates.safety == Safety::default() {
+                return Err(reader.non_canonical("section of no freeze or recovery"));
             }
         }
         Ok(gates)
@@ -169,9 +195,12 @@ impl AccountRecord {
 const RECORD_VERSION: u8 = 1;
 const SECTION_IDENTITY: u8 = 1;
 const SECTION_SESSIONS: u8 = 2;
-/// Guardians, covenants, freeze and recovery, mana, and exit address have their bits in the section byte.
-const SECTIONS_RESERVED: u8 = 0b0111_1100;
-const SECTIONS: u8 = SECTION_IDENTITY | SECTION_SESSIONS;
+const SECTION_GUARDIANS: u8 = 4;
+/// Freeze and recovery.
+const SECTION_SAFETY: u8 = 16;
+/// Covenants, mana, and exit address have their bits in the section byte.
+const SECTIONS_RESERVED: u8 = 0b0110_1000;
+const SECTIONS: u8 = SECTION_IDENTITY | SECTION_SESSIONS | SECTION_GUARDIANS | SECTION_SAFETY;
 
 impl Encode for AccountRecord {
     fn encode(&self, out: &mut Vec<u8>) {

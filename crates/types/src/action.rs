@@ -3,8 +3,11 @@
 use crate::address::{Address, Gid, L1Address, PublicKey};
 use crate::amount::Amount;
 use crate::asset::AssetId;
-use crate::codec::{Decode, DecodeError, Encode, Reader};
-use crate::session::Session;
+use crate::codec::{Decode, DecodeError, Encode, Reader, put_byte_string};
+use crate::guardian::{GuardianSet, put_proposed, read_proposed};
+use crate::limits::SYMBOL_BYTES_MAX;
+use crate::session::{KindSet, Session};
+use ghostplane_ghostcipher::Digest;
 
 /// One thing a transaction does.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -40,6 +43,95 @@ pub enum Action {
     RevokeSession {
         /// Its lane.
         lane: u8,
+    },
+    /// Gives the account guardians, others, or none.
+    SetGuardians(Option<Box<GuardianSet>>),
+    /// Holds actions of the account until its guardians agree, or until their time has come.
+    Propose {
+        /// What is to be done, 1 to 16 actions; all of it or nothing.
+        actions: Vec<Action>,
+    },
+    /// Agrees to a proposal, as a guardian.
+    Approve {
+        /// Whose proposal.
+        account: Address,
+        /// The id of the transaction that proposed.
+        proposal: Digest,
+    },
+    /// Declines a proposal, as a guardian; or takes back one's own.
+    Reject {
+        /// Whose proposal.
+        account: Address,
+        /// The id of the transaction that proposed.
+        proposal: Digest,
+    },
+    /// Does what was proposed and agreed to. Whoever sends it pays the gas.
+    Execute {
+        /// Whose proposal.
+        account: Address,
+        /// The id of the transaction that proposed.
+        proposal: Digest,
+    },
+    /// Stops whatever leaves an account, as its guardians.
+    Freeze {
+        /// Which account.
+        account: Address,
+    },
+    /// Lets a freeze end, as guardians.
+    Unfreeze {
+        /// Which account.
+        account: Address,
+    },
+    /// Begins to give an account another key, as its guardians.
+    Recover {
+        /// Which account.
+        account: Address,
+        /// The key.
+        key: PublicKey,
+    },
+    /// Ends a recovery, as the account's owner or its guardians.
+    CancelRecovery {
+        /// Which account.
+        account: Address,
+    },
+    /// Completes a recovery whose time has come.
+    FinishRecovery {
+        /// Which account.
+        account: Address,
+    },
+    /// Registers an asset of the plane's own, whose issuer is the account.
+    RegisterAsset {
+        /// Its number, which nobody has taken: 2^16 or more.
+        asset: AssetId,
+        /// Its symbol, 1 to 12 lower-case ASCII letters and digits.
+        symbol: Vec<u8>,
+        /// Its decimals.
+        decimals: u8,
+        /// The most there may be.
+        cap: Amount,
+    },
+    /// Makes more of an asset, as its issuer.
+    Mint {
+        /// Of which.
+        asset: AssetId,
+        /// Who gets it; an account is made if it does not exist.
+        to: Address,
+        /// How much, not zero.
+        amount: Amount,
+    },
+    /// Ends some of what the account holds of an asset of the plane's own.
+    Burn {
+        /// Of which.
+        asset: AssetId,
+        /// How much, not zero.
+        amount: Amount,
+    },
+    /// Stops whatever moves of an asset, or lets it move again, as its issuer.
+    FreezeAsset {
+        /// Which.
+        asset: AssetId,
+        /// Whether it stops.
+        is_frozen: bool,
     },
 }
 
@@ -88,6 +180,12 @@ pub const ACTION_KINDS: &[(u8, &str)] = &[
     (22, "update_name"),
     (23, "transfer_name"),
     (24, "renew_name"),
+    (25, "freeze"),
+    (26, "unfreeze"),
+    (27, "recover"),
+    (28, "cancel_recovery"),
+    (29, "finish_recovery"),
+    (30, "freeze_asset"),
 ];
 
 impl Action {
@@ -103,6 +201,49 @@ impl Action {
     pub const KIND_ADD_SESSION: u8 = 7;
     /// The number of [`Action::RevokeSession`] in the format.
     pub const KIND_REVOKE_SESSION: u8 = 8;
+    /// The number of [`Action::SetGuardians`] in the format.
+    pub const KIND_SET_GUARDIANS: u8 = 10;
+    /// The number of [`Action::Propose`] in the format.
+    pub const KIND_PROPOSE: u8 = 11;
+    /// The number of [`Action::Approve`] in the format.
+    pub const KIND_APPROVE: u8 = 12;
+    /// The number of [`Action::Reject`] in the format.
+    pub const KIND_REJECT: u8 = 13;
+    /// The number of [`Action::Execute`] in the format.
+    pub const KIND_EXECUTE: u8 = 14;
+    /// The number of [`Action::Freeze`] in the format.
+    pub const KIND_FREEZE: u8 = 25;
+    /// The number of [`Action::Unfreeze`] in the format.
+    pub const KIND_UNFREEZE: u8 = 26;
+    /// The number of [`Action::Recover`] in the format.
+    pub const KIND_RECOVER: u8 = 27;
+    /// The number of [`Action::CancelRecovery`] in the format.
+    pub const KIND_CANCEL_RECOVERY: u8 = 28;
+    /// The number of [`Action::FinishRecovery`] in the format.
+    pub const KIND_FINISH_RECOVERY: u8 = 29;
+    /// The number of [`Action::RegisterAsset`] in the format.
+    pub const KIND_REGISTER_ASSET: u8 = 18;
+    /// The number of [`Action::Mint`] in the format.
+    pub const KIND_MINT: u8 = 19;
+    /// The number of [`Action::Burn`] in the format.
+    pub const KIND_BURN: u8 = 20;
+    /// The number of [`Action::FreezeAsset`] in the format.
+    pub const KIND_FREEZE_ASSET: u8 = 30;
+
+    /// What can be proposed.
+    pub const PROPOSABLE: KindSet = KindSet::of(&[
+        Self::KIND_TRANSFER,
+        Self::KIND_WITHDRAW,
+        Self::KIND_REGISTER_IDENTITY,
+        Self::KIND_ROTATE_KEY,
+        Self::KIND_ADD_SESSION,
+        Self::KIND_REVOKE_SESSION,
+        Self::KIND_SET_GUARDIANS,
+        Self::KIND_REGISTER_ASSET,
+        Self::KIND_MINT,
+        Self::KIND_BURN,
+        Self::KIND_FREEZE_ASSET,
+    ]);
 
     /// The kind's number.
     pub const fn kind(&self) -> u8 {
@@ -113,6 +254,20 @@ impl Action {
             Self::RotateKey(_) => Self::KIND_ROTATE_KEY,
             Self::AddSession(_) => Self::KIND_ADD_SESSION,
             Self::RevokeSession { .. } => Self::KIND_REVOKE_SESSION,
+            Self::SetGuardians(_) => Self::KIND_SET_GUARDIANS,
+            Self::Propose { .. } => Self::KIND_PROPOSE,
+            Self::Approve { .. } => Self::KIND_APPROVE,
+            Self::Reject { .. } => Self::KIND_REJECT,
+            Self::Execute { .. } => Self::KIND_EXECUTE,
+            Self::Freeze { .. } => Self::KIND_FREEZE,
+            Self::Unfreeze { .. } => Self::KIND_UNFREEZE,
+            Self::Recover { .. } => Self::KIND_RECOVER,
+            Self::CancelRecovery { .. } => Self::KIND_CANCEL_RECOVERY,
+            Self::FinishRecovery { .. } => Self::KIND_FINISH_RECOVERY,
+            Self::RegisterAsset { .. } => Self::KIND_REGISTER_ASSET,
+            Self::Mint { .. } => Self::KIND_MINT,
+            Self::Burn { .. } => Self::KIND_BURN,
+            Self::FreezeAsset { .. } => Self::KIND_FREEZE_ASSET,
         }
     }
 
@@ -121,13 +276,29 @@ impl Action {
         kind_name(self.kind()).expect("every action has a listed kind")
     }
 
-    /// What it takes out of the sender's account by itself; storage prices come on top.
+    /// What it takes out of the account, or makes in the account's name; storage prices come on top.
     pub const fn moves(&self) -> Option<(AssetId, Amount)> {
         match self {
-            Self::Transfer { asset, amount, .. } | Self::Withdraw { asset, amount, .. } => Some((*asset, *amount)),
-            Self::RegisterIdentity { .. } | Self::RotateKey(_) | Self::AddSession(_) | Self::RevokeSession { .. } => {
-                None
-            }
+            Self::Transfer { asset, amount, .. }
+            | Self::Withdraw { asset, amount, .. }
+            | Self::Mint { asset, amount, .. }
+            | Self::Burn { asset, amount } => Some((*asset, *amount)),
+            _ => None,
+        }
+    }
+
+    /// The account whose guardians it is about, if it names one.
+    pub const fn subject(&self) -> Option<&Address> {
+        match self {
+            Self::Approve { account, .. }
+            | Self::Reject { account, .. }
+            | Self::Execute { account, .. }
+            | Self::Freeze { account }
+            | Self::Unfreeze { account }
+            | Self::Recover { account, .. }
+            | Self::CancelRecovery { account }
+            | Self::FinishRecovery { account } => Some(account),
+            _ => None,
         }
     }
 
@@ -157,6 +328,46 @@ impl Action {
             Self::RotateKey(change) => change.encode(out),
             Self::AddSession(session) => session.encode(out),
             Self::RevokeSession { lane } => lane.encode(out),
+            Self::SetGuardians(set) => {
+                set.is_some().encode(out);
+                if let Some(set) = set {
+                    set.encode(out);
+                }
+            }
+            Self::Propose { actions } => put_proposed(out, actions),
+            Self::Approve { account, proposal }
+            | Self::Reject { account, proposal }
+            | Self::Execute { account, proposal } => {
+                account.encode(out);
+                proposal.encode(out);
+            }
+            Self::Recover { account, key } => {
+                account.encode(out);
+                key.encode(out);
+            }
+            Self::RegisterAsset { asset, symbol, decimals, cap } => {
+                asset.encode(out);
+                put_byte_string(out, symbol);
+                decimals.encode(out);
+                cap.encode(out);
+            }
+            Self::Mint { asset, to, amount } => {
+                asset.encode(out);
+                to.encode(out);
+                amount.encode(out);
+            }
+            Self::Burn { asset, amount } => {
+                asset.encode(out);
+                amount.encode(out);
+            }
+            Self::FreezeAsset { asset, is_frozen } => {
+                asset.encode(out);
+                is_frozen.encode(out);
+            }
+            Self::Freeze { account }
+            | Self::Unfreeze { account }
+            | Self::CancelRecovery { account }
+            | Self::FinishRecovery { account } => account.encode(out),
         }
     }
 
@@ -173,6 +384,26 @@ impl Action {
             Self::KIND_ROTATE_KEY => Ok(Self::RotateKey(reader.read()?)),
             Self::KIND_ADD_SESSION => Ok(Self::AddSession(Box::new(reader.read()?))),
             Self::KIND_REVOKE_SESSION => Ok(Self::RevokeSession { lane: reader.read()? }),
+            Self::KIND_SET_GUARDIANS if reader.read()? => Ok(Self::SetGuardians(Some(Box::new(reader.read()?)))),
+            Self::KIND_SET_GUARDIANS => Ok(Self::SetGuardians(None)),
+            Self::KIND_PROPOSE => Ok(Self::Propose { actions: read_proposed(reader)? }),
+            Self::KIND_APPROVE => Ok(Self::Approve { account: reader.read()?, proposal: reader.read()? }),
+            Self::KIND_REJECT => Ok(Self::Reject { account: reader.read()?, proposal: reader.read()? }),
+            Self::KIND_EXECUTE => Ok(Self::Execute { account: reader.read()?, proposal: reader.read()? }),
+            Self::KIND_FREEZE => Ok(Self::Freeze { account: reader.read()? }),
+            Self::KIND_UNFREEZE => Ok(Self::Unfreeze { account: reader.read()? }),
+            Self::KIND_RECOVER => Ok(Self::Recover { account: reader.read()?, key: reader.read()? }),
+            Self::KIND_CANCEL_RECOVERY => Ok(Self::CancelRecovery { account: reader.read()? }),
+            Self::KIND_FINISH_RECOVERY => Ok(Self::FinishRecovery { account: reader.read()? }),
+            Self::KIND_REGISTER_ASSET => Ok(Self::RegisterAsset {
+                asset: reader.read()?,
+                symbol: reader.byte_string("bytes of a symbol", SYMBOL_BYTES_MAX)?.to_vec(),
+                decimals: reader.read()?,
+                cap: reader.read()?,
+            }),
+            Self::KIND_MINT => Ok(Self::Mint { asset: reader.read()?, to: reader.read()?, amount: reader.read()? }),
+            Self::KIND_BURN => Ok(Self::Burn { asset: reader.read()?, amount: reader.read()? }),
+            Self::KIND_FREEZE_ASSET => Ok(Self::FreezeAsset { asset: reader.read()?, is_frozen: reader.read()? }),
             kind => Err(Self::refuse_kind(kind, reader)),
         }
     }

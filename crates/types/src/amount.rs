@@ -21,6 +21,8 @@ pub struct Amount(u64);
 impl Amount {
     /// Nothing.
     pub const ZERO: Self = Self(0);
+    /// The most that an amount can be.
+    pub const MAX: Self = Self(AMOUNT_MAX);
 
     /// `units` base units, unless that is over [`AMOUNT_MAX`].
     pub const fn new(units: u64) -> Option<Self> {

@@ -1,6 +1,9 @@
 //! Assets: what amounts are amounts of.
 
-use crate::codec::{Decode, DecodeError, Encode, Reader};
+use crate::address::Address;
+use crate::amount::Amount;
+use crate::codec::{Decode, DecodeError, Encode, Reader, put_byte_string};
+use crate::limits::SYMBOL_BYTES_MAX;
 use std::fmt;
 
 /// The number of an asset, below 2^30 so that it is one element of the proof field.
@@ -97,4 +100,59 @@ impl Decode for AssetId {
         let number = reader.read()?;
         Self::new(number).ok_or_else(|| reader.over_limit("asset id", u64::from(number), u64::from(Self::LIMIT - 1)))
     }
+}
+
+/// An asset of the plane's own, as its object says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssetRecord {
+    /// Who registered it, and makes more of it.
+    pub issuer: Address,
+    /// Its symbol, lower-case ASCII letters and digits; others may have the same.
+    pub symbol: Vec<u8>,
+    /// Its decimals.
+    pub decimals: u8,
+    /// The most there may be.
+    pub cap: Amount,
+    /// How much there is.
+    pub supply: Amount,
+    /// Whether nothing of it moves.
+    pub is_frozen: bool,
+}
+
+const ASSET_VERSION: u8 = 1;
+
+impl Encode for AssetRecord {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(ASSET_VERSION);
+        self.issuer.encode(out);
+        put_byte_string(out, &self.symbol);
+        self.decimals.encode(out);
+        self.cap.encode(out);
+        self.supply.encode(out);
+        self.is_frozen.encode(out);
+    }
+}
+
+impl Decode for AssetRecord {
+    const BYTES_MIN: usize = 1 + 32 + 1 + 1 + 8 + 8 + 1;
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let version: u8 = reader.read()?;
+        if version != ASSET_VERSION {
+            return Err(reader.unknown("asset version", u64::from(version)));
+        }
+        Ok(Self {
+            issuer: reader.read()?,
+            symbol: reader.byte_string("bytes of a symbol", SYMBOL_BYTES_MAX)?.to_vec(),
+            decimals: reader.read()?,
+            cap: reader.read()?,
+            supply: reader.read()?,
+            is_frozen: reader.read()?,
+        })
+    }
+}
+
+/// Whether these bytes can be a symbol.
+pub fn is_symbol(symbol: &[u8]) -> bool {
+    (1..=SYMBOL_BYTES_MAX).contains(&symbol.len())
+        && symbol.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
 }

@@ -39,6 +39,11 @@ pub fn intrinsic(scheme: Scheme, bytes: usize, actions: usize) -> u64 {
     GAS_TRANSACTION + consent(scheme) + bytes as u64 * GAS_BYTE + actions as u64 * GAS_ACTION
 }
 
+/// What the approvals that a transaction carries cost besides their bytes.
+pub fn approvals(schemes: impl Iterator<Item = Scheme>) -> u64 {
+    schemes.map(consent).sum()
+}
+
 const _: () = {
     // The dearest consent.
     assert!(GAS_SIGNATURE_SECP256K1 <= GAS_ASSERTION && GAS_SIGNATURE_P256 <= GAS_ASSERTION);

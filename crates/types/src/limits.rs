@@ -78,6 +78,21 @@ pub const SESSION_BYTES_MAX: usize = 84
     + 1
     + (21 + SPENT_BYTES_MAX) * SESSION_LIMITS_MAX;
 
+/// Guardians of one account.
+pub const GUARDIANS_MAX: usize = 16;
+/// Assets that a set of guardians lets leave without it.
+pub const GUARDIAN_ALLOWANCES_MAX: usize = 8;
+/// How long a change of a gate or a recovery waits at most: 90 days.
+pub const GUARDIAN_DELAY_MS_MAX: u64 = 90 * 24 * 3600 * 1000;
+/// Proposals of one account that are held at a time.
+pub const PROPOSALS_MAX: usize = 8;
+/// Actions of one proposal.
+pub const PROPOSAL_ACTIONS_MAX: usize = 16;
+/// Bytes of the actions of one proposal.
+pub const PROPOSAL_BYTES_MAX: usize = 2 * 1024;
+/// How long a proposal is held: 30 days.
+pub const PROPOSAL_MS_MAX: u64 = 30 * 24 * 3600 * 1000;
+
 /// Batches under one commitment.
 pub const COMMITMENT_BATCHES_MAX: usize = 1024;
 /// Attestations on one commitment.
@@ -113,6 +128,10 @@ const _: () = {
     assert!(BATCH_FLOWS_MAX >= GENESIS_ASSETS_MAX);
     assert!(OBJECT_BYTES_MAX < CHUNK_BYTES_MAX && WITNESS_BYTES_MAX.is_multiple_of(CHUNK_BYTES_MAX));
     assert!(TREE_DEPTH == 30);
+    // A member has a bit in the votes on a proposal.
+    assert!(GUARDIANS_MAX <= u16::BITS as usize);
+    // The largest session can be proposed; the largest set and proposal fit a record at once.
+    assert!(SESSION_BYTES_MAX + 64 <= PROPOSAL_BYTES_MAX && PROPOSAL_BYTES_MAX + 2048 <= ACCOUNT_GATES_BYTES_MAX);
     // Any session fits a transaction and the record, and a record with everything in it is an object.
     assert!(SESSION_BYTES_MAX + 1024 <= TRANSACTION_BYTES_MAX && SESSION_BYTES_MAX <= ACCOUNT_GATES_BYTES_MAX);
     assert!(

@@ -1,6 +1,7 @@
 //! Objects: what the object tree holds under keys that sort by class and owner.
 
 use crate::address::Address;
+use crate::asset::AssetId;
 use crate::codec::{Decode, DecodeError, Encode, Reader};
 use crate::slot::TREE_DEPTH;
 use ghostplane_ghostcipher::{Domain, digest};
@@ -93,6 +94,11 @@ impl ObjectKey {
     /// The key of the record of `address`.
     pub fn account(address: &Address) -> Self {
         Self::new(ObjectClass::Account, 0, address.as_bytes())
+    }
+
+    /// The key of the registration of `asset`.
+    pub fn asset(asset: AssetId) -> Self {
+        Self::new(ObjectClass::Asset, 0, &asset.number().to_le_bytes())
     }
 
     /// Whether the key is of an object of `class`.

@@ -3,7 +3,7 @@
 //! Codes below 200 are found before a transaction costs anything; a batch that contains one is itself invalid.
 //! Codes from 200 on are found while it is applied; they land in a receipt and cost fee and nonce, nothing else.
 
-use crate::address::Address;
+use crate::address::{Address, PublicKey};
 use crate::asset::AssetId;
 use crate::codec::DecodeError;
 use ghostplane_ghostcipher::Digest;
@@ -182,6 +182,34 @@ rejects! {
     } => "may take {needed} of asset {asset}, {left} is left to the session in this window",
     /// The key was set in this batch: what it signs can be checked from the next one on.
     125 KeyTooNew => "the key was set in this batch: it signs from the next one on",
+    /// The account's guardians stopped whatever leaves it.
+    126 Frozen => "the account is frozen",
+    /// Too few of the account's guardians agree.
+    127 QuorumMissing {
+        /// In which role.
+        role: &'static str,
+        /// The weight of those who do.
+        found: u32,
+        /// The weight that it takes.
+        needed: u32,
+    } => "guardians of weight {needed} have to agree in the role {role}, {found} do",
+    /// A change of a gate that has to wait: it can only be proposed.
+    128 NeedsProposal {
+        /// How long it has to wait, in milliseconds.
+        delay_ms: u64,
+    } => "a change of a gate waits {delay_ms} ms: propose it",
+    /// An approval by somebody who has no say in this.
+    129 ApprovalUnknown {
+        /// Whose.
+        key: PublicKey,
+    } => "an approval by {key:?}, which has no say in this",
+    /// Two approvals by one key.
+    130 ApprovalTwice => "a key approves twice",
+    /// An approval that does not verify: for another transaction, another plane, or by another key.
+    131 BadApproval {
+        /// Whose it should be.
+        key: PublicKey,
+    } => "the approval by {key:?} is not one of this transaction",
     /// The account does not hold enough.
     200 Overdrawn {
         /// What it holds.
@@ -243,7 +271,7 @@ rejects! {
         /// How many that is.
         limit: usize,
     } => "the account already has {limit} keys",
-    /// The account has this key, as its own or as a session's.
+    /// The account has this key: as its own, as a session's or as a guardian's.
     222 KeyTwice => "the account has this key already",
     /// No key has that position.
     223 NoSuchKey {
@@ -295,6 +323,116 @@ rejects! {
         /// What may still be moved.
         left: u64,
     } => "storage costs {needed}, {left} is left of what the key that signed may move",
+    /// The account has no guardians.
+    240 Unguarded => "the account has no guardians",
+    /// A guardian twice in a set.
+    241 GuardianTwice => "the set has a guardian twice",
+    /// The account would be its own guardian.
+    242 GuardianSelf => "an account is not its own guardian, nor is a key of its own",
+    /// A guardian that is no registered account.
+    243 GuardianUnknown {
+        /// Which.
+        address: Address,
+    } => "{address} is no registered account, so it cannot be a guardian",
+    /// A guardian whose own guardian the account is.
+    244 GuardianCycle {
+        /// Which.
+        address: Address,
+    } => "the account is a guardian of {address}: they would wait for each other",
+    /// A guardian whose own guardians are accounts.
+    245 GuardianDepth {
+        /// Which.
+        address: Address,
+    } => "the guardians of {address} are accounts themselves: that is one step too many",
+    /// The terms are no set's.
+    246 GuardianTerms {
+        /// What is wrong with them.
+        what: &'static str,
+    } => "no set of guardians can have these terms: {what}",
+    /// A quorum that all members together do not reach.
+    247 QuorumUnreachable {
+        /// In which role.
+        role: &'static str,
+        /// The weight of all members.
+        found: u32,
+        /// The weight that it takes.
+        needed: u32,
+    } => "the role {role} takes weight {needed}, all its members have {found}",
+    /// The account holds as many proposals as it may.
+    250 ProposalsFull {
+        /// How many that is.
+        limit: usize,
+    } => "the account already holds {limit} proposals",
+    /// A second proposal in one transaction.
+    251 ProposalTwice => "a transaction proposes once",
+    /// The account holds no such proposal: it was done, declined, dropped, or never made.
+    252 NoSuchProposal => "the account holds no such proposal",
+    /// The proposal is over.
+    253 ProposalExpired {
+        /// Its last moment, in milliseconds.
+        expires: u64,
+        /// The batch's time.
+        time: u64,
+    } => "the proposal ended at {expires} ms, the batch is of {time} ms",
+    /// The sender is no guardian of the account.
+    254 NotGuardian => "the sender is no guardian of the account",
+    /// The sender has voted so already.
+    255 VotedAlready => "the sender has voted so already",
+    /// Too few agree to the proposal.
+    256 ProposalQuorum {
+        /// In which role.
+        role: &'static str,
+        /// The weight of those who do.
+        found: u32,
+        /// The weight that it takes.
+        needed: u32,
+    } => "guardians of weight {needed} have to agree in the role {role}, {found} do",
+    /// Not before its time.
+    257 Waits {
+        /// When that is, in milliseconds.
+        until: u64,
+        /// The batch's time.
+        time: u64,
+    } => "not before {until} ms, the batch is of {time} ms",
+    /// Whose proposal it is has been frozen.
+    258 SubjectFrozen => "the account is frozen",
+    /// Too few guardians stand behind the transaction.
+    259 SubjectQuorum {
+        /// In which role.
+        role: &'static str,
+        /// The weight of those who do.
+        found: u32,
+        /// The weight that it takes; 0 if nobody may.
+        needed: u32,
+    } => "guardians of weight {needed} have to agree in the role {role}, {found} do",
+    /// The account is frozen for good already.
+    260 FrozenAlready => "the account is frozen already",
+    /// The account is not frozen.
+    261 NotFrozen => "the account is not frozen",
+    /// A recovery is under way.
+    262 RecoveryPending => "a recovery is under way already",
+    /// No recovery is under way.
+    263 NoRecovery => "no recovery is under way",
+    /// The account's key has cancelled a recovery before.
+    264 CancelledBefore => "the account's key has cancelled a recovery before: now a guardian has to agree",
+    /// Somebody has registered an asset of this number.
+    270 AssetTaken => "somebody has registered an asset of this number",
+    /// The terms are no asset's of the plane's own.
+    271 AssetTerms {
+        /// What is wrong with them.
+        what: &'static str,
+    } => "no asset of the plane's own can have these terms: {what}",
+    /// The account has not registered the asset.
+    272 NotIssuer => "the account is not the issuer of the asset",
+    /// There would be more of the asset than its cap.
+    273 CapExceeded {
+        /// The most there may be.
+        cap: u64,
+        /// How much there is.
+        supply: u64,
+    } => "there may be {cap} of the asset, there are {supply} already",
+    /// The asset's issuer has stopped whatever moves of it.
+    274 AssetFrozen => "the asset is frozen",
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! Transactions: what a sender signs.
 
 use crate::address::{Address, Gid};
-use crate::codec::{Decode, DecodeError, Encode, Reader, fields, put_byte_string, put_list, put_varint};
+use crate::codec::{Decode, DecodeError, Encode, Reader, fields, put_byte_string, put_list, varint_len};
 use crate::consent::{Auth, ConsentForm};
+use crate::guardian::Approval;
 use crate::limits::{ACTIONS_MAX, APPROVALS_MAX, MEMO_BYTES_MAX, TRANSACTION_BYTES_MAX};
 use crate::reject::Reject;
 use ghostplane_ghostcipher::{Digest, Domain, digest};
@@ -57,6 +58,8 @@ pub struct Transaction {
     pub body: TransactionBody,
     /// What the key that `key_ref` names made of the id under [`Domain::TransactionAuth`].
     pub auth: Auth,
+    /// Consent of others, in any order; each key once.
+    pub approvals: Vec<Approval>,
 }
 
 impl Transaction {
@@ -66,19 +69,19 @@ impl Transaction {
 
     /// Bytes that consent adds to the body.
     pub fn consent_bytes(&self) -> usize {
-        self.auth.encoded_len() + 1
+        let approvals = self.approvals.iter().map(Approval::encoded_len).sum::<usize>();
+        self.auth.encoded_len() + varint_len(self.approvals.len() as u64) + approvals
     }
 
     /// Of the canonical bytes of a transaction those of its body, which its id is the digest of. Bytes of another kind have
     /// some body as well: this does not check them.
     pub fn body_of(bytes: &[u8]) -> &[u8] {
         let mut reader = Reader::new(bytes);
-        let key_ref = reader.take(KEY_REF_AT).and_then(|_| reader.read::<KeyRef>());
-        if key_ref.is_ok_and(|key_ref| key_ref.consent_form() == ConsentForm::Assertion) {
-            let mut reader = Reader::new(bytes);
-            return reader.read::<TransactionBody>().map_or(bytes, |_| &bytes[..reader.offset()]);
-        }
-        &bytes[..bytes.len().saturating_sub(Self::CONSENT_BYTES)]
+        let end = match reader.read::<TransactionBody>() {
+            Ok(_) => reader.offset(),
+            Err(_) => bytes.len().saturating_sub(Self::CONSENT_BYTES),
+        };
+        &bytes[..end]
     }
 
     /// Decodes a transaction from bytes of any origin.
@@ -258,7 +261,7 @@ impl Encode for Transaction {
     fn encode(&self, out: &mut Vec<u8>) {
         self.body.encode(out);
         self.auth.encode(out);
-        put_varint(out, 0); // approvals
+        put_list(out, &self.approvals);
     }
 }
 
@@ -267,16 +270,8 @@ impl Decode for Transaction {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let body: TransactionBody = reader.read()?;
         let auth = Auth::decode(body.key_ref.consent_form(), reader)?;
-        refuse_approvals(reader)?;
-        Ok(Self { body, auth })
-    }
-}
-
-/// Reads the approval count, which is zero until guardians run.
-pub fn refuse_approvals(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-    match reader.varint_at_most("approvals", APPROVALS_MAX as u64)? {
-        0 => Ok(()),
-        count => Err(reader.unimplemented("approvals, count", count)),
+        let approvals = reader.list("approvals", APPROVALS_MAX)?;
+        Ok(Self { body, auth, approvals })
     }
 }
 
@@ -313,7 +308,8 @@ pub(crate) mod tests {
             ],
             memo: b"for the tea".to_vec(),
         };
-        Transaction { body, auth: Signature([8; 64]).into() }
+        let approvals = vec![Approval { key: gid.public_key, auth: Signature([7; 64]).into() }];
+        Transaction { body, auth: Signature([8; 64]).into(), approvals }
     }
 
     #[test]
@@ -395,11 +391,11 @@ pub(crate) mod tests {
         let mut body = transaction().body;
         body.key_ref = KeyRef::Registered(0);
         body.actions.truncate(1);
-        let transaction = Transaction { body, auth: Signature([0; 64]).into() };
+        let transaction = Transaction { body, auth: Signature([0; 64]).into(), approvals: Vec::new() };
         let bytes = transaction.to_bytes();
         let pay_at = 1 + 8 + 32 + 32 + 9 + 32;
         let action_at = pay_at + 1 + 2 + 1;
-        for (at, value) in [(pay_at, 1), (pay_at, 2), (action_at, 4), (action_at, 24), (bytes.len() - 1, 3)] {
+        for (at, value) in [(pay_at, 1), (pay_at, 2), (action_at, 4), (action_at, 24)] {
             let mut changed = bytes.clone();
             changed[at] = value;
             let refused = Transaction::from_bytes(&changed);

@@ -6,9 +6,11 @@
 use super::Run;
 use crate::verify::Verified;
 use crate::working::AccountId;
+use ghostplane_shroud::guardian;
 use ghostplane_shroud::sigil::{self, Outflow};
+use ghostplane_types::guardian::Role;
 use ghostplane_types::limits::VALIDITY_MS_MAX;
-use ghostplane_types::{Amount, AssetId, Identity, KeyRef, Nonce, Reject, TransactionBody};
+use ghostplane_types::{Action, Amount, AssetId, Identity, KeyRef, Nonce, Reject, TransactionBody};
 
 /// When, from where and at which price a transaction is judged.
 pub(crate) struct Terms {
@@ -29,6 +31,7 @@ pub(crate) struct Authenticated<'t> {
 pub(crate) struct Authorized<'t> {
     authenticated: Authenticated<'t>,
     storage_max: Option<u64>,
+    uses_allowance: bool,
 }
 
 /// A transaction that may be in a batch: its sender can pay for it. Nothing has changed yet.
@@ -47,6 +50,7 @@ pub(super) struct Admitted<'t> {
     time: u64,
     reserved: Amount,
     storage_max: Option<u64>,
+    uses_allowance: bool,
 }
 
 impl Payable<'_> {
@@ -86,6 +90,11 @@ impl<'t> Admitted<'t> {
     /// What storage may cost at most, should the key that signed not be free to pay whatever the account holds.
     pub(super) fn storage_max(&self) -> Option<u64> {
         self.storage_max
+    }
+
+    /// Whether what leaves counts towards what may leave without the sender's guardians.
+    pub(super) fn uses_allowance(&self) -> bool {
+        self.uses_allowance
     }
 }
 
@@ -185,7 +194,8 @@ impl Run<'_> {
         }
         // Who executes the batch again checks signatures before anything in it: by the keys that there were before it. So
         // a key that an action of the batch has set signs from the next one on, even if somebody remembers it from earlier.
-        let Some(before) = self.working.keys_before(sender) else { return Ok(()) };
+        let Some(before) = self.working.before_change(sender) else { return Ok(()) };
+        let before = &before.keys;
         let before = match key_ref {
             KeyRef::Registered(position) | KeyRef::RegisteredPasskey(position) => {
                 before.keys.get(usize::from(*position)).copied()
@@ -198,18 +208,57 @@ impl Run<'_> {
 
     /// Whether the transaction passes the gates of its sender as they stand.
     fn authorize<'t>(&self, authenticated: Authenticated<'t>, terms: &Terms) -> Result<Authorized<'t>, Reject> {
-        let body = authenticated.verified.body();
-        if !matches!(body.key_ref, KeyRef::Session) {
-            return Ok(Authorized { authenticated, storage_max: None });
+        let Authenticated { verified, sender, .. } = authenticated;
+        let gates = self.working.record(sender).gates.as_deref();
+        if gates.is_none() && verified.transaction().approvals.is_empty() {
+            return Ok(Authorized { authenticated, storage_max: None, uses_allowance: false });
         }
-        let lane = body.nonce.lane;
-        let gates = self.working.record(authenticated.sender).gates.as_ref();
-        let live = gates.and_then(|gates| gates.session(lane)).ok_or(Reject::SessionUnknown { lane })?;
+        self.check_approvals(verified, sender)?;
+        let body = verified.body();
+        let time = terms.time;
+        let Some(gates) = gates else {
+            return Ok(Authorized { authenticated, storage_max: None, uses_allowance: false });
+        };
+        // While nothing leaves, the owner can still say that it is not for somebody else to have the account.
+        let is_last_word =
+            |action: &Action| matches!(action, Action::CancelRecovery { account } if *account == body.sender);
+        if gates.safety.is_frozen(time) && !body.actions.iter().all(is_last_word) {
+            return Err(Reject::Frozen);
+        }
         let outflow = Outflow::new(&body.actions, u128::from(body.gas_limit) * u128::from(terms.gas_price));
-        sigil::check_session(live, &body.actions, &outflow, terms.time)?;
-        let limits = &live.session.scope.limits;
-        let storage_max = sigil::headroom(limits, &live.spent, AssetId::GCC, &outflow, terms.time);
-        Ok(Authorized { authenticated, storage_max: Some(storage_max) })
+        let mut storage_max: Option<u64> = None;
+        let mut at_most = |left: u64| storage_max = Some(storage_max.map_or(left, |most| most.min(left)));
+        if matches!(body.key_ref, KeyRef::Session) {
+            let lane = body.nonce.lane;
+            let live = gates.session(lane).ok_or(Reject::SessionUnknown { lane })?;
+            sigil::check_session(live, &body.actions, &outflow, time)?;
+            at_most(sigil::headroom(&live.session.scope.limits, &live.spent, AssetId::GCC, &outflow, time));
+        }
+        let Some(guarded) = &gates.guarded else {
+            return Ok(Authorized { authenticated, storage_max, uses_allowance: false });
+        };
+        let set = &guarded.set;
+        let members = self.members_behind(verified, sender, sender, time);
+        let quorum = |role: Role| {
+            let quorum = guardian::check_quorum(set, role, members);
+            quorum.map_err(|(found, needed)| Reject::QuorumMissing { role: role.name(), found, needed })
+        };
+        if body.actions.iter().any(|action| guardian::LOOSENING.contains(action.kind())) {
+            quorum(Role::Gates)?;
+            if set.gate_delay_ms > 0 {
+                return Err(Reject::NeedsProposal { delay_ms: set.gate_delay_ms });
+            }
+        }
+        let uses_allowance = match quorum(Role::Spend) {
+            Ok(()) => false,
+            Err(missing) => {
+                let within = sigil::check_limits(&set.allowances, &guarded.spent, &outflow, time);
+                within.map_err(|_| missing)?;
+                at_most(sigil::headroom(&set.allowances, &guarded.spent, AssetId::GCC, &outflow, time));
+                true
+            }
+        };
+        Ok(Authorized { authenticated, storage_max, uses_allowance })
     }
 
     fn afford<'t>(&self, authorized: Authorized<'t>, terms: &Terms) -> Result<Payable<'t>, Reject> {
@@ -233,13 +282,14 @@ impl Run<'_> {
     /// Uses the nonce and reserves the fee.
     pub(super) fn admit<'t>(&mut self, payable: Payable<'t>) -> Admitted<'t> {
         let Payable { authorized, gas_price, time, reserved } = payable;
-        let Authorized { authenticated: Authenticated { verified, sender, registers }, storage_max } = authorized;
+        let Authorized { authenticated, storage_max, uses_allowance } = authorized;
+        let Authenticated { verified, sender, registers } = authenticated;
         self.working.reserve(sender, reserved);
         let record = self.working.record_mut(sender);
         record.advance_lane(verified.body().nonce.lane);
         if registers.is_some() {
             record.identity = registers;
         }
-        Admitted { verified, sender, gas_price, time, reserved, storage_max }
+        Admitted { verified, sender, gas_price, time, reserved, storage_max, uses_allowance }
     }
 }

@@ -1,9 +1,12 @@
 //! The engine as its users see it: stories, a model ledger, every refusal, every lie an operator can tell.
 
 mod against_the_model;
+mod assets;
 mod books;
 mod forger;
 mod fraud;
+mod gate_matrix;
+mod guardians;
 mod invalid_batches;
 mod key_ring;
 mod model;

@@ -72,5 +72,5 @@ fn payment(node: &Node, from: &Payer, to: Address, seq: u64, amount: u64) -> Byt
         memo: Vec::new(),
     };
     let auth = from.key.consent(Domain::TransactionAuth, plane.chain_id(), &body.id());
-    Transaction { body, auth }.to_bytes().into()
+    Transaction { body, auth, approvals: Vec::new() }.to_bytes().into()
 }

@@ -11,7 +11,7 @@ use ghostplane_types::gas;
 use ghostplane_types::genesis::{FeeShare, GenesisAsset};
 use ghostplane_types::reject::REJECT_CODES;
 use ghostplane_types::{
-    AccountRecord, Action, Address, Amount, AssetId, Attestation, Auth, BatchHeader, Commitment, Encode as _,
+    AccountRecord, Action, Address, Amount, Approval, AssetId, Attestation, Auth, BatchHeader, Commitment, Encode as _,
     EntityType, Flush, Genesis, Gid, InboxEntry, InboxPayload, KeyRef, LogRecord, Money, ObjectKey, Outcome, Pay,
     PlaneState, PreparedKey, PublicKey, Reject, Scheme, SignedFlush, Slot, SlotKind, Source, Transaction, Withdrawal,
 };
@@ -60,12 +60,17 @@ pub(super) fn transaction(transaction: &Transaction) -> Decoded {
             .text("authenticator data", hex::encode(&assertion.authenticator_data))
             .text("client data", readable(&assertion.client_data)),
     };
+    let approval = |by: &Approval| Sheet::new().text("key", key(&by.key)).text("signature", &by.auth);
+    let fields = match &transaction.approvals[..] {
+        [] => fields,
+        approvals => fields.list("approvals", approvals.iter().map(approval)),
+    };
 
     let (bytes, id) = (transaction.to_bytes().len(), body.id());
-    let derived = Sheet::new()
-        .text("transaction id", id)
-        .text("moves", moved(&body.actions))
-        .number("gas at least", gas::intrinsic(cheapest_scheme(&body.key_ref), bytes, body.actions.len()));
+    let of_approvals = gas::approvals(transaction.approvals.iter().map(|by| by.key.scheme()));
+    let gas_min = gas::intrinsic(cheapest_scheme(&body.key_ref), bytes, body.actions.len()) + of_approvals;
+    let derived =
+        Sheet::new().text("transaction id", id).text("moves", moved(&body.actions)).number("gas at least", gas_min);
     let derived = match body.gas_limit.checked_mul(body.gas_price_max) {
         Some(fee) => derived.leaf("gas fee at most", gcc(fee), fee.into()),
         None => derived.text("gas fee at most", "more than any account can hold"),

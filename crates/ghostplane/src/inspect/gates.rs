@@ -1,9 +1,10 @@
 //! The fields of actions, and of what an account's actions have to pass.
 
 use ghostplane_types::action::kind_name;
-use ghostplane_types::{Action, Gates, KeyChange, KindSet, Limit, LiveSession, Session, Spent, Window};
+use ghostplane_types::guardian::{Freeze, Guardian, Member, MemberMask, Proposal, Role};
+use ghostplane_types::{Action, Gates, GuardianSet, KeyChange, KindSet, Limit, LiveSession, Session, Spent, Window};
 
-use super::fields::{gid_fields, key};
+use super::fields::{gid_fields, key as named};
 use super::sheet::Sheet;
 
 pub(super) fn action(action: &Action) -> Sheet {
@@ -13,36 +14,118 @@ pub(super) fn action(action: &Action) -> Sheet {
         Action::Withdraw { to, asset, amount } => sheet.text("to", to).money("amount", *amount, *asset),
         Action::RegisterIdentity { gid } => sheet.text("address", gid.address()).group("identity", gid_fields(gid)),
         Action::RotateKey(change) => match change {
-            KeyChange::Add(new) => sheet.text("change", "add").text("key", key(new)),
+            KeyChange::Add(new) => sheet.text("change", "add").text("key", named(new)),
             KeyChange::Replace { position, key: new } => {
-                sheet.text("change", "replace").id("position", *position).text("key", key(new))
+                sheet.text("change", "replace").id("position", *position).text("key", named(new))
             }
             KeyChange::Remove { position } => sheet.text("change", "remove").id("position", *position),
         },
         Action::AddSession(session) => sheet.group("session", session_fields(session)),
         Action::RevokeSession { lane } => sheet.id("lane", *lane),
+        Action::SetGuardians(None) => sheet.text("guardians", "none"),
+        Action::SetGuardians(Some(set)) => sheet.group("guardians", set_fields(set)),
+        Action::Propose { actions } => sheet.list("actions", actions.iter().map(self::action)),
+        Action::Approve { account, proposal }
+        | Action::Reject { account, proposal }
+        | Action::Execute { account, proposal } => sheet.text("account", account).text("proposal", proposal),
+        Action::Freeze { account }
+        | Action::Unfreeze { account }
+        | Action::CancelRecovery { account }
+        | Action::FinishRecovery { account } => sheet.text("account", account),
+        Action::RegisterAsset { asset, symbol, decimals, cap } => sheet
+            .id("asset", asset.number())
+            .text("symbol", String::from_utf8_lossy(symbol))
+            .number("decimals", *decimals)
+            .money("cap", *cap, *asset),
+        Action::Mint { asset, to, amount } => sheet.text("to", to).money("amount", *amount, *asset),
+        Action::Burn { asset, amount } => sheet.money("amount", *amount, *asset),
+        Action::FreezeAsset { asset, is_frozen } => sheet.id("asset", asset.number()).flag("frozen", *is_frozen),
+        Action::Recover { account, key } => sheet.text("account", account).text("key", named(key)),
     }
 }
 
 /// Adds the gates of an account to its fields.
 pub(super) fn fields(sheet: Sheet, gates: &Gates) -> Sheet {
-    sheet.list("sessions", gates.sessions.iter().map(live))
+    let sheet = sheet.list("sessions", gates.sessions.iter().map(live));
+    let sheet = match &gates.guarded {
+        None => sheet,
+        Some(guarded) => {
+            let counters = counters(&guarded.set.allowances, &guarded.spent);
+            let held = guarded.proposals.iter().map(|held| proposal(&guarded.set, held));
+            sheet.group("guardians", set_fields(&guarded.set).list("spent", counters).list("proposals", held))
+        }
+    };
+    let safety = &gates.safety;
+    let sheet = match safety.freeze {
+        None => sheet,
+        Some(Freeze { ends_at: None }) => sheet.text("frozen", "until its guardians say otherwise"),
+        Some(Freeze { ends_at: Some(ends_at) }) => sheet.time("frozen until", ends_at),
+    };
+    let sheet = match &safety.recovery {
+        None => sheet,
+        Some(recovery) => {
+            let fields = Sheet::new().text("key", named(&recovery.key)).time("ready at", recovery.ready_at);
+            sheet.group("recovery", fields)
+        }
+    };
+    if safety.has_cancelled { sheet.flag("owner has cancelled a recovery", true) } else { sheet }
+}
+
+fn set_fields(set: &GuardianSet) -> Sheet {
+    let member = |member: &Member| {
+        let sheet = match &member.who {
+            Guardian::Key(key) => Sheet::new().text("key", named(key)),
+            Guardian::Account(address) => Sheet::new().text("account", address),
+        };
+        let roles = Role::ALL.into_iter().filter(|role| member.roles.contains(*role)).map(Role::name);
+        sheet.number("weight", member.weight).items("roles", roles)
+    };
+    let thresholds =
+        Role::ALL.into_iter().fold(Sheet::new(), |sheet, role| sheet.number(role.name(), set.thresholds.of(role)));
+    Sheet::new()
+        .list("members", set.members.iter().map(member))
+        .group("thresholds", thresholds)
+        .list("allowances", set.allowances.iter().map(limit))
+        .number("gate delay ms", set.gate_delay_ms)
+        .number("recovery delay ms", set.recovery_delay_ms)
+}
+
+fn proposal(set: &GuardianSet, held: &Proposal) -> Sheet {
+    let voters = |mask: MemberMask| {
+        let voters = set.members.iter().enumerate().filter(move |(at, _)| mask & 1 << at != 0);
+        voters.map(|(_, member)| match &member.who {
+            Guardian::Key(key) => named(key),
+            Guardian::Account(address) => address.to_string(),
+        })
+    };
+    let sheet = Sheet::new()
+        .text("id", held.id)
+        .list("actions", held.actions.iter().map(action))
+        .time("expires", held.expires)
+        .items("approved by", voters(held.approvals))
+        .items("rejected by", voters(held.rejections));
+    match held.ready_at {
+        None => sheet.text("state", "pending"),
+        Some(ready_at) => sheet.text("state", "approved").time("ready at", ready_at),
+    }
+}
+
+fn counters<'a>(limits: &'a [Limit], spent: &'a [Spent]) -> impl Iterator<Item = Sheet> + 'a {
+    let counter = |(limit, spent): (&Limit, &Spent)| {
+        Sheet::new().text("asset", limit.asset).number("window", spent.window).number("base units", spent.units)
+    };
+    limits.iter().zip(spent).map(counter)
 }
 
 fn live(live: &LiveSession) -> Sheet {
-    let session = &live.session;
-    let spent = |(limit, spent): (&Limit, &Spent)| {
-        Sheet::new().text("asset", limit.asset).number("window", spent.window).number("base units", spent.units)
-    };
-    let spent_of = session.scope.limits.iter().zip(&live.spent).map(spent);
-    session_fields(session).list("spent", spent_of)
+    session_fields(&live.session).list("spent", counters(&live.session.scope.limits, &live.spent))
 }
 
 fn session_fields(session: &Session) -> Sheet {
     let scope = &session.scope;
     let sheet = Sheet::new()
         .id("lane", session.lane)
-        .text("key", key(&session.key))
+        .text("key", named(&session.key))
         .time("expires", session.expires)
         .items("kinds", kinds(scope.kinds));
     let sheet = match &scope.recipients {

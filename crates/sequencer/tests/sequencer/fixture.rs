@@ -89,7 +89,7 @@ impl Person {
             memo: if wish.memo == 0 { Vec::new() } else { vec![wish.memo] },
         };
         let auth = self.key.sign(Domain::TransactionAuth, plane.chain_id(), &body.id());
-        Transaction { body, auth: auth.into() }
+        Transaction { body, auth: auth.into(), approvals: Vec::new() }
     }
 
     pub fn verified(&self, wish: &Wish) -> Arc<Verified> {

@@ -9,7 +9,7 @@ pub const SCHEMA_TEXT: &str = include_str!("../../../../docs/covenant.cedarschem
 /// The version of [`SCHEMA_TEXT`].
 pub const SCHEMA_VERSION: u16 = 1;
 /// The highest action kind that each version knows, from version 1 on. Kinds are handed out in order.
-const KINDS_KNOWN: [u8; 1] = [24];
+const KINDS_KNOWN: [u8; 1] = [30];
 
 /// The group of action kinds that move value.
 pub(super) const MOVES_VALUE: &str = "moves_value";
@@ -51,7 +51,7 @@ pub fn action_shape(kind: u8) -> Option<ActionShape> {
         "call" => (&[Contract], true),
         "deploy" => (&[Contract], false),
         "set_covenant" => (&[Account, Asset, Contract], false),
-        "register_asset" => (&[Asset], false),
+        "register_asset" | "freeze_asset" => (&[Asset], false),
         "register_name" | "update_name" | "transfer_name" | "renew_name" => (&[Name], false),
         _ => (&[Account], false),
     };
@@ -155,8 +155,8 @@ mod tests {
 
     #[test]
     fn a_version_knows_the_kinds_it_was_made_with() {
-        assert!(knows(1, 1) && knows(1, 24));
-        assert!(!knows(1, 0) && !knows(1, 25) && !knows(0, 1) && !knows(2, 1));
+        assert!(knows(1, 1) && knows(1, 30));
+        assert!(!knows(1, 0) && !knows(1, 31) && !knows(0, 1) && !knows(2, 1));
         assert_eq!(KINDS_KNOWN.len(), usize::from(SCHEMA_VERSION));
         assert_eq!(
             ACTION_KINDS.last().map(|(kind, _)| *kind),

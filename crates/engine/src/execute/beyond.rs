@@ -1,0 +1,168 @@
+//! What a transaction may touch besides what it names itself: what the gates of its parties name, and what it proposes.
+//!
+//! Everything is read before anything is executed, and a witness holds what was read. While a batch is filled bit by bit, what
+//! counts is what a judge will read, who reads the state before the batch: so gates count as they were then, and as they are.
+
+use super::Run;
+use crate::verify::Verified;
+use crate::working::AccountId;
+use ghostplane_ghostcipher::Digest;
+use ghostplane_types::{Action, Address, AssetId, Gates};
+
+/// Something that names more, and can be looked up once an account's record is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Asked {
+    /// The accounts among an account's guardians.
+    Guardians(AccountId),
+    /// What a proposal of an account names.
+    Proposal(AccountId, Digest),
+}
+
+/// Something that is touched.
+enum Touched {
+    Account(Address),
+    Slot(Address, AssetId),
+    /// A slot of the account whose action it is.
+    Own(AccountId, AssetId),
+    /// An asset of the plane's own.
+    Asset(AssetId),
+}
+
+/// What an action of `actor` names, besides the one party of it.
+fn for_each_named(action: &Action, actor: AccountId, touched: &mut impl FnMut(Touched)) {
+    match action {
+        Action::Transfer { to, asset, .. } | Action::Mint { to, asset, .. } => {
+            touched(Touched::Slot(*to, *asset));
+            touched(Touched::Own(actor, *asset));
+        }
+        Action::Withdraw { asset, .. } | Action::Burn { asset, .. } => touched(Touched::Own(actor, *asset)),
+        Action::RegisterAsset { asset, .. } | Action::FreezeAsset { asset, .. } => touched(Touched::Asset(*asset)),
+        Action::RegisterIdentity { gid } => touched(Touched::Account(gid.address())),
+        Action::SetGuardians(Some(set)) => set.accounts().for_each(|address| touched(Touched::Account(*address))),
+        Action::Propose { actions } => actions.iter().for_each(|action| for_each_named(action, actor, touched)),
+        // Prices of objects are taken from and given back in credits.
+        _ => {}
+    }
+    touched(Touched::Own(actor, AssetId::GCC));
+}
+
+/// What is named by the gates of accounts.
+fn for_each_asked(gates: Option<&Gates>, asked: &Asked, touched: &mut impl FnMut(Touched)) {
+    let Some(guarded) = gates.and_then(|gates| gates.guarded.as_ref()) else { return };
+    match asked {
+        Asked::Guardians(_) => guarded.set.accounts().for_each(|address| touched(Touched::Account(*address))),
+        Asked::Proposal(account, id) => {
+            let proposal = guarded.proposals.iter().find(|known| known.id == *id);
+            let actions = proposal.map_or(&[][..], |proposal| &proposal.actions);
+            actions.iter().for_each(|action| for_each_named(action, *account, touched));
+        }
+    }
+}
+
+impl Asked {
+    fn account(&self) -> AccountId {
+        match self {
+            Self::Guardians(account) | Self::Proposal(account, _) => *account,
+        }
+    }
+}
+
+/// What a transaction asks the gates of its parties for.
+fn for_each_question(verified: &Verified, parties: &[AccountId], mut ask: impl FnMut(Asked)) {
+    let has_approvals = !verified.transaction().approvals.is_empty();
+    if has_approvals {
+        ask(Asked::Guardians(parties[0]));
+    }
+    for (action, party) in verified.body().actions.iter().zip(&parties[1..]) {
+        if has_approvals && action.subject().is_some() {
+            ask(Asked::Guardians(*party));
+        }
+        if let Action::Execute { proposal, .. } = action {
+            ask(Asked::Proposal(*party, *proposal));
+        }
+    }
+}
+
+/// What a transaction names besides its parties. A subject's credits may be given back.
+fn for_each_direct(verified: &Verified, parties: &[AccountId], touched: &mut impl FnMut(Touched)) {
+    for (action, party) in verified.body().actions.iter().zip(&parties[1..]) {
+        match action {
+            Action::SetGuardians(_)
+            | Action::Propose { .. }
+            | Action::RegisterAsset { .. }
+            | Action::FreezeAsset { .. } => for_each_named(action, *party, touched),
+            action if action.subject().is_some() => touched(Touched::Own(*party, AssetId::GCC)),
+            _ => {}
+        }
+    }
+}
+
+impl Run<'_> {
+    /// Lists what a transaction names besides its parties, and notes what has to be looked up.
+    pub(super) fn reach_beyond(&mut self, verified: &Verified, parties: &[AccountId]) {
+        let reach = &mut self.reach;
+        for_each_direct(verified, parties, &mut |touched| match touched {
+            Touched::Account(address) => {
+                reach.account(&address);
+            }
+            Touched::Slot(address, asset) => {
+                let id = reach.account(&address);
+                reach.slot(id, asset);
+            }
+            Touched::Own(id, asset) => reach.slot(id, asset),
+            Touched::Asset(asset) => reach.asset(asset),
+        });
+        for_each_question(verified, parties, |asked| self.asked.push(asked));
+    }
+
+    /// Lists what gates name, now that the accounts that have them are read.
+    pub(super) fn reach_asked(&mut self) {
+        let (reach, working) = (&mut self.reach, &self.working);
+        for asked in self.asked.drain(..) {
+            let account = asked.account();
+            let before = working.before_change(account).and_then(|before| before.gates.as_deref());
+            for gates in [before, working.record(account).gates.as_deref()] {
+                for_each_asked(gates, &asked, &mut |touched| match touched {
+                    Touched::Account(address) => {
+                        reach.account(&address);
+                    }
+                    Touched::Slot(address, asset) => {
+                        let id = reach.account(&address);
+                        reach.slot(id, asset);
+                    }
+                    Touched::Own(id, asset) => reach.slot(id, asset),
+                    Touched::Asset(asset) => reach.asset(asset),
+                });
+            }
+        }
+    }
+
+    /// Counts what a transaction touches besides its parties, as part of the batch.
+    pub(super) fn count_beyond(&mut self, verified: &Verified, parties: &[AccountId]) {
+        let mut all = Vec::new();
+        for_each_direct(verified, parties, &mut |touched| all.push(touched));
+        for_each_question(verified, parties, |asked| {
+            let account = asked.account();
+            let before = self.working.before_change(account).and_then(|before| before.gates.as_deref());
+            for gates in [before, self.working.record(account).gates.as_deref()] {
+                for_each_asked(gates, &asked, &mut |touched| all.push(touched));
+            }
+        });
+        for touched in all {
+            let (id, asset) = match touched {
+                Touched::Account(address) => (self.reach.find(&address), None),
+                Touched::Slot(address, asset) => (self.reach.find(&address), Some(asset)),
+                Touched::Own(id, asset) => (Some(id), Some(asset)),
+                Touched::Asset(asset) => {
+                    self.working.count_asset(asset);
+                    continue;
+                }
+            };
+            let id = id.expect("what is counted was listed before");
+            self.working.count_account(id);
+            if let Some(asset) = asset {
+                self.working.count_slot(id, asset);
+            }
+        }
+    }
+}
