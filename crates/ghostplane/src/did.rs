@@ -14,7 +14,7 @@ pub const MEDIA_TYPE: &str = "application/did+json";
 pub fn document(address: &Address, record: Option<&AccountRecord>) -> Value {
     let identity = record.and_then(|record| record.identity.as_ref());
     let did = address.to_did(identity.map_or(EntityType::Wallet, |identity| identity.entity_type));
-    let keys = identity.map(|identity| identity.keys.as_slice()).unwrap_or_default();
+    let keys = identity.map_or(&[][..], |identity| &identity.keys);
     let methods: Vec<Value> = keys.iter().map(|key| method(&did, key)).collect();
     let ids: Vec<Value> = methods.iter().map(|method| method["id"].clone()).collect();
     json!({

@@ -1,7 +1,7 @@
 //! `ghostplane session`: keys that act for an account within a scope.
 
 use super::connect::{Target, block_on};
-use super::send::{Signing, now_ms, open_draft, pairs, send};
+use super::send::{Signing, now_ms, open_draft, send};
 use super::show::{anchor, show_checked};
 use super::who;
 use crate::did;
