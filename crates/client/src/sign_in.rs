@@ -114,10 +114,17 @@ pub fn check(
     record: Option<&AccountRecord>,
     now: u64,
 ) -> Result<PublicKey, SignInError> {
-    let Challenge { issued, expires, .. } = *challenge;
     if (challenge.chain_id, challenge.plane_id) != (plane.chain_id(), plane.id()) {
         return Err(SignInError::Plane);
     }
+    check_terms(challenge, service, now)?;
+    let key = key_of(challenge, answer, record).ok_or(SignInError::Key(challenge.address))?;
+    key.verify(Domain::SignIn, challenge.chain_id, &challenge.digest(), &answer.auth)?;
+    Ok(key)
+}
+
+fn check_terms(challenge: &Challenge, service: &str, now: u64) -> Result<(), SignInError> {
+    let Challenge { issued, expires, .. } = *challenge;
     if challenge.service != service {
         return Err(SignInError::Service { found: challenge.service.clone(), expected: service.to_owned() });
     }
@@ -127,9 +134,7 @@ pub fn check(
     if now > expires {
         return Err(SignInError::Over { expires, now });
     }
-    let key = key_of(challenge, answer, record).ok_or(SignInError::Key(challenge.address))?;
-    key.verify(Domain::SignIn, challenge.chain_id, &challenge.digest(), &answer.auth)?;
-    Ok(key)
+    Ok(())
 }
 
 /// The key that an answer names, if it speaks for the address. Sessions do not: they act on the plane, within their scope.
@@ -140,5 +145,89 @@ fn key_of(challenge: &Challenge, answer: &Answer, record: Option<&AccountRecord>
         // Nobody has acted for the address yet: the key that it is made of speaks for it.
         (None, KeyRef::Carried(gid)) => (gid.address() == challenge.address).then_some(gid.public_key),
         (None, _) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ghostplane_ghostcipher::SigningKey;
+    use ghostplane_types::{EntityType, Gid, Identity};
+
+    const NOW: u64 = 1_000_000;
+
+    fn gid(key: &SigningKey, chain_id: u64) -> Gid {
+        Gid { public_key: key.public_key(), chain_id, entity_type: EntityType::Wallet, version: 0 }
+    }
+
+    fn challenge_of(address: Address) -> Challenge {
+        let plane_id = ghostplane_ghostcipher::Digest([3; 32]);
+        let service = "shop.example".to_owned();
+        Challenge { chain_id: 1337, plane_id, address, service, nonce: [4; 32], issued: NOW, expires: NOW + 60_000 }
+    }
+
+    #[test]
+    fn only_the_keys_of_the_address_speak_for_it() {
+        let (first, other) = (SigningKey::from_seed([1; 32]), SigningKey::from_seed([2; 32]));
+        let address = gid(&first, 1337).address();
+        let challenge = challenge_of(address);
+        let carried = |key: &SigningKey| Answer {
+            key_ref: KeyRef::Carried(gid(key, 1337)),
+            ..answer(&challenge, KeyRef::Session, key)
+        };
+        assert_eq!(key_of(&challenge, &carried(&first), None), Some(first.public_key()));
+        assert_eq!(key_of(&challenge, &carried(&other), None), None);
+        assert_eq!(key_of(&challenge, &answer(&challenge, KeyRef::Registered(0), &first), None), None);
+
+        // Once it is registered the record alone counts.
+        let mut record = AccountRecord::new(address);
+        record.identity = Some(Identity {
+            entity_type: EntityType::Wallet,
+            version: 0,
+            level: 0,
+            keys: [other.public_key()].into_iter().collect(),
+        });
+        let by = |key_ref| answer(&challenge, key_ref, &other);
+        assert_eq!(key_of(&challenge, &by(KeyRef::Registered(0)), Some(&record)), Some(other.public_key()));
+        for key_ref in [KeyRef::Registered(1), KeyRef::Session, KeyRef::Carried(gid(&first, 1337))] {
+            assert_eq!(key_of(&challenge, &by(key_ref), Some(&record)), None, "{key_ref:?}");
+        }
+        // The record of somebody else is as good as none.
+        record.address = Address::from_bytes([9; 32]);
+        assert_eq!(key_of(&challenge, &by(KeyRef::Registered(0)), Some(&record)), None);
+    }
+
+    #[test]
+    fn a_challenge_is_of_one_service_and_open_for_a_while() {
+        let asked = challenge_of(Address::from_bytes([1; 32]));
+        let check = |challenge: &Challenge, now| check_terms(challenge, "shop.example", now);
+        assert_eq!((check(&asked, NOW), check(&asked, NOW + 60_000)), (Ok(()), Ok(())));
+        assert_eq!(check(&asked, NOW + 60_001).map_err(|why| why.code()), Err(733));
+        // Clocks may differ by a minute, and no more.
+        assert_eq!(check(&asked, NOW - SKEW_MS), Ok(()));
+        assert_eq!(check(&asked, NOW - SKEW_MS - 1).map_err(|why| why.code()), Err(732));
+        let long = Challenge { expires: NOW + OPEN_MS_MAX + 1, ..asked.clone() };
+        assert_eq!(check(&long, NOW).map_err(|why| why.code()), Err(732));
+        let other = Challenge { service: "shop.example.evil".into(), ..asked };
+        assert_eq!(check(&other, NOW).map_err(|why| why.code()), Err(731));
+    }
+
+    #[test]
+    fn an_answer_is_to_one_challenge() {
+        let key = SigningKey::from_seed([1; 32]);
+        let asked = challenge_of(gid(&key, 1337).address());
+        let given = answer(&asked, KeyRef::Registered(0), &key);
+        let holds = |challenge: &Challenge| {
+            key.public_key().verify(Domain::SignIn, challenge.chain_id, &challenge.digest(), &given.auth).is_ok()
+        };
+        assert!(holds(&asked));
+        for other in [
+            Challenge { nonce: [5; 32], ..asked.clone() },
+            Challenge { service: "other.example".into(), ..asked.clone() },
+            Challenge { expires: NOW + 60_001, ..asked.clone() },
+            Challenge { chain_id: 10_000, ..asked.clone() },
+        ] {
+            assert!(!holds(&other), "{other:?}");
+        }
     }
 }

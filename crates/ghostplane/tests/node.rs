@@ -7,6 +7,8 @@ mod crowd;
 mod damage;
 #[path = "node/full.rs"]
 mod full;
+#[path = "node/identities.rs"]
+mod identities;
 #[path = "node/kill.rs"]
 mod kill;
 #[path = "node/process.rs"]
