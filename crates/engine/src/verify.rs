@@ -43,8 +43,8 @@ impl Verified {
     }
 
     /// The key that signed.
-    pub fn key(&self) -> PublicKey {
-        self.key
+    pub fn key(&self) -> &PublicKey {
+        &self.key
     }
 
     /// What it costs whatever comes of it.

@@ -673,7 +673,7 @@ fn gates() {
         Action::RotateKey(KeyChange::Add(public("spare"))),
         Action::RotateKey(KeyChange::Replace { position: 1, key: public("other spare") }),
         Action::RotateKey(KeyChange::Remove { position: 1 }),
-        Action::RegisterIdentity { gid: gid("dora") },
+        Action::RegisterIdentity { gid: Box::new(gid("dora")) },
     ];
     let by_session = {
         let mut body = transaction(&plane, "alice", 1, vec![pay("bob", AssetId::GCC, 4)], "").body;
@@ -757,9 +757,9 @@ fn guardians() {
     ];
     let stops = vec![
         Action::Freeze { account: alice },
-        Action::Recover { account: alice, key: public("new") },
+        Action::Recover { account: alice, key: Box::new(public("new")) },
         Action::CancelRecovery { account: alice },
-        Action::Recover { account: alice, key: public("newer") },
+        Action::Recover { account: alice, key: Box::new(public("newer")) },
         Action::FinishRecovery { account: alice },
         Action::Freeze { account: alice },
     ];

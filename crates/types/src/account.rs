@@ -1,6 +1,6 @@
 //! The account record: who may act for an address, and the directory of its slots.
 
-use crate::address::{Address, EntityType, PublicKey};
+use crate::address::{Address, EntityType, Gid, PublicKey};
 use crate::asset::AssetId;
 use crate::codec::{Decode, DecodeError, Encode, Reader, put_varint};
 use crate::few::Few;
@@ -131,6 +131,14 @@ pub struct Identity {
     pub level: u8,
     /// Keys that may sign, by key reference.
     pub keys: Few<PublicKey, 1>,
+}
+
+impl Identity {
+    /// What a GID registers: its own key, and nothing certified.
+    pub fn of(gid: &Gid) -> Self {
+        let keys = [gid.public_key].into_iter().collect();
+        Self { entity_type: gid.entity_type, version: gid.version, level: 0, keys }
+    }
 }
 
 /// The next sequence number that a lane accepts.

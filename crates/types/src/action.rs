@@ -9,7 +9,7 @@ use crate::limits::SYMBOL_BYTES_MAX;
 use crate::session::{KindSet, Session};
 use ghostplane_ghostcipher::Digest;
 
-/// One thing a transaction does.
+/// One thing a transaction does. What rare ones carry is boxed: a batch has thousands of payments, which are to lie close together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Moves an amount to another account, which is made if it does not exist.
@@ -33,7 +33,7 @@ pub enum Action {
     /// Registers an identity at its own address, whoever sends it, and makes the account if it does not exist.
     RegisterIdentity {
         /// Whose.
-        gid: Gid,
+        gid: Box<Gid>,
     },
     /// Changes the account's keys.
     RotateKey(KeyChange),
@@ -87,7 +87,7 @@ pub enum Action {
         /// Which account.
         account: Address,
         /// The key.
-        key: PublicKey,
+        key: Box<PublicKey>,
     },
     /// Ends a recovery, as the account's owner or its guardians.
     CancelRecovery {
@@ -380,7 +380,7 @@ impl Action {
             Self::KIND_WITHDRAW => {
                 Ok(Self::Withdraw { to: reader.read()?, asset: reader.read()?, amount: reader.read()? })
             }
-            Self::KIND_REGISTER_IDENTITY => Ok(Self::RegisterIdentity { gid: reader.read()? }),
+            Self::KIND_REGISTER_IDENTITY => Ok(Self::RegisterIdentity { gid: Box::new(reader.read()?) }),
             Self::KIND_ROTATE_KEY => Ok(Self::RotateKey(reader.read()?)),
             Self::KIND_ADD_SESSION => Ok(Self::AddSession(Box::new(reader.read()?))),
             Self::KIND_REVOKE_SESSION => Ok(Self::RevokeSession { lane: reader.read()? }),
@@ -392,7 +392,7 @@ impl Action {
             Self::KIND_EXECUTE => Ok(Self::Execute { account: reader.read()?, proposal: reader.read()? }),
             Self::KIND_FREEZE => Ok(Self::Freeze { account: reader.read()? }),
             Self::KIND_UNFREEZE => Ok(Self::Unfreeze { account: reader.read()? }),
-            Self::KIND_RECOVER => Ok(Self::Recover { account: reader.read()?, key: reader.read()? }),
+            Self::KIND_RECOVER => Ok(Self::Recover { account: reader.read()?, key: Box::new(reader.read()?) }),
             Self::KIND_CANCEL_RECOVERY => Ok(Self::CancelRecovery { account: reader.read()? }),
             Self::KIND_FINISH_RECOVERY => Ok(Self::FinishRecovery { account: reader.read()? }),
             Self::KIND_REGISTER_ASSET => Ok(Self::RegisterAsset {

@@ -362,12 +362,7 @@ impl Run<'_> {
             self.working.make_account(target)?;
         }
         self.working.change_record(target, |record| {
-            record.identity = Some(Identity {
-                entity_type: gid.entity_type,
-                version: gid.version,
-                level: 0,
-                keys: [gid.public_key].into_iter().collect(),
-            });
+            record.identity = Some(Identity::of(gid));
             Ok(())
         })
     }

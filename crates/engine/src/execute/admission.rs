@@ -24,7 +24,8 @@ pub(crate) struct Terms {
 pub(crate) struct Authenticated<'t> {
     verified: &'t Verified,
     sender: AccountId,
-    registers: Option<Identity>,
+    /// Whether it is the account's first, which registers the identity that it carries.
+    registers: bool,
 }
 
 /// A transaction that passes the gates of its sender.
@@ -124,15 +125,10 @@ impl Run<'_> {
                 return Err(Reject::KeyRequired);
             }
             // That the address is this identity's was checked when the transaction was verified.
-            (None, KeyRef::Carried(gid)) => Some(Identity {
-                entity_type: gid.entity_type,
-                version: gid.version,
-                level: 0,
-                keys: [gid.public_key].into_iter().collect(),
-            }),
+            (None, KeyRef::Carried(_)) => true,
             (Some(identity), key_ref) => {
                 self.check_key(identity, verified, sender, key_ref)?;
-                None
+                false
             }
         };
         let Nonce { lane, seq } = body.nonce;
@@ -179,14 +175,14 @@ impl Run<'_> {
         let signed = Some(verified.key());
         let (known, refusal) = match key_ref {
             KeyRef::Registered(position) | KeyRef::RegisteredPasskey(position) => {
-                (identity.keys.get(usize::from(*position)).copied(), Reject::UnknownKey { key_ref: *position })
+                (identity.keys.get(usize::from(*position)), Reject::UnknownKey { key_ref: *position })
             }
             KeyRef::Carried(gid) => {
-                (identity.keys.iter().find(|key| **key == gid.public_key).copied(), Reject::UnknownKey { key_ref: 0 })
+                (identity.keys.iter().find(|key| **key == gid.public_key), Reject::UnknownKey { key_ref: 0 })
             }
             KeyRef::Session => {
                 let live = self.working.record(sender).gates.as_ref().and_then(|gates| gates.session(lane));
-                (live.map(|live| live.session.key), Reject::SessionUnknown { lane })
+                (live.map(|live| &live.session.key), Reject::SessionUnknown { lane })
             }
         };
         if known != signed {
@@ -198,9 +194,9 @@ impl Run<'_> {
         let before = &before.keys;
         let before = match key_ref {
             KeyRef::Registered(position) | KeyRef::RegisteredPasskey(position) => {
-                before.keys.get(usize::from(*position)).copied()
+                before.keys.get(usize::from(*position))
             }
-            KeyRef::Session => before.session(lane).copied(),
+            KeyRef::Session => before.session(lane),
             KeyRef::Carried(_) => signed,
         };
         if before == signed { Ok(()) } else { Err(Reject::KeyTooNew) }
@@ -287,8 +283,8 @@ impl Run<'_> {
         self.working.reserve(sender, reserved);
         let record = self.working.record_mut(sender);
         record.advance_lane(verified.body().nonce.lane);
-        if registers.is_some() {
-            record.identity = registers;
+        if let (true, KeyRef::Carried(gid)) = (registers, &verified.body().key_ref) {
+            record.identity = Some(Identity::of(gid));
         }
         Admitted { verified, sender, gas_price, time, reserved, storage_max, uses_allowance }
     }

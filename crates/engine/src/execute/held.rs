@@ -27,7 +27,7 @@ impl Run<'_> {
         let mut has_sent = sender != subject && !matches!(verified.body().key_ref, KeyRef::Session);
         guarded.set.mask(|who| {
             let (keys, is_sender) = match who {
-                Guardian::Key(key) => (std::slice::from_ref(key), verified.key() == *key),
+                Guardian::Key(key) => (std::slice::from_ref(key), verified.key() == key),
                 Guardian::Account(address) => {
                     let is_sender = verified.body().sender == *address;
                     (self.keys_of_member(address, is_sender || !approvals.is_empty(), time), is_sender)

@@ -102,7 +102,7 @@ fn base() -> (Story, Digest, Digest) {
     let ready = act(&mut story, "dana", &propose(), &["alice"]);
     let fay = address("fay");
     act(&mut story, "alice", &[Action::Freeze { account: address("eve") }], &[]);
-    act(&mut story, "alice", &[Action::Recover { account: fay, key: public("new") }], &[]);
+    act(&mut story, "alice", &[Action::Recover { account: fay, key: Box::new(public("new")) }], &[]);
     story.seal();
     assert_eq!(story.codes(), [0; 9]);
     (story, pending, ready)
@@ -114,7 +114,7 @@ fn all_actions(story: &Story, pending: Digest, ready: Digest) -> Vec<Action> {
     vec![
         pay("carol", units(5)),
         leave("alice", units(5)),
-        Action::RegisterIdentity { gid: gid("zoe") },
+        Action::RegisterIdentity { gid: Box::new(gid("zoe")) },
         Action::RotateKey(KeyChange::Add(public("second"))),
         Action::AddSession(Box::new(Session { lane: 11, key: public("watch"), ..session(story.time + 2 * HOUR_MS) })),
         Action::RevokeSession { lane: LANE },
@@ -125,7 +125,7 @@ fn all_actions(story: &Story, pending: Digest, ready: Digest) -> Vec<Action> {
         Action::Execute { account: dana, proposal: ready },
         Action::Freeze { account: dana },
         Action::Unfreeze { account: eve },
-        Action::Recover { account: dana, key: public("new") },
+        Action::Recover { account: dana, key: Box::new(public("new")) },
         Action::CancelRecovery { account: fay },
         Action::FinishRecovery { account: fay },
         Action::RegisterAsset { asset: asset(70_001), symbol: b"cup".to_vec(), decimals: 0, cap: amount(10) },

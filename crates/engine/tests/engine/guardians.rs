@@ -151,7 +151,7 @@ fn nothing_leaves_below_the_quorum_and_not_even_a_fee() {
         (vec![Action::SetGuardians(None)], vec!["gina"]),
         (vec![set(GuardianSet { members: vec![by_key("thief", 9)], ..two_of_three() })], vec![]),
         (vec![Action::RevokeSession { lane: 5 }], vec![]),
-        (vec![Action::RegisterIdentity { gid: gid("dave") }], vec!["gus"]),
+        (vec![Action::RegisterIdentity { gid: Box::new(gid("dave")) }], vec!["gus"]),
         (vec![Action::Propose { actions: vec![pay("carol", gcc(1))] }], vec![]),
     ];
     for (actions, by) in &attempts {
@@ -501,7 +501,7 @@ fn a_freeze_stops_what_leaves_at_once() {
 fn a_lost_key_is_recovered_and_the_owner_has_the_first_word_against_it() {
     let mut story = guarded_by(with_allowance());
     let alice = address("alice");
-    let recover = |name: &str| Action::Recover { account: alice, key: public(name) };
+    let recover = |name: &str| Action::Recover { account: alice, key: Box::new(public(name)) };
     let cancel = || Action::CancelRecovery { account: alice };
     let finish = || Action::FinishRecovery { account: alice };
     act(&mut story, "gina", &[finish()], &[]);
@@ -819,7 +819,7 @@ fn no_sequence_below_the_quorum_changes_what_is_guarded() {
                 7 => Action::Propose { actions: vec![pay("gina", gcc(1))] },
                 8 => Action::Execute { account: alice, proposal: id },
                 9 => Action::Freeze { account: alice },
-                10 => Action::Recover { account: alice, key: thief },
+                10 => Action::Recover { account: alice, key: Box::new(thief) },
                 11 => Action::FinishRecovery { account: alice },
                 12 => Action::Unfreeze { account: alice },
                 _ => Action::Approve { account: alice, proposal: id },

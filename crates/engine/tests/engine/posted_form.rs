@@ -149,7 +149,7 @@ fn one_of_everything(story: &Story) -> Vec<Transaction> {
 fn the_form_is_written_as_documented() {
     let story = alice_and_bob();
     let mut all = one_of_everything(&story);
-    let gates = [Action::RevokeSession { lane: 9 }, Action::RegisterIdentity { gid: gid("dave") }];
+    let gates = [Action::RevokeSession { lane: 9 }, Action::RegisterIdentity { gid: Box::new(gid("dave")) }];
     all.push(sign("alice", story.body("alice", Nonce::LANE_ROOT, &gates)));
     all.push(sign("phone", story.body("alice", 9, &[pay("bob", units(1))])));
     for (at, transaction) in all.iter().enumerate() {

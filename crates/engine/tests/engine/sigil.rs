@@ -141,7 +141,7 @@ fn every_way_out_of_a_scope_is_refused_for_nothing() {
         (122, 7, "phone", vec![add(session(9, "other"))]),
         (122, 7, "phone", vec![Action::RevokeSession { lane: 7 }]),
         (122, 7, "phone", vec![Action::RotateKey(KeyChange::Add(public("other")))]),
-        (122, 7, "phone", vec![Action::RegisterIdentity { gid: gid("dave") }]),
+        (122, 7, "phone", vec![Action::RegisterIdentity { gid: Box::new(gid("dave")) }]),
         // Lanes are each other's.
         (104, 3, "phone", pays(units(1)).to_vec()),
         (120, 8, "phone", pays(units(1)).to_vec()),
@@ -359,7 +359,7 @@ fn a_key_that_somebody_remembers_from_earlier_does_not_sign_in_the_batch_that_se
 #[test]
 fn anybody_registers_an_identity_at_its_own_address() {
     let mut story = plane();
-    let register = |gid: Gid| Action::RegisterIdentity { gid };
+    let register = |gid: Gid| Action::RegisterIdentity { gid: Box::new(gid) };
     let foreign = Gid { chain_id: 10_000, ..gid("dave") };
     let small = Gid { public_key: PublicKey::Ed25519(VerificationKey::from_bytes(SMALL_ORDER)), ..gid("dave") };
     story.act("alice", &[register(gid("dave"))]).act("alice", &[register(gid("carol"))]);

@@ -261,7 +261,7 @@ fn by_ring(
 
 fn ed25519_key(verified: &Verified) -> VerificationKey {
     match verified.key() {
-        PublicKey::Ed25519(key) => key,
+        PublicKey::Ed25519(key) => *key,
         _ => unreachable!("all keys of this benchmark are of Ed25519"),
     }
 }

@@ -137,7 +137,13 @@ pub fn run(args: &IdentityArgs, target: &Target, screen: &Screen) -> anyhow::Res
         }
         IdentityCommand::Register { key, signing } => {
             let gid = keys::describe(&target.keys_dir()?, key)?.gid;
-            act(Action::RegisterIdentity { gid }, signing, target, screen, &format!("'{key}' is registered"))
+            act(
+                Action::RegisterIdentity { gid: Box::new(gid) },
+                signing,
+                target,
+                screen,
+                &format!("'{key}' is registered"),
+            )
         }
         IdentityCommand::Challenge(args) => challenge(args, target, screen),
         IdentityCommand::Answer(args) => answer(args, target, screen),
