@@ -54,7 +54,7 @@ pub enum SignInError {
     #[error("the answer is by a key that does not speak for {0}")]
     Key(Address),
     /// The key did not sign the challenge.
-    #[error("the answer does not hold: {0}")]
+    #[error("the answer does not hold")]
     Consent(#[from] ConsentError),
 }
 

@@ -4,6 +4,11 @@
 //! Of a signature `(r, s)` the pair `(r, n - s)` fits as well, for anybody to make. One of the two has to be the only one,
 //! or whoever relays a transaction could change its bytes: `s` is at most `n / 2`, on both curves.
 
+#[cfg(test)]
+mod suite;
+#[cfg(test)]
+pub(crate) use suite::suite;
+
 /// Defines one scheme over the curve of the crate `$curve`, in the shape of [`ed25519`](crate::ed25519).
 macro_rules! scheme {
     ($curve:ident, $name:literal) => {

@@ -5,7 +5,7 @@
 
 use super::Run;
 use crate::verify::Verified;
-use crate::working::AccountId;
+use crate::working::{AccountId, Reach};
 use ghostplane_ghostcipher::Digest;
 use ghostplane_types::{Action, Address, AssetId, Gates};
 
@@ -26,6 +26,23 @@ enum Touched {
     Own(AccountId, AssetId),
     /// An asset of the plane's own.
     Asset(AssetId),
+}
+
+impl Touched {
+    /// Lists it among what is to be read.
+    fn list(self, reach: &mut Reach) {
+        match self {
+            Self::Account(address) => {
+                reach.account(&address);
+            }
+            Self::Slot(address, asset) => {
+                let id = reach.account(&address);
+                reach.slot(id, asset);
+            }
+            Self::Own(id, asset) => reach.slot(id, asset),
+            Self::Asset(asset) => reach.asset(asset),
+        }
+    }
 }
 
 /// What an action of `actor` names, besides the one party of it.
@@ -101,17 +118,7 @@ impl Run<'_> {
     /// Lists what a transaction names besides its parties, and notes what has to be looked up.
     pub(super) fn reach_beyond(&mut self, verified: &Verified, parties: &[AccountId]) {
         let reach = &mut self.reach;
-        for_each_direct(verified, parties, &mut |touched| match touched {
-            Touched::Account(address) => {
-                reach.account(&address);
-            }
-            Touched::Slot(address, asset) => {
-                let id = reach.account(&address);
-                reach.slot(id, asset);
-            }
-            Touched::Own(id, asset) => reach.slot(id, asset),
-            Touched::Asset(asset) => reach.asset(asset),
-        });
+        for_each_direct(verified, parties, &mut |touched| touched.list(reach));
         for_each_question(verified, parties, |asked| self.asked.push(asked));
     }
 
@@ -122,17 +129,7 @@ impl Run<'_> {
             let account = asked.account();
             let before = working.before_change(account).and_then(|before| before.gates.as_deref());
             for gates in [before, working.record(account).gates.as_deref()] {
-                for_each_asked(gates, &asked, &mut |touched| match touched {
-                    Touched::Account(address) => {
-                        reach.account(&address);
-                    }
-                    Touched::Slot(address, asset) => {
-                        let id = reach.account(&address);
-                        reach.slot(id, asset);
-                    }
-                    Touched::Own(id, asset) => reach.slot(id, asset),
-                    Touched::Asset(asset) => reach.asset(asset),
-                });
+                for_each_asked(gates, &asked, &mut |touched| touched.list(reach));
             }
         }
     }

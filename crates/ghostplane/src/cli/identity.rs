@@ -2,7 +2,7 @@
 
 use super::connect::{Opening, Target, block_on};
 use super::send::{Signing, now_ms, open_draft, pairs, send};
-use super::show::{anchor, show_checked};
+use super::show::{anchor, proven, show_checked};
 use super::who;
 use crate::did;
 use crate::keys;
@@ -114,7 +114,7 @@ struct VerifyArgs {
 
 /// Nobody is signed in.
 #[derive(Debug, thiserror::Error)]
-#[error("not signed in: {0}")]
+#[error("not signed in")]
 pub(super) struct NotSignedIn(#[from] pub(super) sign_in::SignInError);
 
 /// Does what was asked of identities.
@@ -173,9 +173,7 @@ fn show(who: &str, target: &Target, screen: &Screen) -> anyhow::Result<()> {
     let whose = who::resolve(who, &target.keys_dir()?)?;
     block_on(async {
         let client = target.connect().await?;
-        whose.check_chain(client.plane().chain_id())?;
-        let account = client.account(&whose.address).await?;
-        let anchored = anchor(&client, account.header(), screen).await?;
+        let (account, anchored) = proven(&client, &whose, screen).await?;
         let record = account.record();
         let identity = record.and_then(|record| record.identity.as_ref());
         let document = did::document(&whose.address, record);

@@ -2,7 +2,7 @@
 
 use super::connect::{Target, block_on};
 use super::send::{Signing, now_ms, open_draft, send};
-use super::show::{anchor, show_checked};
+use super::show::{proven, show_checked};
 use super::who;
 use crate::did;
 use crate::keys;
@@ -220,9 +220,7 @@ fn list(who: &str, target: &Target, screen: &Screen) -> anyhow::Result<()> {
     let whose = who::resolve(who, &target.keys_dir()?)?;
     block_on(async {
         let client = target.connect().await?;
-        whose.check_chain(client.plane().chain_id())?;
-        let account = client.account(&whose.address).await?;
-        let anchored = anchor(&client, account.header(), screen).await?;
+        let (account, anchored) = proven(&client, &whose, screen).await?;
         let time = account.header().time.max(now_ms());
         let gates = account.record().and_then(|record| record.gates.as_ref());
         let sessions = gates.map_or(&[][..], |gates| &gates.sessions);

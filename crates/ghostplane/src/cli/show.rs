@@ -7,7 +7,7 @@ use crate::node::api::code_name;
 use crate::screen::{Align, Screen, Table, duration, grouped, per_second};
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
-use ghostplane_client::{Anchored, Client, ClientError, Rung, wire};
+use ghostplane_client::{Anchored, Client, ClientError, ProvenAccount, Rung, wire};
 use ghostplane_ghostcipher::{Digest, hex};
 use ghostplane_types::{Amount, AssetId, BatchHeader, Encode as _};
 use serde_json::{Value, json};
@@ -158,6 +158,18 @@ pub(super) fn show_checked(header: &BatchHeader, anchored: Option<&Anchored>, sc
             duration(Duration::from_millis(ANCHOR_WAIT_MS))
         )),
     }
+}
+
+/// Somebody's account, proven, and the commitment that its batch is under, if there is one yet.
+pub(super) async fn proven(
+    client: &Client,
+    whose: &who::Who,
+    screen: &Screen,
+) -> anyhow::Result<(ProvenAccount, Option<Anchored>)> {
+    whose.check_chain(client.plane().chain_id())?;
+    let account = client.account(&whose.address).await?;
+    let anchored = anchor(client, account.header(), screen).await?;
+    Ok((account, anchored))
 }
 
 /// Waits a moment for the commitment that a header is under.
