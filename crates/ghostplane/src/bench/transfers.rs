@@ -314,7 +314,9 @@ impl World {
     /// Every payer pays once, with his identity.
     pub(super) async fn register(&mut self, url: &str) -> anyhow::Result<()> {
         let registering = self.transfers(self.payers.len(), Payees::Uniform, 1, true);
-        run(url, registering, STREAMS, None).await.map(drop)
+        let done = run(url, registering, STREAMS, None).await?;
+        ensure!(done.refused == 0, "{} of the accounts of the bench could not be registered", done.refused);
+        Ok(())
     }
 
     /// So many payments among all payers, as fast as they are taken.
