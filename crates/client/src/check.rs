@@ -495,7 +495,7 @@ impl Anchored {
     }
 }
 
-fn decode<T: Decode>(what: &'static str, bytes: &[u8]) -> Result<T, CheckError> {
+pub(crate) fn decode<T: Decode>(what: &'static str, bytes: &[u8]) -> Result<T, CheckError> {
     T::from_bytes(bytes).map_err(|error| CheckError::Decode { what, error })
 }
 
@@ -525,7 +525,11 @@ fn included(
     verified.map(drop).map_err(|error| CheckError::Path { what, error })
 }
 
-fn same<T: PartialEq + std::fmt::Debug>(what: &'static str, expected: &T, found: &T) -> Result<(), CheckError> {
+pub(crate) fn same<T: PartialEq + std::fmt::Debug>(
+    what: &'static str,
+    expected: &T,
+    found: &T,
+) -> Result<(), CheckError> {
     if expected == found {
         return Ok(());
     }

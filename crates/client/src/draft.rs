@@ -40,6 +40,9 @@ pub enum DraftError {
     Key,
 }
 
+/// Gas beyond what a simulation used, for what changes until the transaction is executed.
+const GAS_TO_SPARE: u64 = 10_000;
+
 /// As what a key acts for an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -86,6 +89,7 @@ pub struct Draft {
     plane_id: Digest,
     gas_price_max: u64,
     gas_limit: Option<u64>,
+    gas_seen: u64,
     valid_after: u64,
     valid_until: u64,
     role: Role,
@@ -102,6 +106,7 @@ impl Draft {
             plane_id: plane.id(),
             gas_price_max,
             gas_limit: None,
+            gas_seen: 0,
             valid_after: 0,
             valid_until: 0,
             role: Role::First,
@@ -149,6 +154,14 @@ impl Draft {
     #[must_use]
     pub const fn gas_limit(mut self, limit: u64) -> Self {
         self.gas_limit = Some(limit);
+        self
+    }
+
+    /// The gas that a simulation used. Where that is over the usual limit, as covenants can have it, the limit has room for it
+    /// and some more.
+    #[must_use]
+    pub const fn gas_seen(mut self, gas: u64) -> Self {
+        self.gas_seen = gas;
         self
     }
 
@@ -225,7 +238,9 @@ impl Draft {
         if bytes > TRANSACTION_BYTES_MAX {
             return Err(DraftError::Bytes { found: bytes });
         }
-        body.gas_limit = self.gas_limit.unwrap_or_else(|| gas_at_most(public_key.scheme(), bytes, &body.actions));
+        let usual = gas_at_most(public_key.scheme(), bytes, &body.actions);
+        let with_room = if self.gas_seen > usual { self.gas_seen.saturating_add(GAS_TO_SPARE) } else { usual };
+        body.gas_limit = self.gas_limit.unwrap_or(with_room);
         let auth = key.consent(Domain::TransactionAuth, body.chain_id, &body.id());
         Ok(Transaction { body, auth, approvals: Vec::new() })
     }
@@ -239,6 +254,7 @@ pub fn gas_at_most(scheme: Scheme, bytes: usize, actions: &[Action]) -> u64 {
         Action::Transfer { .. } | Action::Mint { .. } => gas::GAS_NEW_SLOT + gas::GAS_NEW_OBJECT,
         Action::Withdraw { .. } | Action::Burn { .. } => 0,
         Action::RegisterAsset { .. } => gas::GAS_NEW_OBJECT,
+        Action::PublishCovenant { text, .. } => gas::covenant_text(text.len()) + gas::GAS_NEW_OBJECT,
         Action::RegisterIdentity { .. } => gas::GAS_GATE + gas::GAS_NEW_OBJECT,
         Action::Propose { .. } => 2 * gas::GAS_GATE,
         // What is executed is not in the action: room for a proposal of the longest list.

@@ -31,6 +31,7 @@ pub mod check;
 pub mod client;
 pub mod draft;
 pub mod error;
+pub mod rules;
 pub mod sender;
 pub mod sign_in;
 pub mod stream;

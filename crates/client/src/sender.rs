@@ -4,7 +4,9 @@ use crate::check::Receipt;
 use crate::client::Client;
 use crate::draft::{Draft, DraftError, Role};
 use crate::error::{ClientError, Refused};
-use ghostplane_types::{AccountRecord, Address, Gid, Signer, Transaction};
+use crate::wire;
+use ghostplane_ghostcipher::{Digest, Domain, Signature};
+use ghostplane_types::{AccountRecord, Address, Auth, ConsentForm, Gid, PublicKey, Signer, Transaction};
 use thiserror::Error;
 
 /// Why nothing was sent, or nothing came of it.
@@ -128,5 +130,52 @@ impl Sender {
         }
         let transaction = self.sign(draft)?;
         Ok(self.client.submit(&transaction).await?)
+    }
+}
+
+/// Gas that a node lets a simulation use at most.
+const GAS_TO_SIMULATE: u64 = 20_000_000;
+
+/// Stands in for a key where a transaction is measured and not signed.
+#[derive(Debug)]
+struct Unsigned(PublicKey);
+
+impl Signer for Unsigned {
+    fn public_key(&self) -> PublicKey {
+        self.0
+    }
+
+    fn consent(&self, _: Domain, _: u64, _: &Digest) -> Auth {
+        Auth::Signature(Signature([0; 64]))
+    }
+}
+
+impl Sender {
+    /// What would become of a draft now, by the node's word; `None` for a key that signs by assertions, which are as long as
+    /// a browser makes them.
+    ///
+    /// # Errors
+    /// If the draft is no transaction, or the node does not answer.
+    pub async fn simulate(&self, draft: &Draft) -> Result<Option<wire::Simulation>, SendError> {
+        let role = self.role.ok_or(DraftError::Key)?;
+        let key = Unsigned(self.key.public_key());
+        if ConsentForm::of(key.0.scheme()) != ConsentForm::Signature {
+            return Ok(None);
+        }
+        let draft = draft.clone().role(role).gas_limit(GAS_TO_SIMULATE);
+        let transaction = draft.sign_for(self.account, &key, self.identity, self.next)?;
+        Ok(Some(self.client.simulate(&transaction).await?))
+    }
+
+    /// The draft with a limit of gas that has room for what covenants on its way cost. What the actions themselves can need is
+    /// in the usual limit; what it takes to ask covenants, only the node knows.
+    ///
+    /// # Errors
+    /// As [`Sender::simulate`].
+    pub async fn with_room(&self, draft: Draft) -> Result<Draft, SendError> {
+        let Some(simulation) = self.simulate(&draft).await?.filter(|simulation| simulation.is_admitted) else {
+            return Ok(draft);
+        };
+        Ok(draft.gas_seen(simulation.gas))
     }
 }

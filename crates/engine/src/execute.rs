@@ -8,9 +8,11 @@ mod actions;
 mod admission;
 mod beyond;
 mod held;
+mod rules;
 
 use crate::Plane;
 use crate::batch::{BatchError, ExecutedBatch, ProposedBatch};
+use crate::explain::Notes;
 use crate::verify::{CheckedEntry, Verified};
 use crate::working::{AccountId, Mark, Reach, Side, Standing, SystemIds, Working};
 pub(crate) use admission::{Payable, Terms};
@@ -23,6 +25,7 @@ use ghostplane_types::{
     Action, Address, Amount, AssetId, Flow, InboxPayload, L1Address, Outcome, PlaneState, Reject, Source,
     TransactionBody, Withdrawal, gas,
 };
+pub(crate) use rules::approvals_of;
 use thiserror::Error;
 
 /// Why a batch has no result.
@@ -100,28 +103,13 @@ pub enum ExecuteError {
 
 /// Everything a batch does. Pure: same view and batch, same result, whoever calls.
 pub fn execute(plane: &Plane, view: &impl StateView, batch: &ProposedBatch) -> Result<ExecutedBatch, Halt> {
-    let count = batch.inbox.len() + batch.transactions.len();
-    let mut run = Run::new(plane, view, batch.prev, (batch.generation, batch.time), count)?;
-    let actions = batch.transactions.iter().map(|verified| 1 + verified.body().actions.len()).sum::<usize>();
-    let mut parties = Vec::with_capacity(batch.inbox.len() + actions);
-    if !batch.inbox.is_empty() {
-        run.reach_returns();
-    }
-    batch.inbox.iter().for_each(|checked| run.reach_entry(checked, &mut parties));
-    batch.transactions.iter().for_each(|verified| run.reach_transaction(verified, &mut parties));
-    run.read(view)?;
-    run.working.count_all();
-    run.check_witness()?;
-
+    let (mut run, parties) = Run::of_batch(plane, view, batch)?;
     let mut parties = parties.as_slice();
     for checked in &batch.inbox {
         run.inbox_entry(checked, take(&mut parties, parties_of_entry(checked)))?;
     }
     for (position, verified) in batch.transactions.iter().enumerate() {
-        let parties = take(&mut parties, parties_of(verified));
-        let payable = run.judge(verified, parties[0], &run.terms());
-        let payable = payable.map_err(|reject| InvalidBatch::Transaction { position, reject })?;
-        run.log_transaction(payable, parties);
+        run.next_transaction(position, verified, take(&mut parties, parties_of(verified)))?;
     }
     run.finish(batch.posted_bytes)
 }
@@ -135,11 +123,15 @@ pub(crate) struct Run<'a> {
     generation: u32,
     time: u64,
     reach: Reach,
+    /// Whether the plane's own rules were read.
+    knows_plane_rules: bool,
     /// What more has to be read, by the gates of accounts that are listed.
     asked: Vec<beyond::Asked>,
     system: SystemIds,
     pub(crate) working: Working<'a>,
-    records: Vec<(Source, Digest, Outcome)>,
+    /// What is noted of the last record for whoever asks why it was refused.
+    pub(crate) notes: Notes,
+    pub(crate) records: Vec<(Source, Digest, Outcome)>,
     withdrawals: Vec<Withdrawal>,
     /// What was made and ended of assets of the plane's own, in order.
     made: Vec<Made>,
@@ -160,9 +152,31 @@ pub(crate) struct Before {
     gas: u64,
     withdrawals: usize,
     made: usize,
+    texts_asked: usize,
 }
 
 impl<'a> Run<'a> {
+    /// A whole batch that has done nothing, with all that it touches read, and the parties of each of its parts.
+    pub(crate) fn of_batch(
+        plane: &'a Plane,
+        view: &'a impl StateView,
+        batch: &ProposedBatch,
+    ) -> Result<(Self, Vec<AccountId>), Halt> {
+        let count = batch.inbox.len() + batch.transactions.len();
+        let mut run = Run::new(plane, view, batch.prev, (batch.generation, batch.time), count)?;
+        let actions = batch.transactions.iter().map(|verified| 1 + verified.body().actions.len()).sum::<usize>();
+        let mut parties = Vec::with_capacity(batch.inbox.len() + actions);
+        if !batch.inbox.is_empty() {
+            run.reach_returns();
+        }
+        batch.inbox.iter().for_each(|checked| run.reach_entry(checked, &mut parties));
+        batch.transactions.iter().for_each(|verified| run.reach_transaction(verified, &mut parties));
+        run.read(view)?;
+        run.working.count_all();
+        run.check_witness()?;
+        Ok((run, parties))
+    }
+
     /// A batch that follows `prev` and has done nothing. It lists the system's accounts, and reads nothing yet.
     pub(crate) fn new(
         plane: &'a Plane,
@@ -182,9 +196,11 @@ impl<'a> Run<'a> {
             generation,
             time,
             reach,
+            knows_plane_rules: false,
             asked: Vec::new(),
             system,
             working: Working::new(plane, view.roots()),
+            notes: Notes::default(),
             records: Vec::with_capacity(count),
             withdrawals: Vec::new(),
             made: Vec::new(),
@@ -273,6 +289,9 @@ impl<'a> Run<'a> {
 
     /// Reads what was listed and is not known yet.
     pub(crate) fn read<V: StateView>(&mut self, view: &'a V) -> Result<(), Halt> {
+        if !std::mem::replace(&mut self.knows_plane_rules, true) {
+            self.working.read_plane_rules(view, &mut self.reach)?;
+        }
         self.working.read(view, &mut self.reach)?;
         if self.asked.is_empty() {
             return Ok(());
@@ -332,13 +351,14 @@ impl<'a> Run<'a> {
             gas: self.gas,
             withdrawals: self.withdrawals.len(),
             made: self.made.len(),
+            texts_asked: self.working.texts_asked(),
         }
     }
 
     /// Notes how things stand before an inbox entry.
     pub(crate) fn before_entry(&mut self, checked: &CheckedEntry, parties: &[AccountId]) -> Before {
         let (mark, gas, withdrawals) = (self.working.mark(), self.gas, self.withdrawals.len());
-        let made = self.made.len();
+        let (made, texts_asked) = (self.made.len(), self.working.texts_asked());
         match (&checked.entry().payload, checked.forced()) {
             (InboxPayload::Deposit { asset, amount, .. }, _) => Before {
                 mark,
@@ -348,10 +368,11 @@ impl<'a> Run<'a> {
                 gas,
                 withdrawals,
                 made,
+                texts_asked,
             },
             (InboxPayload::Forced { .. }, Some(Ok(verified))) => self.before_transaction(verified, parties),
             (InboxPayload::Forced { .. }, _) => {
-                Before { mark, sender: None, others: Vec::new(), issued: None, gas, withdrawals, made }
+                Before { mark, sender: None, others: Vec::new(), issued: None, gas, withdrawals, made, texts_asked }
             }
         }
     }
@@ -361,6 +382,7 @@ impl<'a> Run<'a> {
         self.working.rollback(before.mark);
         self.undo_withdrawals(before.withdrawals);
         self.undo_made(before.made);
+        self.working.unask_texts(before.texts_asked);
         if let Some((asset, amount)) = before.issued {
             self.flow_of(asset).issued -= u128::from(amount.units());
         }
@@ -381,6 +403,19 @@ impl<'a> Run<'a> {
     }
 
     // Inbox and log.
+
+    /// Judges the next transaction of the log, and executes it.
+    pub(crate) fn next_transaction(
+        &mut self,
+        position: usize,
+        verified: &Verified,
+        parties: &[AccountId],
+    ) -> Result<(), InvalidBatch> {
+        let payable = self.judge(verified, parties[0], &self.terms());
+        let payable = payable.map_err(|reject| InvalidBatch::Transaction { position, reject })?;
+        self.log_transaction(payable, parties);
+        Ok(())
+    }
 
     /// Executes the next transaction of the log. It has been judged just before.
     pub(crate) fn log_transaction(&mut self, payable: Payable<'_>, parties: &[AccountId]) -> &Outcome {
@@ -454,13 +489,19 @@ impl Run<'_> {
                 let terms = Terms { time: entry.l1_time, is_forced: true, gas_price: 0 };
                 let outcome = match self.judge(verified, parties[0], &terms) {
                     Ok(payable) => self.transaction(payable, parties),
-                    Err(reject) => self.refused_unpaid(reject.code(), checked.consent_gas()),
+                    Err(reject) => {
+                        self.note_reject(&reject);
+                        self.refused_unpaid(reject.code(), checked.consent_gas())
+                    }
                 };
                 (source, verified.id(), outcome)
             }
             (InboxPayload::Forced { .. }, refused) => {
                 let code = match refused {
-                    Some(Err(reject)) => reject.code(),
+                    Some(Err(reject)) => {
+                        self.note_reject(reject);
+                        reject.code()
+                    }
                     _ => unreachable!("a forced transaction was checked, and a good one is handled above"),
                 };
                 (source, entry.digest(self.plane.chain_id()), self.refused_unpaid(code, checked.consent_gas()))
@@ -486,7 +527,10 @@ impl Run<'_> {
         let mark = self.working.mark();
         self.flow_of(asset).issued += u128::from(amount.units());
         let mut code = Outcome::APPLIED;
-        if let Err(reject) = self.working.transfer(Side::Outside, Side::Account(to), asset, amount) {
+        let (gas_of_rules, permitted) = self.check_deposit(to, asset, amount);
+        let taken = permitted.and_then(|()| self.working.transfer(Side::Outside, Side::Account(to), asset, amount));
+        if let Err(reject) = taken {
+            self.note_reject(&reject);
             self.working.rollback(mark);
             code = reject.code();
             let returns = Side::Account(self.system.returns);
@@ -496,6 +540,7 @@ impl Run<'_> {
             self.withdraw(owner, from, asset, amount);
         }
         let gas = gas::GAS_TRANSACTION + gas::GAS_ACTION + gas::GAS_NEW_SLOT + gas::GAS_NEW_OBJECT;
+        let gas = gas + gas_of_rules;
         self.gas += gas;
         Ok(self.outcome(code, Outcome::NO_ACTION, gas, 0, since))
     }

@@ -15,22 +15,26 @@
 
 pub mod batch;
 pub mod execute;
+pub mod explain;
 mod meter;
 pub mod open;
 pub mod plane;
 pub mod posted;
 pub mod replay;
 pub mod ring;
+pub mod simulate;
 pub mod verify;
 mod working;
 
 pub use batch::{BatchError, ExecutedBatch, ProposedBatch, SealedBatch, SealedParts};
 pub use execute::{ExecuteError, Halt, execute};
+pub use explain::{Because, Explained, Refusal, Refused, explain};
 pub use open::{Closed, InboxTaken, OpenBatch, Pushed};
 pub use plane::Plane;
 pub use posted::{PostedBatch, PostedError};
 pub use replay::{Case, Difference, Verdict, replay, witness};
 pub use ring::{KeyRing, verify_ring};
+pub use simulate::{Simulated, simulate};
 pub use verify::{CheckedEntry, SenderKeys, Verified, check_inbox, registered_keys, verify_all};
 
 pub(crate) use foldhash::fast::FixedState;

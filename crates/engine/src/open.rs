@@ -6,6 +6,7 @@
 use crate::Plane;
 use crate::batch::{BatchError, ExecutedBatch, check_entry};
 use crate::execute::{ExecuteError, Halt, InvalidBatch, Run, parties_of, parties_of_entry, take};
+use crate::explain::Refused;
 use crate::posted::{check_form, header_len, put_header, put_transaction};
 use crate::verify::{CheckedEntry, Verified};
 use crate::working::AccountId;
@@ -52,6 +53,8 @@ pub enum Pushed {
         outcome: Outcome,
         /// The bytes that it adds to the posted form.
         posted_bytes: u32,
+        /// Why it was not applied, if it was not.
+        refused: Option<Box<Refused>>,
     },
     /// It may not be in a batch. It changed nothing.
     Rejected(Reject),
@@ -251,14 +254,16 @@ impl<'a, V: StateView> OpenBatch<'a, V> {
             return self.fill(start);
         }
         let before = self.run.before_transaction(verified, parties);
+        self.run.clear_notes();
         let outcome = *self.run.log_transaction(payable, parties);
+        let refused = self.run.take_refused().map(Box::new);
         if !self.run.is_within_limits() {
             self.run.undo(before);
             return self.fill(start);
         }
         self.transactions += 1;
         let posted_bytes = u32::try_from(self.posted.len() - start).expect("at most BATCH_BYTES_MAX");
-        Pushed::Included { outcome, posted_bytes }
+        Pushed::Included { outcome, posted_bytes, refused }
     }
 
     /// Takes back what a transaction that does not fit has left, and takes no more.

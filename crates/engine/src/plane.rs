@@ -3,11 +3,13 @@
 use crate::ExecuteError;
 use ghostplane_ghostcipher::Digest;
 use ghostplane_keystone::{Changeset, ObjectChange, SlotChange};
+use ghostplane_shroud::covenant::{Cache, PolicySet};
 use ghostplane_types::genesis::{SYSTEM_FEES, SYSTEM_RETURNS, SYSTEM_STORAGE};
 use ghostplane_types::{
-    AccountRecord, Address, Amount, AssetId, Encode, Genesis, GenesisError, ObjectKey, PlaneState, Roots, Slot,
-    SlotIndex, SlotKind,
+    AccountRecord, Address, Amount, AssetId, CovenantText, Encode, Genesis, GenesisError, ObjectKey, PlaneState, Roots,
+    Slot, SlotIndex, SlotKind,
 };
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A genesis that has been checked, and what the rules derive from it.
 #[derive(Clone, Debug)]
@@ -17,7 +19,12 @@ pub struct Plane {
     fees: Address,
     storage: Address,
     returns: Address,
+    /// Rules that were parsed before. What is in here changes no result, only how soon it is there.
+    policy_sets: Arc<Mutex<Cache>>,
 }
+
+/// What parsed rules take together in memory, about.
+const POLICY_SETS_BYTES_MAX: usize = 64 << 20;
 
 impl Plane {
     /// Checks the terms and derives the plane's id and system accounts.
@@ -25,7 +32,8 @@ impl Plane {
         genesis.check()?;
         let system = |name| Address::system(genesis.chain_id, name);
         let (fees, storage, returns) = (system(SYSTEM_FEES), system(SYSTEM_STORAGE), system(SYSTEM_RETURNS));
-        Ok(Self { plane_id: genesis.plane_id(), genesis, fees, storage, returns })
+        let policy_sets = Arc::new(Mutex::new(Cache::new(POLICY_SETS_BYTES_MAX)));
+        Ok(Self { plane_id: genesis.plane_id(), genesis, fees, storage, returns, policy_sets })
     }
 
     /// The terms.
@@ -62,6 +70,12 @@ impl Plane {
     pub fn l1_unit(&self, asset: AssetId) -> u64 {
         let known = self.genesis.asset(asset);
         known.map_or(1, |known| 10u64.pow(u32::from(known.decimals.saturating_sub(known.l1_decimals))))
+    }
+
+    /// The rules in a published text that has this name, if this release understands it.
+    pub(crate) fn policy_set(&self, digest: Digest, text: &CovenantText) -> Option<Arc<PolicySet>> {
+        let mut known = self.policy_sets.lock().unwrap_or_else(PoisonError::into_inner);
+        known.set_at(digest, &text.text, text.schema_version).ok()
     }
 
     /// What genesis puts into the empty state: system accounts and fee shares, each with its slot, all balances zero.

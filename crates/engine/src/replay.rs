@@ -3,6 +3,7 @@
 use crate::Plane;
 use crate::batch::{BatchError, ExecutedBatch, ProposedBatch, SealedBatch};
 use crate::execute::{Halt, InvalidBatch, execute};
+use crate::explain::{Explained, explain};
 use crate::meter::Metered;
 use crate::posted::{self, PostedBatch, PostedError};
 use crate::verify::{KnownKeys, Verified, check_inbox, check_inbox_with, verify_with};
@@ -145,6 +146,21 @@ pub fn execute_posted(
     run(plane, generation, prev, inbox, posted, view, workers)
 }
 
+/// Why a record of a posted batch was refused, found out on any view of the state before it: see [`crate::explain()`]. `at` is
+/// the record's place in the batch, inbox entries first. `None` if it has no such record.
+pub fn explain_posted(
+    plane: &Plane,
+    view: &impl StateView,
+    prev: &PlaneState,
+    inbox: &[InboxEntry],
+    posted: &[u8],
+    at: usize,
+    workers: &dyn Workers,
+) -> Result<Option<Explained>, Stop> {
+    let proposed = decode_posted(plane, 0, prev, inbox, posted, view, workers)?;
+    explain(plane, view, &proposed, at).map_err(Stop::from)
+}
+
 /// Why a posted batch has no result.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Stop {
@@ -159,6 +175,17 @@ pub enum Stop {
 impl From<Missing> for Stop {
     fn from(missing: Missing) -> Self {
         Self::Insufficient(missing.to_string())
+    }
+}
+
+impl From<Halt> for Stop {
+    fn from(halt: Halt) -> Self {
+        match halt {
+            Halt::Missing(missing) => missing.into(),
+            Halt::Invalid(invalid) => Difference::Invalid(invalid).into(),
+            // A state that its own root admits and that no rule could have made: the fault lies before this batch.
+            Halt::Fault(fault) => Self::Insufficient(fault.to_string()),
+        }
     }
 }
 
@@ -229,18 +256,25 @@ fn run_metered<V: StateView>(
     view: &V,
     workers: &dyn Workers,
 ) -> Result<ExecutedBatch, Stop> {
+    let proposed = decode_posted(plane, generation, prev, inbox, posted, view, workers)?;
+    execute(plane, view, &proposed).map_err(Stop::from)
+}
+
+fn decode_posted<V: StateView>(
+    plane: &Plane,
+    generation: u32,
+    prev: &PlaneState,
+    inbox: &[InboxEntry],
+    posted: &[u8],
+    view: &V,
+    workers: &dyn Workers,
+) -> Result<ProposedBatch, Stop> {
     let batch = match posted::decode(plane, view, prev, posted) {
         Ok(batch) => batch,
         Err(PostedError::Missing(missing)) => return Err(missing.into()),
         Err(error) => return Err(Difference::Data(error).into()),
     };
-    let proposed = propose_posted(plane, generation, prev, inbox, batch, posted.len(), view, workers)?;
-    execute(plane, view, &proposed).map_err(|halt| match halt {
-        Halt::Missing(missing) => missing.into(),
-        Halt::Invalid(invalid) => Difference::Invalid(invalid).into(),
-        // A state that its own root admits and that no rule could have made: the fault lies before this batch.
-        Halt::Fault(fault) => Stop::Insufficient(fault.to_string()),
-    })
+    propose_posted(plane, generation, prev, inbox, batch, posted.len(), view, workers)
 }
 
 #[expect(clippy::too_many_arguments, reason = "called once; a struct would only rename the parameters")]

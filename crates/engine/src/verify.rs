@@ -129,6 +129,20 @@ pub(crate) fn verify_with(
     Ok(transactions.into_iter().zip(opened).map(|(transaction, opened)| Ok(opened?.verified(transaction))).collect())
 }
 
+/// A transaction as if whatever consent it carries held: for advice, and nothing else.
+pub(crate) fn unsigned(
+    plane: &Plane,
+    view: &impl StateView,
+    transaction: Transaction,
+) -> Result<Result<Verified, Reject>, Missing> {
+    let mut keys = KnownKeys::new(view);
+    if needs_keys(&transaction.body) {
+        keys.learn_from(view, transaction.body.sender)?;
+    }
+    let key = keys.key_of(&transaction.body);
+    Ok(Opened::new(plane, &transaction, &key).map(|opened| opened.verified(transaction)))
+}
+
 /// What came of checking transactions.
 pub(crate) struct Checked<'r> {
     /// One for each transaction, in order.

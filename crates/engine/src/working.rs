@@ -1,19 +1,22 @@
 //! The working set of one batch: accounts and slots as they stand after what has been applied so far.
 
 mod end;
+mod rules;
 
 use crate::execute::{ExecuteError, Halt};
 use crate::meter::Reads;
 use crate::verify::SenderKeys;
 use crate::{FixedState, Plane, hash_seed};
+use ghostplane_ghostcipher::Digest;
 use ghostplane_keystone::{Missing, ObjectRef, SlotChange, StateView};
 use ghostplane_types::codec::Decode;
 use ghostplane_types::limits::ACCOUNT_SLOTS_MAX;
 use ghostplane_types::{
-    AccountRecord, Address, Amount, AssetId, AssetRecord, Few, Gates, JournalEntry, ObjectKey, Reject, Roots, Slot,
-    SlotIndex, SlotKind,
+    AccountRecord, Address, Amount, AssetId, AssetRecord, Few, Gates, JournalEntry, ObjectKey, PlaneRules, Reject,
+    Roots, Scheduled, Slot, SlotIndex, SlotKind,
 };
 use hashbrown::HashTable;
+use rules::RuleBook;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::hash::{BuildHasher, Hasher};
@@ -54,6 +57,10 @@ struct OwnAsset<'a> {
     key: ObjectKey,
     before: Option<ObjectRef<'a>>,
     now: Option<AssetRecord>,
+    /// Its issuer, whose facts rules can ask for, if it was registered before the batch.
+    issuer: Option<AccountId>,
+    /// The rules that it named before the batch.
+    rules: Scheduled,
     /// Whether the batch includes something that touches it.
     counted: bool,
 }
@@ -78,6 +85,8 @@ enum Undo {
     SlotMade { account: AccountId, asset: AssetId },
     AccountMade { account: AccountId },
     Asset { asset: AssetId, was: Option<AssetRecord> },
+    Text(Digest),
+    PlaneRules { was: Box<PlaneRules>, is_first: bool },
     Record { account: AccountId, was: Box<AccountRecord>, is_first: bool },
 }
 
@@ -105,6 +114,7 @@ enum Counted {
     Account(AccountId),
     Slot(SlotId),
     Asset(AssetId),
+    Text(Digest),
 }
 
 /// Where money goes to or comes from.
@@ -124,6 +134,8 @@ pub(crate) struct Reach {
     slots: Vec<(AccountId, AssetId)>,
     /// Assets of the plane's own, likewise.
     assets: Vec<AssetId>,
+    /// Texts of rules, likewise.
+    texts: Vec<Digest>,
 }
 
 impl Reach {
@@ -135,6 +147,7 @@ impl Reach {
             addresses: Vec::with_capacity(transactions),
             slots: Vec::with_capacity(2 * transactions),
             assets: Vec::new(),
+            texts: Vec::new(),
         }
     }
 
@@ -163,6 +176,7 @@ impl Reach {
         self.ids.clear();
         self.addresses.clear();
         self.slots.clear();
+        self.texts.clear();
         addresses.for_each(|address| {
             self.account(&address);
         });
@@ -179,6 +193,11 @@ impl Reach {
     /// Adds the registration of an asset of the plane's own, should it exist.
     pub(crate) fn asset(&mut self, asset: AssetId) {
         self.assets.push(asset);
+    }
+
+    /// Adds a text of rules, should it be published.
+    pub(crate) fn text(&mut self, digest: Digest) {
+        self.texts.push(digest);
     }
 }
 
@@ -205,6 +224,7 @@ pub(crate) struct Working<'a> {
     entries_owed: usize,
     journal: Vec<JournalEntry>,
     undo: Vec<Undo>,
+    rules: RuleBook<'a>,
 }
 
 impl<'a> Working<'a> {
@@ -223,26 +243,51 @@ impl<'a> Working<'a> {
             entries_owed: 0,
             journal: Vec::new(),
             undo: Vec::new(),
+            rules: RuleBook::default(),
         }
     }
 
-    /// Reads everything that was listed since the last time, so that applying never waits and never misses. What is known
-    /// already is not asked for again.
+    /// Reads everything that was listed since the last time, and what that names, so that applying never waits and never
+    /// misses. What is known already is not asked for again.
+    pub(crate) fn read(&mut self, view: &'a impl StateView, reach: &mut Reach) -> Result<(), Halt> {
+        loop {
+            self.read_listed(view, reach)?;
+            self.read_texts(view, reach)?;
+            // The issuer of an asset, whose record is known by no other name than the asset's.
+            if self.accounts.len() == reach.addresses.len() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads what was listed, but for texts.
     ///
     /// It asks one kind of question at a time: the answers lie all over memory, and in short loops the processor waits
     /// for many of them at once.
-    pub(crate) fn read(&mut self, view: &'a impl StateView, reach: &mut Reach) -> Result<(), Halt> {
+    fn read_listed(&mut self, view: &'a impl StateView, reach: &mut Reach) -> Result<(), Halt> {
         let new = &reach.addresses[self.accounts.len()..];
         let keys: Vec<ObjectKey> = new.iter().map(ObjectKey::account).collect();
         let found = keys.iter().map(|key| view.object(key));
         let found = found.collect::<Result<Vec<Option<ObjectRef<'a>>>, Missing>>()?;
         self.accounts.reserve(new.len());
+        let (mut texts, mut has_covenants) = (Vec::new(), false);
         for ((address, key), found) in new.iter().zip(keys).zip(found) {
-            self.accounts.push(Account::read(address, key, found)?);
+            let account = Account::read(address, key, found)?;
+            if let Some(gates) = &account.record.gates
+                && !gates.covenants.is_empty()
+            {
+                texts.extend(gates.covenants.texts());
+                has_covenants = true;
+            }
+            self.accounts.push(account);
+        }
+        if has_covenants {
+            self.note_rules();
+            reach.texts.append(&mut texts);
         }
 
         let first = self.slots.len();
-        let mut places: Vec<(SlotIndex, AssetId)> = Vec::with_capacity(new.len());
+        let mut places: Vec<(SlotIndex, AssetId)> = Vec::with_capacity(reach.slots.len());
         for (id, asset) in reach.slots.drain(..) {
             let account = &mut self.accounts[id.0 as usize];
             if account.slot_id(asset).is_none()
@@ -258,14 +303,17 @@ impl<'a> Working<'a> {
         for ((index, asset), slot) in places.into_iter().zip(slots) {
             self.slots.push(WorkingSlot::read(index, asset, slot)?);
         }
-        for asset in reach.assets.drain(..) {
+        for asset in std::mem::take(&mut reach.assets) {
             if let Entry::Vacant(vacant) = self.assets.entry(asset) {
                 let key = ObjectKey::asset(asset);
                 let before = view.object(&key)?;
                 let now = before.map(|object| AssetRecord::from_bytes(object.value)).transpose();
                 let now =
                     now.map_err(|_| ExecuteError::Inconsistent("the registration of an asset does not decode"))?;
-                vacant.insert(OwnAsset { key, before, now, counted: false });
+                let issuer = now.as_ref().map(|record| reach.account(&record.issuer));
+                let rules = now.as_ref().map_or_else(Scheduled::default, |record| record.rules);
+                rules.texts().for_each(|digest| reach.text(digest));
+                vacant.insert(OwnAsset { key, before, now, issuer, rules, counted: false });
             }
         }
         Ok(())
@@ -277,7 +325,9 @@ impl<'a> Working<'a> {
     pub(crate) fn count_all(&mut self) {
         let sizes = self.accounts.iter().map(Account::reads);
         let sizes = sizes.chain(self.assets.values().map(|asset| object_reads(asset.before)));
-        let (objects, value_bytes) = sizes.fold((0, 0), |sum, reads| (sum.0 + reads.0, sum.1 + reads.1));
+        let sum = sizes.fold((0, 0), |sum, reads| (sum.0 + reads.0, sum.1 + reads.1));
+        let texts = self.count_all_texts();
+        let (objects, value_bytes) = (sum.0 + texts.0, sum.1 + texts.1);
         self.reads = Reads { slots: self.slots.len(), objects, value_bytes };
         self.accounts.iter_mut().for_each(|account| account.counted = true);
         self.slots.iter_mut().for_each(|slot| slot.counted = true);
@@ -289,7 +339,7 @@ impl<'a> Working<'a> {
         self.counted.clear();
     }
 
-    /// Counts an account as touched.
+    /// Counts an account as touched, and the rules that it names or named before the batch.
     pub(crate) fn count_account(&mut self, id: AccountId) {
         let account = &mut self.accounts[id.0 as usize];
         if !std::mem::replace(&mut account.counted, true) {
@@ -297,6 +347,13 @@ impl<'a> Working<'a> {
             self.reads.objects += objects;
             self.reads.value_bytes += value_bytes;
             self.counted.push(Counted::Account(id));
+        }
+        if self.has_rules() {
+            let account = &self.accounts[id.0 as usize];
+            let before = account.before_change.as_ref().and_then(|before| before.gates.as_ref());
+            let gates = [before, account.record.gates.as_ref()].into_iter().flatten();
+            let texts: Vec<Digest> = gates.flat_map(|gates| gates.covenants.texts()).collect();
+            texts.into_iter().for_each(|digest| self.count_text(digest));
         }
     }
 
@@ -322,6 +379,13 @@ impl<'a> Working<'a> {
             self.reads.value_bytes += value_bytes;
             self.counted.push(Counted::Asset(asset));
         }
+        let own = &self.assets[&asset];
+        let (issuer, now) = (own.issuer, own.now.as_ref().map(|record| record.rules));
+        let texts: Vec<Digest> = own.rules.texts().chain(now.iter().flat_map(Scheduled::texts)).collect();
+        texts.into_iter().for_each(|digest| self.count_text(digest));
+        if let Some(issuer) = issuer {
+            self.count_account(issuer);
+        }
     }
 
     /// Takes back what was counted since [`Working::mark_count`].
@@ -346,6 +410,7 @@ impl<'a> Working<'a> {
                     self.reads.objects -= objects;
                     self.reads.value_bytes -= value_bytes;
                 }
+                Counted::Text(digest) => self.uncount_text(digest),
             }
         }
     }
@@ -353,12 +418,12 @@ impl<'a> Working<'a> {
     /// Forgets what was read for things that are not in the batch, once that is most of what was read. Ids change:
     /// those of `system` are brought up to date, and nobody may keep others.
     pub(crate) fn forget_uncounted(&mut self, reach: &mut Reach, system: &mut SystemIds) {
-        if self.assets.len() > 2 * self.reads.objects + UNCOUNTED_MAX {
-            self.assets.retain(|_, asset| asset.counted);
-        }
-        if self.accounts.len() <= 2 * self.reads.objects + UNCOUNTED_MAX {
+        let known = self.accounts.len() + self.assets.len() + self.texts();
+        if known <= 2 * self.reads.objects + UNCOUNTED_MAX {
             return;
         }
+        self.forget_uncounted_texts();
+        self.assets.retain(|_, asset| asset.counted);
         let mut slot_at = Vec::with_capacity(self.slots.len());
         let mut kept = 0;
         for slot in &self.slots {
@@ -382,6 +447,10 @@ impl<'a> Working<'a> {
         let SystemIds { fees, storage, returns, shares } = system;
         for id in [fees, storage, returns].into_iter().chain(shares) {
             *id = account_at[id.0 as usize];
+        }
+        for asset in self.assets.values_mut() {
+            // Who counts an asset counts its issuer.
+            asset.issuer = asset.issuer.map(|id| account_at[id.0 as usize]);
         }
         reach.keep(self.accounts.iter().map(|account| account.record.address));
         self.counted.clear();
@@ -487,6 +556,8 @@ impl<'a> Working<'a> {
                     self.objects_made -= u32::from(was.is_none());
                     self.assets.get_mut(&asset).expect("it was changed").now = was;
                 }
+                Undo::Text(digest) => self.unpublish(digest),
+                Undo::PlaneRules { was, is_first } => self.unset_plane_rules(*was, is_first),
                 Undo::Record { account, was, is_first } => {
                     let account = &mut self.accounts[account.0 as usize];
                     account.record = *was;

@@ -118,6 +118,8 @@ domains! {
     L1Message = 37,
     /// A challenge that shows a service who is there.
     SignIn = 38,
+    /// The name of a text of rules.
+    Covenant = 39,
     /// Tests and examples; nothing on a chain carries it.
     Test = 65535,
 }

@@ -2,6 +2,7 @@
 
 mod connect;
 mod covenant;
+mod explain;
 mod identity;
 mod key;
 mod node;
@@ -9,6 +10,7 @@ mod pay;
 pub mod proof;
 mod prover;
 mod repair;
+mod rules;
 mod send;
 mod session;
 mod show;
@@ -112,6 +114,8 @@ pub enum Command {
         /// Its id, 64 hexadecimal digits
         id: Digest,
     },
+    /// Why a transaction was not applied, and what would have made it pass
+    Explain(explain::ExplainArgs),
     /// The sequencer's promise about a transaction, checked
     Receipt {
         /// Its id, 64 hexadecimal digits
@@ -206,6 +210,7 @@ pub fn run(command: Command, target: &Target, screen: &Screen) -> anyhow::Result
         Command::Claim(args) => send::claim(&args, target, screen),
         Command::Balance(args) => show::balance(&args, target, screen),
         Command::Tx { id } => show::transaction(&id, target, screen),
+        Command::Explain(args) => explain::run(&args, target, screen),
         Command::Receipt { id } => show::receipt(&id, target, screen),
         Command::Batch { number, records } => show::batch(number, records, target, screen),
         Command::Batches { count } => show::batches(count, target, screen),

@@ -43,7 +43,7 @@ use clap::{Args, Subcommand};
 use ghostplane_ghostcipher::VerificationKey;
 use ghostplane_sequencer::Limits;
 use ghostplane_types::PublicKey;
-use ghostplane_types::genesis::{FeeShare, GenesisAsset, SettlementTerms};
+use ghostplane_types::genesis::{FeeShare, GenesisAsset, Governance, SettlementTerms};
 use ghostplane_types::{Address, Amount, AssetId, Decode, Genesis, L1Address};
 use serde::Deserialize;
 use serde_json::json;
@@ -293,6 +293,15 @@ struct GenesisFile {
     assets: Vec<AssetTable>,
     fee_shares: Vec<ShareTable>,
     settlement: TermsTable,
+    #[serde(default)]
+    governance: GovernanceTable,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GovernanceTable {
+    governor: Option<String>,
+    notice_ms: u64,
 }
 
 #[derive(Deserialize)]
@@ -360,6 +369,10 @@ impl GenesisFile {
             Ok(FeeShare { address, basis_points: share.basis_points })
         };
         let terms = self.settlement;
+        let governor = self.governance.governor.map(|text| {
+            let (address, _) = Address::parse(&text).with_context(|| format!("governor '{text}'"))?;
+            anyhow::Ok(address)
+        });
         Ok(Genesis {
             chain_id: self.chain_id,
             l1_chain_id: self.l1_chain_id,
@@ -384,6 +397,7 @@ impl GenesisFile {
                 challenge_blocks: terms.challenge_blocks,
                 upgrade_notice_blocks: terms.upgrade_notice_blocks,
             },
+            governance: Governance { governor: governor.transpose()?, notice_ms: self.governance.notice_ms },
         })
     }
 }

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod did;
+pub mod explain;
 pub mod inspect;
 pub mod keys;
 pub mod local;

@@ -17,6 +17,7 @@ mod answer;
 pub mod api;
 mod archive;
 mod background;
+pub mod case;
 mod core;
 pub mod dev;
 pub mod grpc;
@@ -27,6 +28,7 @@ mod pace;
 pub(crate) mod prove;
 mod query;
 mod redo;
+mod refusals;
 mod settle;
 mod start;
 #[cfg(test)]
@@ -35,7 +37,7 @@ mod verify;
 mod writer;
 
 pub use options::{L1Options, Options, ProverMode, ProverOptions};
-pub use start::{Recovered, Running, StartError, start, verify_directory};
+pub use start::{Recovered, Running, StartError, find_case, start, verify_directory};
 
 use answer::Recent;
 use api::{Answers, Condition, NodeEvent, ReceiptView, Refusal};
@@ -82,6 +84,10 @@ struct Inner {
     live: RwLock<Live>,
     /// Receipts that the history may not have yet.
     recent: RwLock<Recent>,
+    /// Why the newest of those were not applied that were not.
+    refusals: Mutex<refusals::Refusals>,
+    /// Held by the one who tries a transaction out, or finds out why one was refused.
+    thinking: Mutex<()>,
     /// Batches that history or L1 may not have yet.
     batches: RwLock<BTreeMap<u64, Arc<HistoryBatch>>>,
     history: HistoryReader,

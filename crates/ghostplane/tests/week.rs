@@ -261,7 +261,7 @@ impl World {
                 Effect::Execute { generation, batch, transactions } => {
                     let pushed = open.push(&transactions).expect("it executes").into_iter();
                     let results = pushed.map(|pushed| match pushed {
-                        Pushed::Included { outcome, posted_bytes } => Execution::Included { outcome, posted_bytes },
+                        Pushed::Included { outcome, posted_bytes, .. } => Execution::Included { outcome, posted_bytes },
                         Pushed::Rejected(reject) => panic!("batch {batch}: {reject}"),
                         Pushed::Full => Execution::Full,
                     });

@@ -12,6 +12,7 @@ use ghostplane_types::{AccountRecord, Action, Address, Gates, KindSet, PublicKey
 pub const LOOSENING: KindSet = KindSet::of(&[
     Action::KIND_ROTATE_KEY,
     Action::KIND_ADD_SESSION,
+    Action::KIND_SET_COVENANT,
     Action::KIND_SET_GUARDIANS,
     Action::KIND_FREEZE_ASSET,
 ]);

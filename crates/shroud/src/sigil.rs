@@ -182,10 +182,18 @@ pub enum Over {
     },
 }
 
-/// What is left in the window that `time` is in.
+/// The window that something at `time` counts in, and what was spent in it before.
+///
+/// What is forced through the inbox is judged at the time of its L1 block, which may lie behind what was counted last. It
+/// counts in that later window: a window that has begun never begins again.
+fn in_window(limit: &Limit, spent: &Spent, time: u64) -> Spent {
+    let window = limit.window.at(time).max(spent.window);
+    Spent { window, units: if spent.window == window { spent.units } else { 0 } }
+}
+
+/// What is left in the window that something at `time` counts in.
 fn left(limit: &Limit, spent: &Spent, time: u64) -> u64 {
-    let spent = if spent.window == limit.window.at(time) { spent.units } else { 0 };
-    limit.per_window.units().saturating_sub(spent)
+    limit.per_window.units().saturating_sub(in_window(limit, spent, time).units)
 }
 
 /// Whether so much may leave within limits, of which so much is spent.
@@ -218,10 +226,9 @@ pub fn count(limits: &[Limit], spent: &mut [Spent], outflow: &Outflow, time: u64
     for (limit, spent) in limits.iter().zip(spent) {
         let units = outflow.of(limit.asset);
         if units > 0 {
-            let window = limit.window.at(time);
-            let before = if spent.window == window { spent.units } else { 0 };
-            let sum = u128::from(before).saturating_add(units);
-            *spent = Spent { window, units: u64::try_from(sum).unwrap_or(u64::MAX) };
+            let before = in_window(limit, spent, time);
+            let sum = u128::from(before.units).saturating_add(units);
+            *spent = Spent { units: u64::try_from(sum).unwrap_or(u64::MAX), ..before };
         }
     }
 }
@@ -286,6 +293,18 @@ mod tests {
         assert_eq!(check_limits(&limits, &spent, &gcc(10), now + hour), Ok(()));
         assert_eq!(headroom(&limits, &spent, AssetId::GCC, &gcc(2), now), 3);
         assert_eq!(headroom(&limits, &spent, AssetId::ZMAN, &gcc(2), now), 0);
+    }
+
+    #[test]
+    fn what_comes_late_counts_in_the_window_that_has_begun() {
+        let limits = [limit(10, 15)];
+        let mut spent = [Spent::default()];
+        let hour = Window::Hour.length_ms();
+        count(&limits, &mut spent, &gcc(10), 7 * hour);
+        let over = Over::Window { asset: AssetId::GCC, needed: 6, left: 5 };
+        assert_eq!(check_limits(&limits, &spent, &gcc(6), 7 * hour - 1), Err(over));
+        count(&limits, &mut spent, &gcc(5), 7 * hour - 1);
+        assert_eq!(spent, [Spent { window: 7, units: 15 }]);
     }
 
     #[test]

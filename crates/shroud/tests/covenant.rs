@@ -482,7 +482,7 @@ fn facts_that_do_not_fit_are_no_request() {
         change(&mut facts);
         Request::new(facts).expect_err("it does not fit")
     };
-    let approval = |role: &str, weight| Approval { role: role.into(), weight };
+    let approval = |role: &str, weight| Approval::of(role, weight);
     assert!(matches!(refuse(&|facts| facts.action = 2), RequestError::Resource { .. }));
     assert!(matches!(refuse(&|facts| facts.moving = None), RequestError::Moving { moves: true, .. }));
     assert!(matches!(refuse(&|facts| facts.action = 6), RequestError::Moving { moves: false, .. }));
@@ -653,10 +653,7 @@ fn templates_do_what_they_say() {
 
     let two = Template::TwoPerson { above: money("10gcc"), role: "treasury".into(), weight: 2 };
     let approved = |roles: &[(&str, u32)]| {
-        with(|facts| {
-            facts.approvals =
-                roles.iter().map(|(role, weight)| Approval { role: (*role).into(), weight: *weight }).collect()
-        })
+        with(|facts| facts.approvals = roles.iter().map(|(role, weight)| Approval::of(role, *weight)).collect())
     };
     assert!(passes(&two, &paying(gcc(10))) && !passes(&two, &paying(gcc(11))));
     assert!(!passes(&two, &approved(&[("treasury", 1), ("audit", 5)])));
@@ -704,7 +701,7 @@ fn a_denial_says_what_would_pass() {
 
     let two = Template::TwoPerson { above: "10gcc".parse().expect("money"), role: "treasury".into(), weight: 2 };
     let two = two.set().expect("in range");
-    let one_approval = with(|facts| facts.approvals.push(Approval { role: "treasury".into(), weight: 1 }));
+    let one_approval = with(|facts| facts.approvals.push(Approval::of("treasury", 1)));
     assert_eq!(
         said(&two, &one_approval),
         ["passes with amount <= 10gcc", "passes with 1 more approval of guardians:treasury"]

@@ -3,6 +3,7 @@
 use crate::address::{Address, EntityType, Gid, PublicKey};
 use crate::asset::AssetId;
 use crate::codec::{Decode, DecodeError, Encode, Reader, put_varint};
+use crate::covenant::Covenants;
 use crate::few::Few;
 use crate::guardian::{Guarded, Safety};
 use crate::limits::{ACCOUNT_KEYS_MAX, ACCOUNT_LANES_MAX, ACCOUNT_SLOTS_MAX, SESSIONS_MAX, SPENT_BYTES_MAX};
@@ -35,6 +36,8 @@ pub struct Gates {
     pub guarded: Option<Guarded>,
     /// Freeze and recovery.
     pub safety: Safety,
+    /// Rules, and what is counted for them.
+    pub covenants: Covenants,
 }
 
 /// A session, and what it has spent.
@@ -49,7 +52,10 @@ pub struct LiveSession {
 impl Gates {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.sessions.is_empty() && self.guarded.is_none() && self.safety == Safety::default()
+        self.sessions.is_empty()
+            && self.guarded.is_none()
+            && self.safety == Safety::default()
+            && self.covenants.is_empty()
     }
 
     /// The session of a lane.
@@ -60,7 +66,9 @@ impl Gates {
     /// How many bytes they take in the record at most, whatever they count up to.
     pub fn bytes_max(&self) -> usize {
         let mut out = Vec::new();
-        self.encode(&mut out);
+        // What is counted for rules has a bound of its own: it comes without the account's doing.
+        let covenants = Covenants { spending: Vec::new(), ..self.covenants.clone() };
+        Self { covenants, ..self.clone() }.encode(&mut out);
         let counters = self.sessions.iter().map(|live| live.spent.len()).sum::<usize>()
             + self.guarded.as_ref().map_or(0, |guarded| guarded.spent.len());
         out.len() + counters * (SPENT_BYTES_MAX - Spent::BYTES_MIN)
@@ -71,6 +79,7 @@ impl Gates {
             (!self.sessions.is_empty(), SECTION_SESSIONS),
             (self.guarded.is_some(), SECTION_GUARDIANS),
             (self.safety != Safety::default(), SECTION_SAFETY),
+            (!self.covenants.is_empty(), SECTION_COVENANTS),
         ];
         sections.iter().filter(|(is_there, _)| *is_there).fold(0, |bits, (_, section)| bits | section)
     }
@@ -88,6 +97,9 @@ impl Gates {
         }
         if self.safety != Safety::default() {
             self.safety.encode(out);
+        }
+        if !self.covenants.is_empty() {
+            self.covenants.encode(out);
         }
     }
 
@@ -114,6 +126,12 @@ impl Gates {
             gates.safety = reader.read()?;
             if gates.safety == Safety::default() {
                 return Err(reader.non_canonical("section of no freeze or recovery"));
+            }
+        }
+        if sections & SECTION_COVENANTS != 0 {
+            gates.covenants = reader.read()?;
+            if gates.covenants.is_empty() {
+                return Err(reader.non_canonical("section of no covenants"));
             }
         }
         Ok(gates)
@@ -204,11 +222,12 @@ const RECORD_VERSION: u8 = 1;
 const SECTION_IDENTITY: u8 = 1;
 const SECTION_SESSIONS: u8 = 2;
 const SECTION_GUARDIANS: u8 = 4;
+const SECTION_COVENANTS: u8 = 8;
 /// Freeze and recovery.
 const SECTION_SAFETY: u8 = 16;
-/// Covenants, mana, and exit address have their bits in the section byte.
-const SECTIONS_RESERVED: u8 = 0b0110_1000;
-const SECTIONS: u8 = SECTION_IDENTITY | SECTION_SESSIONS | SECTION_GUARDIANS | SECTION_SAFETY;
+/// Mana and exit address have their bits in the section byte.
+const SECTIONS_RESERVED: u8 = 0b0110_0000;
+const SECTIONS: u8 = SECTION_IDENTITY | SECTION_SESSIONS | SECTION_GUARDIANS | SECTION_COVENANTS | SECTION_SAFETY;
 
 impl Encode for AccountRecord {
     fn encode(&self, out: &mut Vec<u8>) {

@@ -4,6 +4,7 @@ use crate::address::{Address, Gid, L1Address, PublicKey};
 use crate::amount::Amount;
 use crate::asset::AssetId;
 use crate::codec::{Decode, DecodeError, Encode, Reader, put_byte_string};
+use crate::covenant::{CovenantAt, read_text};
 use crate::guardian::{GuardianSet, put_proposed, read_proposed};
 use crate::limits::SYMBOL_BYTES_MAX;
 use crate::session::{KindSet, Session};
@@ -46,6 +47,20 @@ pub enum Action {
     },
     /// Gives the account guardians, others, or none.
     SetGuardians(Option<Box<GuardianSet>>),
+    /// Attaches published rules, or none, in the place of those that are there.
+    SetCovenant {
+        /// Where.
+        at: CovenantAt,
+        /// The name of the rules.
+        digest: Option<Digest>,
+    },
+    /// Publishes rules, for whoever attaches them. What is published already costs no storage.
+    PublishCovenant {
+        /// The version of the schema that they are checked against.
+        schema_version: u16,
+        /// The rules, in Cedar.
+        text: String,
+    },
     /// Holds actions of the account until its guardians agree, or until their time has come.
     Propose {
         /// What is to be done, 1 to 16 actions; all of it or nothing.
@@ -186,6 +201,8 @@ pub const ACTION_KINDS: &[(u8, &str)] = &[
     (28, "cancel_recovery"),
     (29, "finish_recovery"),
     (30, "freeze_asset"),
+    (35, "publish_covenant"),
+    (36, "deposit"),
 ];
 
 impl Action {
@@ -201,6 +218,8 @@ impl Action {
     pub const KIND_ADD_SESSION: u8 = 7;
     /// The number of [`Action::RevokeSession`] in the format.
     pub const KIND_REVOKE_SESSION: u8 = 8;
+    /// The number of [`Action::SetCovenant`] in the format.
+    pub const KIND_SET_COVENANT: u8 = 9;
     /// The number of [`Action::SetGuardians`] in the format.
     pub const KIND_SET_GUARDIANS: u8 = 10;
     /// The number of [`Action::Propose`] in the format.
@@ -229,6 +248,10 @@ impl Action {
     pub const KIND_BURN: u8 = 20;
     /// The number of [`Action::FreezeAsset`] in the format.
     pub const KIND_FREEZE_ASSET: u8 = 30;
+    /// The number of [`Action::PublishCovenant`] in the format.
+    pub const KIND_PUBLISH_COVENANT: u8 = 35;
+    /// What rules call a deposit of the L1's. No transaction has such an action.
+    pub const KIND_DEPOSIT: u8 = 36;
 
     /// What can be proposed.
     pub const PROPOSABLE: KindSet = KindSet::of(&[
@@ -238,6 +261,7 @@ impl Action {
         Self::KIND_ROTATE_KEY,
         Self::KIND_ADD_SESSION,
         Self::KIND_REVOKE_SESSION,
+        Self::KIND_SET_COVENANT,
         Self::KIND_SET_GUARDIANS,
         Self::KIND_REGISTER_ASSET,
         Self::KIND_MINT,
@@ -254,6 +278,8 @@ impl Action {
             Self::RotateKey(_) => Self::KIND_ROTATE_KEY,
             Self::AddSession(_) => Self::KIND_ADD_SESSION,
             Self::RevokeSession { .. } => Self::KIND_REVOKE_SESSION,
+            Self::SetCovenant { .. } => Self::KIND_SET_COVENANT,
+            Self::PublishCovenant { .. } => Self::KIND_PUBLISH_COVENANT,
             Self::SetGuardians(_) => Self::KIND_SET_GUARDIANS,
             Self::Propose { .. } => Self::KIND_PROPOSE,
             Self::Approve { .. } => Self::KIND_APPROVE,
@@ -304,7 +330,7 @@ impl Action {
 
     /// Says what is wrong with an unknown or reserved kind.
     pub fn refuse_kind(kind: u8, reader: &Reader<'_>) -> DecodeError {
-        if kind_name(kind).is_some() {
+        if kind != Self::KIND_DEPOSIT && kind_name(kind).is_some() {
             reader.unimplemented("action kind", u64::from(kind))
         } else {
             reader.unknown("action kind", u64::from(kind))
@@ -328,6 +354,14 @@ impl Action {
             Self::RotateKey(change) => change.encode(out),
             Self::AddSession(session) => session.encode(out),
             Self::RevokeSession { lane } => lane.encode(out),
+            Self::SetCovenant { at, digest } => {
+                at.encode(out);
+                digest.encode(out);
+            }
+            Self::PublishCovenant { schema_version, text } => {
+                schema_version.encode(out);
+                put_byte_string(out, text.as_bytes());
+            }
             Self::SetGuardians(set) => {
                 set.is_some().encode(out);
                 if let Some(set) = set {
@@ -384,6 +418,10 @@ impl Action {
             Self::KIND_ROTATE_KEY => Ok(Self::RotateKey(reader.read()?)),
             Self::KIND_ADD_SESSION => Ok(Self::AddSession(Box::new(reader.read()?))),
             Self::KIND_REVOKE_SESSION => Ok(Self::RevokeSession { lane: reader.read()? }),
+            Self::KIND_SET_COVENANT => Ok(Self::SetCovenant { at: reader.read()?, digest: reader.read()? }),
+            Self::KIND_PUBLISH_COVENANT => {
+                Ok(Self::PublishCovenant { schema_version: reader.read()?, text: read_text(reader)? })
+            }
             Self::KIND_SET_GUARDIANS if reader.read()? => Ok(Self::SetGuardians(Some(Box::new(reader.read()?)))),
             Self::KIND_SET_GUARDIANS => Ok(Self::SetGuardians(None)),
             Self::KIND_PROPOSE => Ok(Self::Propose { actions: read_proposed(reader)? }),

@@ -3,6 +3,7 @@
 use crate::address::Address;
 use crate::amount::Amount;
 use crate::codec::{Decode, DecodeError, Encode, Reader, put_byte_string};
+use crate::covenant::Scheduled;
 use crate::limits::SYMBOL_BYTES_MAX;
 use std::fmt;
 
@@ -117,9 +118,13 @@ pub struct AssetRecord {
     pub supply: Amount,
     /// Whether nothing of it moves.
     pub is_frozen: bool,
+    /// The rules for whatever moves of it.
+    pub rules: Scheduled,
 }
 
 const ASSET_VERSION: u8 = 1;
+const ASSET_FROZEN: u8 = 1;
+const ASSET_RULES: u8 = 2;
 
 impl Encode for AssetRecord {
     fn encode(&self, out: &mut Vec<u8>) {
@@ -129,7 +134,11 @@ impl Encode for AssetRecord {
         self.decimals.encode(out);
         self.cap.encode(out);
         self.supply.encode(out);
-        self.is_frozen.encode(out);
+        let flag = |is_set, flag| if is_set { flag } else { 0 };
+        out.push(flag(self.is_frozen, ASSET_FROZEN) | flag(!self.rules.is_empty(), ASSET_RULES));
+        if !self.rules.is_empty() {
+            self.rules.encode(out);
+        }
     }
 }
 
@@ -140,14 +149,18 @@ impl Decode for AssetRecord {
         if version != ASSET_VERSION {
             return Err(reader.unknown("asset version", u64::from(version)));
         }
-        Ok(Self {
-            issuer: reader.read()?,
-            symbol: reader.byte_string("bytes of a symbol", SYMBOL_BYTES_MAX)?.to_vec(),
-            decimals: reader.read()?,
-            cap: reader.read()?,
-            supply: reader.read()?,
-            is_frozen: reader.read()?,
-        })
+        let issuer = reader.read()?;
+        let symbol = reader.byte_string("bytes of a symbol", SYMBOL_BYTES_MAX)?.to_vec();
+        let (decimals, cap, supply) = (reader.read()?, reader.read()?, reader.read()?);
+        let flags: u8 = reader.read()?;
+        if flags & !(ASSET_FROZEN | ASSET_RULES) != 0 {
+            return Err(reader.unknown("asset flags", u64::from(flags)));
+        }
+        let rules = if flags & ASSET_RULES == 0 { Scheduled::default() } else { reader.read()? };
+        if flags & ASSET_RULES != 0 && rules.is_empty() {
+            return Err(reader.non_canonical("rules of an asset"));
+        }
+        Ok(Self { issuer, symbol, decimals, cap, supply, is_frozen: flags & ASSET_FROZEN != 0, rules })
     }
 }
 

@@ -23,6 +23,21 @@ pub const GAS_NEW_OBJECT: u64 = 900;
 /// Each change of an account's gates: the whole record is read and written again, a key looked at.
 pub const GAS_GATE: u64 = 1_500;
 
+/// Each unit of what a decision of a covenant costs: see `shroud::covenant`.
+pub const GAS_DECISION_UNIT: u64 = 40;
+/// Each byte of a covenant's text that is read: when it is published, and when a batch asks it first.
+pub const GAS_COVENANT_BYTE: u64 = 300;
+
+/// What asking a covenant costs whose decisions cost so much, with so many approvals.
+pub fn decision(cost: u64, approvals: usize) -> u64 {
+    cost.saturating_add(approvals as u64).saturating_mul(GAS_DECISION_UNIT)
+}
+
+/// What reading the text of a covenant costs.
+pub const fn covenant_text(bytes: usize) -> u64 {
+    bytes as u64 * GAS_COVENANT_BYTE
+}
+
 /// What checking consent by a key of this scheme costs.
 pub fn consent(scheme: Scheme) -> u64 {
     match scheme {
@@ -62,4 +77,6 @@ const _: () = {
             <= BATCH_GAS_MAX
     );
     assert!(GAS_GATE <= GAS_NEW_SLOT + GAS_NEW_OBJECT);
+    // The longest covenant can be published, and asked by a transaction of one action with the longest in every place.
+    assert!(4 * covenant_text(crate::limits::COVENANT_BYTES_MAX) * 2 <= BATCH_GAS_MAX);
 };

@@ -45,7 +45,20 @@ pub struct Genesis {
     pub sequencer: VerificationKey,
     /// What the L1 enforces.
     pub settlement: SettlementTerms,
+    /// Who may set rules for all.
+    pub governance: Governance,
 }
+
+/// Who may set rules for the plane and for the assets that the L1 holds, and how long they are announced ahead.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Governance {
+    /// The account; with none, nobody ever may.
+    pub governor: Option<Address>,
+    /// How long a change waits, those of assets of the plane's own included, in milliseconds.
+    pub notice_ms: u64,
+}
+
+fields!(Governance { governor: Option<Address>, notice_ms: u64 });
 
 /// An asset that exists from the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -270,11 +283,13 @@ impl Encode for Genesis {
         put_list(out, &self.fee_shares);
         self.sequencer.encode(out);
         self.settlement.encode(out);
+        self.governance.encode(out);
     }
 }
 
 impl Decode for Genesis {
-    const BYTES_MIN: usize = 8 + 8 + 4 + 8 + 1 + 8 + 8 + 8 + 4 + 4 + 1 + 32 + SettlementTerms::BYTES_MIN;
+    const BYTES_MIN: usize =
+        8 + 8 + 4 + 8 + 1 + 8 + 8 + 8 + 4 + 4 + 1 + 32 + SettlementTerms::BYTES_MIN + Governance::BYTES_MIN;
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
             chain_id: reader.read()?,
@@ -290,6 +305,7 @@ impl Decode for Genesis {
             fee_shares: reader.list("fee shares", FEE_SHARES_MAX)?,
             sequencer: reader.read()?,
             settlement: reader.read()?,
+            governance: reader.read()?,
         })
     }
 }
@@ -329,6 +345,7 @@ impl Genesis {
                 challenge_blocks: 10,
                 upgrade_notice_blocks: 100,
             },
+            governance: Governance { governor: Some(operator), notice_ms: 10_000 },
         }
     }
 }

@@ -78,6 +78,13 @@ pub const SESSION_BYTES_MAX: usize = 84
     + 1
     + (21 + SPENT_BYTES_MAX) * SESSION_LIMITS_MAX;
 
+/// Bytes of the text of one covenant: what a transaction carries beside little else.
+pub const COVENANT_BYTES_MAX: usize = 12 * 1024;
+/// Assets that an account's spending is counted of for rules.
+pub const SPENDING_MAX: usize = 16;
+/// Bytes of what is counted of one asset, at most.
+pub const SPENDING_BYTES_MAX: usize = 5 + 4 * 10;
+
 /// Guardians of one account.
 pub const GUARDIANS_MAX: usize = 16;
 /// Assets that a set of guardians lets leave without it.
@@ -135,9 +142,15 @@ const _: () = {
     // Any session fits a transaction and the record, and a record with everything in it is an object.
     assert!(SESSION_BYTES_MAX + 1024 <= TRANSACTION_BYTES_MAX && SESSION_BYTES_MAX <= ACCOUNT_GATES_BYTES_MAX);
     assert!(
-        128 + 68 * ACCOUNT_KEYS_MAX + 11 * ACCOUNT_LANES_MAX + 10 * ACCOUNT_SLOTS_MAX + ACCOUNT_GATES_BYTES_MAX
+        128 + 68 * ACCOUNT_KEYS_MAX
+            + 11 * ACCOUNT_LANES_MAX
+            + 10 * ACCOUNT_SLOTS_MAX
+            + ACCOUNT_GATES_BYTES_MAX
+            + SPENDING_BYTES_MAX * SPENDING_MAX
             <= OBJECT_BYTES_MAX
     );
+    // A text fits a transaction, and an object.
+    assert!(COVENANT_BYTES_MAX + 1024 <= TRANSACTION_BYTES_MAX && COVENANT_BYTES_MAX + 64 <= OBJECT_BYTES_MAX);
 };
 
 /// The most bytes that a witness takes for these counts; deterministic, so that every judge agrees which batch is too large.

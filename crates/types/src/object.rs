@@ -4,7 +4,7 @@ use crate::address::Address;
 use crate::asset::AssetId;
 use crate::codec::{Decode, DecodeError, Encode, Reader};
 use crate::slot::TREE_DEPTH;
-use ghostplane_ghostcipher::{Domain, digest};
+use ghostplane_ghostcipher::{Digest, Domain, digest};
 use std::fmt;
 
 /// The position of an object in the object tree, below 2^30; handed out in order and never reused.
@@ -50,7 +50,7 @@ pub enum ObjectClass {
     Account = 1,
     /// An asset's registration; owner number 0, raw key the asset id.
     Asset = 2,
-    /// A covenant; owner number the account's.
+    /// A text of rules; owner number 0, raw key its digest. Under the raw key "plane" the rules of plane and bridged assets.
     Covenant = 3,
     /// A guardian set; owner number the account's.
     Guardians = 4,
@@ -101,6 +101,16 @@ impl ObjectKey {
         Self::new(ObjectClass::Asset, 0, &asset.number().to_le_bytes())
     }
 
+    /// The key of the text of rules with that name.
+    pub fn covenant(digest: &Digest) -> Self {
+        Self::new(ObjectClass::Covenant, 0, &digest.0)
+    }
+
+    /// The key of the rules of plane and bridged assets.
+    pub fn plane_rules() -> Self {
+        Self::new(ObjectClass::Covenant, 0, b"plane")
+    }
+
     /// Whether the key is of an object of `class`.
     pub const fn is_of(&self, class: ObjectClass) -> bool {
         self.0[0] == class as u8
@@ -119,7 +129,7 @@ impl ObjectKey {
 
 impl fmt::Debug for ObjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ObjectKey({})", digest::Digest(self.0))
+        write!(f, "ObjectKey({})", Digest(self.0))
     }
 }
 

@@ -433,6 +433,47 @@ rejects! {
     } => "there may be {cap} of the asset, there are {supply} already",
     /// The asset's issuer has stopped whatever moves of it.
     274 AssetFrozen => "the asset is frozen",
+    /// A policy forbids it.
+    280 CovenantForbids {
+        /// Whose covenant.
+        at: &'static str,
+    } => "the covenant of {at} forbids it",
+    /// No policy permits it.
+    281 CovenantSilent {
+        /// Whose covenant.
+        at: &'static str,
+    } => "nothing in the covenant of {at} permits it",
+    /// A policy cannot be evaluated, and what cannot be evaluated is denied.
+    282 CovenantFails {
+        /// Whose covenant.
+        at: &'static str,
+    } => "the covenant of {at} cannot be evaluated for it",
+    /// The covenant is older than this kind of action.
+    283 CovenantOutdated {
+        /// Whose covenant.
+        at: &'static str,
+    } => "the covenant of {at} was made before there was such an action",
+    /// It is permitted with the word of guardians.
+    284 CovenantNeedsGuardians => "a covenant permits it only with a quorum of the account's guardians for spending",
+    /// It is permitted after a while, as a proposal.
+    285 CovenantDelays {
+        /// How long, in seconds.
+        seconds: u32,
+    } => "a covenant permits it only as a proposal that has been held for {seconds} seconds",
+    /// Spending of as many assets is counted as may be.
+    286 SpendingFull {
+        /// How many that is.
+        limit: usize,
+    } => "a covenant asks what was spent, and spending of {limit} assets is counted already",
+    /// The text is no covenant.
+    287 BadCovenant {
+        /// Why not: the number of `SetError` in `docs/covenant.md`.
+        reason: u16,
+    } => "the text is no covenant: reason {reason} of docs/covenant.md",
+    /// Nobody has published such a covenant.
+    288 NoSuchCovenant => "nobody has published that covenant",
+    /// The account may not attach a covenant there.
+    289 CovenantPlace => "the account may not attach a covenant there",
 }
 
 #[cfg(test)]

@@ -77,6 +77,14 @@ impl Transactions for Node {
         Ok(Response::new(wire::SubmitResponse { answer: Some(answer), rung: wire::Rung::Attested.into() }))
     }
 
+    async fn explain(&self, _: Request<wire::ExplainRequest>) -> Result<Response<wire::Explanation>, Status> {
+        Err(Status::unimplemented("not in this test"))
+    }
+
+    async fn simulate(&self, _: Request<wire::SimulateRequest>) -> Result<Response<wire::Simulation>, Status> {
+        Err(Status::unimplemented("not in this test"))
+    }
+
     async fn submit_stream(
         &self,
         request: Request<Streaming<wire::SubmitStreamRequest>>,

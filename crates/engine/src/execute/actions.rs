@@ -1,6 +1,7 @@
 //! What an admitted transaction does: all of its actions, or nothing but pay.
 
 use super::admission::{Admitted, Payable};
+use super::rules::{Counting, Denied};
 use super::{Made, Run};
 use crate::working::{AccountId, Side};
 use ghostplane_shroud::sigil::{self, Outflow};
@@ -8,7 +9,7 @@ use ghostplane_types::amount::{DECIMALS_MAX, SUPPLY_MAX};
 use ghostplane_types::asset::is_symbol;
 use ghostplane_types::{
     Action, Address, Amount, AssetId, AssetRecord, Gid, Identity, KeyChange, KeyRef, L1Address, Outcome, Reject,
-    Session, gas,
+    Scheduled, Session, gas,
 };
 
 /// What an applied transaction used.
@@ -20,6 +21,8 @@ pub(super) struct Applied {
     others: Vec<(AccountId, Dues)>,
     /// Whether what the actions move has moved.
     has_moved: bool,
+    /// What is spent, as far as rules have it counted.
+    counted: Vec<Counting>,
 }
 
 /// What an account owes for storage, and gets back.
@@ -72,7 +75,7 @@ impl Dues {
 
 impl Applied {
     fn new(gas: u64) -> Self {
-        Self { gas, own: Dues::NONE, others: Vec::new(), has_moved: false }
+        Self { gas, own: Dues::NONE, others: Vec::new(), has_moved: false, counted: Vec::new() }
     }
 
     /// Uses more gas.
@@ -106,6 +109,7 @@ impl Run<'_> {
                 self.working.rollback(mark);
                 self.undo_withdrawals(since.withdrawals);
                 self.undo_made(since.made);
+                self.note_reject(&refused.reject);
                 (refused.reject.code(), refused.action, Applied::new(refused.gas))
             }
         };
@@ -117,6 +121,13 @@ impl Run<'_> {
     fn apply(&mut self, admitted: &Admitted<'_>, targets: &[AccountId]) -> Result<Applied, Refused> {
         let body = admitted.body();
         let mut applied = Applied::new(admitted.verified().gas_intrinsic());
+        let counted = self.check_covenants(admitted, targets, &mut applied);
+        applied.counted = match counted {
+            Ok(counted) => counted,
+            Err(Denied { reject, at }) => {
+                return Err(Refused { reject, action: at, gas: applied.gas.min(body.gas_limit) });
+            }
+        };
         let actor = Actor::sender(admitted);
         for ((at, action), target) in (0..).zip(&body.actions).zip(targets) {
             let done = match action {
@@ -152,6 +163,10 @@ impl Run<'_> {
             Action::RotateKey(change) => self.rotate_key(actor, applied, change),
             Action::AddSession(session) => self.add_session(actor, applied, session),
             Action::RevokeSession { lane } => self.revoke_session(actor, applied, *lane),
+            Action::SetCovenant { at, digest } => self.set_covenant(actor, applied, *at, *digest),
+            Action::PublishCovenant { schema_version, text } => {
+                self.publish_covenant(actor, applied, (*schema_version, text))
+            }
             Action::SetGuardians(set) => self.set_guardians(actor, applied, set.as_deref()),
             Action::RegisterAsset { asset, symbol, decimals, cap } => {
                 self.register_asset(actor, applied, *asset, (symbol, *decimals, *cap))
@@ -283,7 +298,15 @@ impl Run<'_> {
         applied.use_gas(gas::GAS_NEW_OBJECT, actor.gas_limit)?;
         self.charge_object(actor, applied)?;
         let (issuer, symbol) = (*actor.address, symbol.to_vec());
-        let record = AssetRecord { issuer, symbol, decimals, cap, supply: Amount::ZERO, is_frozen: false };
+        let record = AssetRecord {
+            issuer,
+            symbol,
+            decimals,
+            cap,
+            supply: Amount::ZERO,
+            is_frozen: false,
+            rules: Scheduled::default(),
+        };
         self.working.set_asset(asset, record)
     }
 
@@ -408,6 +431,7 @@ impl Run<'_> {
         self.working.owe(sender, fees, own.storage, own.back);
         let cost = fees.units() + own.storage.units();
         self.count_spent(admitted, applied, cost);
+        self.count_spending(&applied.counted, admitted.time());
         let mut all = cost;
         for (id, dues) in others {
             self.working.owe(*id, dues.slot_fees, dues.storage, dues.back);

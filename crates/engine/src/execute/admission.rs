@@ -17,7 +17,7 @@ pub(crate) struct Terms {
     pub(super) time: u64,
     /// Whether it comes from the inbox.
     pub(super) is_forced: bool,
-    pub(super) gas_price: u64,
+    pub(crate) gas_price: u64,
 }
 
 /// A transaction whose key and place in its lane agree with the sender's record.
@@ -40,6 +40,7 @@ pub(crate) struct Payable<'t> {
     authorized: Authorized<'t>,
     gas_price: u64,
     time: u64,
+    is_forced: bool,
     reserved: Amount,
 }
 
@@ -49,6 +50,7 @@ pub(super) struct Admitted<'t> {
     sender: AccountId,
     gas_price: u64,
     time: u64,
+    is_forced: bool,
     reserved: Amount,
     storage_max: Option<u64>,
     uses_allowance: bool,
@@ -81,6 +83,11 @@ impl<'t> Admitted<'t> {
     /// When it is judged.
     pub(super) fn time(&self) -> u64 {
         self.time
+    }
+
+    /// Whether it comes from the inbox.
+    pub(super) fn is_forced(&self) -> bool {
+        self.is_forced
     }
 
     /// What was reserved for gas.
@@ -272,12 +279,13 @@ impl Run<'_> {
             balance: balance.units(),
             needed: u64::try_from(needed).unwrap_or(u64::MAX),
         })?;
-        Ok(Payable { authorized, gas_price: terms.gas_price, time: terms.time, reserved })
+        let Terms { time, is_forced, gas_price } = *terms;
+        Ok(Payable { authorized, gas_price, time, is_forced, reserved })
     }
 
     /// Uses the nonce and reserves the fee.
     pub(super) fn admit<'t>(&mut self, payable: Payable<'t>) -> Admitted<'t> {
-        let Payable { authorized, gas_price, time, reserved } = payable;
+        let Payable { authorized, gas_price, time, is_forced, reserved } = payable;
         let Authorized { authenticated, storage_max, uses_allowance } = authorized;
         let Authenticated { verified, sender, registers } = authenticated;
         self.working.reserve(sender, reserved);
@@ -286,6 +294,6 @@ impl Run<'_> {
         if let (true, KeyRef::Carried(gid)) = (registers, &verified.body().key_ref) {
             record.identity = Some(Identity::of(gid));
         }
-        Admitted { verified, sender, gas_price, time, reserved, storage_max, uses_allowance }
+        Admitted { verified, sender, gas_price, time, is_forced, reserved, storage_max, uses_allowance }
     }
 }

@@ -7,7 +7,7 @@ use super::Run;
 use crate::verify::Verified;
 use crate::working::{AccountId, Reach};
 use ghostplane_ghostcipher::Digest;
-use ghostplane_types::{Action, Address, AssetId, Gates};
+use ghostplane_types::{Action, Address, AssetId, CovenantAt, Gates};
 
 /// Something that names more, and can be looked up once an account's record is read.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +26,8 @@ enum Touched {
     Own(AccountId, AssetId),
     /// An asset of the plane's own.
     Asset(AssetId),
+    /// A text of rules.
+    Text(Digest),
 }
 
 impl Touched {
@@ -41,6 +43,7 @@ impl Touched {
             }
             Self::Own(id, asset) => reach.slot(id, asset),
             Self::Asset(asset) => reach.asset(asset),
+            Self::Text(digest) => reach.text(digest),
         }
     }
 }
@@ -54,6 +57,14 @@ fn for_each_named(action: &Action, actor: AccountId, touched: &mut impl FnMut(To
         }
         Action::Withdraw { asset, .. } | Action::Burn { asset, .. } => touched(Touched::Own(actor, *asset)),
         Action::RegisterAsset { asset, .. } | Action::FreezeAsset { asset, .. } => touched(Touched::Asset(*asset)),
+        Action::SetCovenant { .. } | Action::PublishCovenant { .. } => {
+            action.covenant().into_iter().for_each(|digest| touched(Touched::Text(digest)));
+            if let Action::SetCovenant { at: CovenantAt::Asset(asset), .. } = action
+                && !asset.is_bridged()
+            {
+                touched(Touched::Asset(*asset));
+            }
+        }
         Action::RegisterIdentity { gid } => touched(Touched::Account(gid.address())),
         Action::SetGuardians(Some(set)) => set.accounts().for_each(|address| touched(Touched::Account(*address))),
         Action::Propose { actions } => actions.iter().for_each(|action| for_each_named(action, actor, touched)),
@@ -105,6 +116,8 @@ fn for_each_direct(verified: &Verified, parties: &[AccountId], touched: &mut imp
     for (action, party) in verified.body().actions.iter().zip(&parties[1..]) {
         match action {
             Action::SetGuardians(_)
+            | Action::SetCovenant { .. }
+            | Action::PublishCovenant { .. }
             | Action::Propose { .. }
             | Action::RegisterAsset { .. }
             | Action::FreezeAsset { .. } => for_each_named(action, *party, touched),
@@ -152,6 +165,10 @@ impl Run<'_> {
                 Touched::Own(id, asset) => (Some(id), Some(asset)),
                 Touched::Asset(asset) => {
                     self.working.count_asset(asset);
+                    continue;
+                }
+                Touched::Text(digest) => {
+                    self.working.count_text(digest);
                     continue;
                 }
             };

@@ -100,6 +100,7 @@ impl Working<'_> {
                 objects.push(ObjectChange { key: own.key, old, new: Some(bytes.into()) });
             }
         }
+        objects.extend(self.rule_changes());
         objects.sort_unstable_by_key(|change| change.key);
         let changes = Changeset::new(slots, objects).map_err(ExecuteError::Changeset)?;
         Ok((changes, self.journal))

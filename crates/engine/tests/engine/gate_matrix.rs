@@ -1,14 +1,16 @@
 //! Every action that runs, against every gate of its sender.
 
-use crate::guardians::{HOUR_MS, act, approve, approved, by_account, by_key, refuse, set, take, two_of_three};
+use crate::guardians::{
+    HOUR_MS, act, act_by_rules, approve, approved_with, by_account, by_key, refuse, set, take, two_of_three,
+};
 use crate::sigil::{limit, public};
 use crate::story::{Story, address, amount, gcc, gid, leave, pay, sign, units};
 use ghostplane_ghostcipher::Digest;
 use ghostplane_types::guardian::Thresholds;
 use ghostplane_types::transaction::ACTION_KINDS;
 use ghostplane_types::{
-    Action, AssetId, Encode, GuardianSet, KeyChange, KindSet, Nonce, Scheme, Scope, Session, TransactionBody, Window,
-    gas,
+    Action, AssetId, CovenantAt, CovenantText, Encode, GuardianSet, KeyChange, KindSet, Nonce, Scheme, Scope, Session,
+    TransactionBody, Window, gas,
 };
 use std::collections::BTreeSet;
 
@@ -18,7 +20,7 @@ fn asset(number: u32) -> AssetId {
     AssetId::new(number).expect("below 2^30")
 }
 /// Kinds of protocol 1 that do not run yet.
-const LATER: [u8; 10] = [3, 4, 9, 15, 16, 17, 21, 22, 23, 24];
+const LATER: [u8; 9] = [3, 4, 15, 16, 17, 21, 22, 23, 24];
 
 /// What stands between Alice and what she does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,9 +44,21 @@ enum Gate {
     ForcedBelowQuorum,
     /// Likewise, and two agree.
     ForcedQuorum,
+    /// Rules of hers that permit everything.
+    Covenant,
+    /// That forbid everything.
+    Forbidden,
+    /// That permit nothing.
+    NotPermitted,
+    /// That cannot be evaluated.
+    Failing,
+    /// Rules for all, that permit nothing.
+    PlaneForbids,
+    /// She may spend a little alone, and her rules have her ask her guardians in any case.
+    Obliged,
 }
 
-const GATES: [Gate; 10] = [
+const GATES: [Gate; 16] = [
     Gate::Nothing,
     Gate::Session,
     Gate::OldSession,
@@ -55,7 +69,33 @@ const GATES: [Gate; 10] = [
     Gate::Frozen,
     Gate::ForcedBelowQuorum,
     Gate::ForcedQuorum,
+    Gate::Covenant,
+    Gate::Forbidden,
+    Gate::NotPermitted,
+    Gate::Failing,
+    Gate::PlaneForbids,
+    Gate::Obliged,
 ];
+
+impl Gate {
+    /// The rules that are in the way, if there are any, where they are, and who puts them there.
+    fn rules(self) -> Option<(&'static str, CovenantAt, &'static str)> {
+        let own = |text| Some((text, CovenantAt::Outgoing, "alice"));
+        match self {
+            Self::Covenant => own("permit (principal, action, resource);"),
+            Self::Forbidden => own("permit (principal, action, resource); forbid (principal, action, resource);"),
+            Self::NotPermitted => own("permit (principal, action, resource) when { context.time == 1 };"),
+            Self::Failing => {
+                own("permit (principal, action, resource) when { context.time + 9223372036854775807 > 0 };")
+            }
+            Self::Obliged => own("@requires(\"guardian\") permit (principal, action, resource);"),
+            Self::PlaneForbids => {
+                Some(("forbid (principal, action, resource) when { context.time > 1 };", CovenantAt::Plane, "operator"))
+            }
+            _ => None,
+        }
+    }
+}
 
 fn session(expires: u64) -> Session {
     Session {
@@ -75,7 +115,7 @@ fn session(expires: u64) -> Session {
 /// Alice and a session of hers, and three accounts whose guardian she is: Dana with two proposals, Eve frozen, Fay in recovery.
 fn base() -> (Story, Digest, Digest) {
     let mut story = Story::new();
-    for name in ["alice", "bob", "carol", "gina", "gus", "dana", "eve", "fay"] {
+    for name in ["alice", "bob", "carol", "gina", "gus", "dana", "eve", "fay", "operator"] {
         story.deposit(name, gcc(10));
     }
     story.seal();
@@ -132,6 +172,8 @@ fn all_actions(story: &Story, pending: Digest, ready: Digest) -> Vec<Action> {
         Action::Mint { asset: asset(70_000), to: address("carol"), amount: amount(1) },
         Action::Burn { asset: asset(70_000), amount: amount(1) },
         Action::FreezeAsset { asset: asset(70_000), is_frozen: true },
+        Action::SetCovenant { at: CovenantAt::Incoming, digest: None },
+        Action::PublishCovenant { schema_version: 1, text: "permit (principal, action, resource);".into() },
     ]
 }
 
@@ -140,14 +182,30 @@ fn expected(gate: Gate, action: &Action) -> u16 {
     let kind = action.kind();
     let pays = kind == Action::KIND_TRANSFER || kind == Action::KIND_WITHDRAW;
     let makes = kind == Action::KIND_MINT || kind == Action::KIND_BURN;
-    let loosens =
-        [Action::KIND_ROTATE_KEY, Action::KIND_ADD_SESSION, Action::KIND_SET_GUARDIANS, Action::KIND_FREEZE_ASSET]
-            .contains(&kind);
+    let loosens = [
+        Action::KIND_ROTATE_KEY,
+        Action::KIND_ADD_SESSION,
+        Action::KIND_SET_COVENANT,
+        Action::KIND_SET_GUARDIANS,
+        Action::KIND_FREEZE_ASSET,
+    ]
+    .contains(&kind);
     // It costs the price of an object.
-    let costs = [Action::KIND_REGISTER_IDENTITY, Action::KIND_PROPOSE, Action::KIND_REGISTER_ASSET].contains(&kind);
+    let costs = [
+        Action::KIND_REGISTER_IDENTITY,
+        Action::KIND_PROPOSE,
+        Action::KIND_REGISTER_ASSET,
+        Action::KIND_PUBLISH_COVENANT,
+    ]
+    .contains(&kind);
     match gate {
-        Gate::Nothing if kind == Action::KIND_PROPOSE => 240,
-        Gate::Nothing | Gate::Quorum | Gate::ForcedQuorum => 0,
+        Gate::Nothing | Gate::Covenant if kind == Action::KIND_PROPOSE => 240,
+        Gate::Forbidden | Gate::PlaneForbids => 280,
+        Gate::NotPermitted => 281,
+        Gate::Failing => 282,
+        Gate::Obliged if loosens || makes => 127,
+        Gate::Obliged => 284,
+        Gate::Nothing | Gate::Covenant | Gate::Quorum | Gate::ForcedQuorum => 0,
         Gate::Session if pays => 0,
         Gate::Session => 122,
         Gate::OldSession => 121,
@@ -169,10 +227,16 @@ fn with_gate(story: &Story, gate: Gate) -> Story {
     let mut story = story.clone();
     let delay = if gate == Gate::QuorumAndDelay { HOUR_MS } else { 0 };
     let allowance = limit(AssetId::GCC, 1_000_000, Window::Day, 10_000_000);
-    let allowances = if gate == Gate::Allowance { vec![allowance] } else { Vec::new() };
+    let allowances = if matches!(gate, Gate::Allowance | Gate::Obliged) { vec![allowance] } else { Vec::new() };
     let guardians = GuardianSet { gate_delay_ms: delay, allowances, ..two_of_three() };
     match gate {
-        Gate::Nothing | Gate::Session => {}
+        Gate::Nothing
+        | Gate::Session
+        | Gate::Covenant
+        | Gate::Forbidden
+        | Gate::NotPermitted
+        | Gate::Failing
+        | Gate::PlaneForbids => {}
         Gate::OldSession => {
             story.wait(3 * HOUR_MS);
         }
@@ -184,6 +248,17 @@ fn with_gate(story: &Story, gate: Gate) -> Story {
             story.seal();
         }
     }
+    if let Some((text, at, who)) = gate.rules() {
+        let digest = Some(CovenantText::digest_of(1, text));
+        let publish = Action::PublishCovenant { schema_version: 1, text: text.into() };
+        let by: &[&str] = if gate == Gate::Obliged { &["gina", "bob"] } else { &[] };
+        act_by_rules(&mut story, who, &[publish, Action::SetCovenant { at, digest }], by);
+        story.seal();
+        assert_eq!(story.codes(), [0], "{gate:?}");
+        if at.waits() {
+            story.wait(story.plane.genesis().governance.notice_ms).deposit("zed", units(1)).seal();
+        }
+    }
     story
 }
 
@@ -192,7 +267,8 @@ fn every_action_meets_every_gate() {
     let (story, pending, ready) = base();
     let actions = all_actions(&story, pending, ready);
     let run: BTreeSet<u8> = actions.iter().map(Action::kind).collect();
-    let later: BTreeSet<u8> = LATER.into_iter().collect();
+    // What the L1 sends is no action of anybody's.
+    let later: BTreeSet<u8> = LATER.into_iter().chain([Action::KIND_DEPOSIT]).collect();
     let all: BTreeSet<u8> = ACTION_KINDS.iter().map(|(kind, _)| *kind).collect();
     assert_eq!(run.union(&later).copied().collect::<BTreeSet<u8>>(), all, "each kind is here, or does not run yet");
     assert!(run.is_disjoint(&later));
@@ -204,7 +280,7 @@ fn every_action_meets_every_gate() {
             let by: &[&str] = match gate {
                 Gate::BelowQuorum | Gate::ForcedBelowQuorum => &["gina"],
                 Gate::Quorum | Gate::QuorumAndDelay | Gate::Frozen | Gate::ForcedQuorum => &["gina", "bob"],
-                Gate::Nothing | Gate::Session | Gate::OldSession | Gate::Allowance => &[],
+                _ => &[],
             };
             let actions = std::slice::from_ref(action);
             let code = expected(gate, action);
@@ -227,7 +303,9 @@ fn every_action_meets_every_gate() {
                     };
                 }
                 _ => {
-                    let transaction = approved(&story, "alice", actions, by);
+                    // What is asked, and what it takes to read it.
+                    let more = if gate.rules().is_some() { 10_000 } else { 0 };
+                    let transaction = approved_with(&story, "alice", actions, by, more);
                     if (100..200).contains(&code) {
                         refuse(&mut story, transaction, code);
                     } else {

@@ -3,6 +3,7 @@
 mod against_the_model;
 mod assets;
 mod books;
+mod covenants;
 mod forger;
 mod fraud;
 mod gate_matrix;

@@ -55,7 +55,7 @@ pub fn fill(
     let mut bytes = 0;
     let mut outcomes = Vec::new();
     for (pushed, verified) in pushed.iter().zip(transactions) {
-        if let Pushed::Included { outcome, posted_bytes } = pushed {
+        if let Pushed::Included { outcome, posted_bytes, .. } = pushed {
             included.push(Verified::clone(verified));
             outcomes.push(*outcome);
             bytes += *posted_bytes as usize;

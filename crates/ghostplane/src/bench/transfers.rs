@@ -15,11 +15,12 @@ use ghostplane_engine::Plane;
 use ghostplane_ghostcipher::ed25519::{Item, PreparedKey, verify_batch};
 use ghostplane_ghostcipher::{Domain, SigningKey, signing_bytes};
 use ghostplane_settlement::Message;
+use ghostplane_shroud::covenant::{SCHEMA_VERSION, Template};
 use ghostplane_types::gas::{GAS_NEW_OBJECT, GAS_NEW_SLOT, intrinsic};
 use ghostplane_types::limits::ACTIONS_MAX;
 use ghostplane_types::{
-    Action, Address, Amount, AssetId, Encode, EntityType, Genesis, Gid, KeyRef, L1Address, Nonce, Pay, PublicKey,
-    Scheme, Transaction, TransactionBody,
+    Action, Address, Amount, AssetId, CovenantAt, CovenantText, Encode, EntityType, Genesis, Gid, KeyRef, L1Address,
+    Nonce, Pay, PublicKey, Scheme, Transaction, TransactionBody,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -40,6 +41,8 @@ const TOGETHER: usize = 128;
 const DATA_PER_BLOCK: u64 = 24 * 1024 * 1024;
 const SUPPLY: u64 = 1 << 60;
 const EACH: u64 = 1_000_000_000_000;
+/// Gas for setting a covenant, or for asking one.
+const GAS_OF_COVENANTS: u64 = 1_000_000;
 /// Actions of a bundle.
 const BUNDLE: usize = 64;
 
@@ -55,6 +58,8 @@ pub(super) struct World {
     payers: Vec<Payer>,
     random: Random,
     valid_until: u64,
+    /// Gas for what covenants cost.
+    gas_more: u64,
 }
 
 /// Who is paid.
@@ -69,6 +74,8 @@ enum Payees {
 #[derive(Default)]
 pub(super) struct Measured {
     answered: u64,
+    /// Answered, and without effect.
+    unapplied: u64,
     refused: u64,
     seconds: f64,
     /// Milliseconds from due to answered, sorted.
@@ -101,7 +108,7 @@ pub(super) fn measure(seconds: u64, screen: &Screen) -> anyhow::Result<Vec<Row>>
     let dir = Scratch::new()?;
     let mut rows = Vec::new();
     let limit = signature_rate();
-    let progress = screen.progress("transfers", 9);
+    let progress = screen.progress("transfers", 10);
     let sequencer = Arc::new(SigningKey::from_seed([1; 32]));
     let running = start(dir.path(), &sequencer)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -187,6 +194,18 @@ pub(super) fn measure(seconds: u64, screen: &Screen) -> anyhow::Result<Vec<Row>>
     rows.push(Row::cost("latency/p50", paced.percentile(0.5), "ms", 5.0, "what was asked for"));
     rows.push(Row::cost("latency/p99", paced.percentile(0.99), "ms", 20.0, "what was asked for"));
     rows.push(Row::plain("latency/p100", paced.percentile(1.0), "ms"));
+    progress.inc(1);
+
+    // Last, since it changes every account.
+    runtime.block_on(world.limit(&url))?;
+    let limited = world.transfers(budget(probe.rate()) / 2, Payees::Uniform, 1, false);
+    let limited = runtime.block_on(run(&url, limited, STREAMS, None))?;
+    ensure!(
+        limited.refused + limited.unapplied == 0,
+        "{} transfers failed under covenants",
+        limited.refused + limited.unapplied
+    );
+    rows.push(Row::rate("covenant/spending-limit", limited.rate(), "transfers/s", peak, "transfers/uniform"));
     progress.inc(1);
 
     let accepted = running.node().status().accepted;
@@ -279,7 +298,7 @@ impl World {
             Payer { address: gid.address(), key, gid, seq: 0 }
         });
         let payers = payers.collect();
-        Self { plane: Arc::clone(plane), payers, random, valid_until: now_ms() + 24 * 3_600_000 }
+        Self { plane: Arc::clone(plane), payers, random, valid_until: now_ms() + 24 * 3_600_000, gas_more: 0 }
     }
 
     /// The sequencer's account gives every payer something.
@@ -295,7 +314,7 @@ impl World {
         let bundles = to.chunks(ACTIONS_MAX).zip(0..).map(|(payees, seq)| {
             let to_all = payees.iter().map(|payee| Action::Transfer { to: *payee, asset: AssetId::GCC, amount });
             let nonce = Nonce { lane: Nonce::LANE_ROOT, seq };
-            sign(&self.plane, sequencer, gid, KeyRef::Carried(gid), nonce, self.valid_until, to_all.collect())
+            sign(&self.plane, sequencer, gid, KeyRef::Carried(gid), nonce, (self.valid_until, 0), to_all.collect())
         });
         let bundles: Vec<(usize, Bytes)> = bundles.map(|bytes| (0, bytes)).collect();
         // Fewer at a time than a lane may be ahead.
@@ -316,6 +335,37 @@ impl World {
         let registering = self.transfers(self.payers.len(), Payees::Uniform, 1, true);
         let done = run(url, registering, STREAMS, None).await?;
         ensure!(done.refused == 0, "{} of the accounts of the bench could not be registered", done.refused);
+        Ok(())
+    }
+
+    /// Every payer attaches a spending limit that none of them meets.
+    async fn limit(&mut self, url: &str) -> anyhow::Result<()> {
+        let parameters =
+            [("limit", "900gcc"), ("window", "day")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let text = Template::parse("spending-limit", &parameters.into_iter().collect())?.text()?;
+        let digest = Some(CovenantText::digest_of(SCHEMA_VERSION, &text));
+        let mut all = Vec::with_capacity(self.payers.len());
+        let publish = Action::PublishCovenant { schema_version: SCHEMA_VERSION, text };
+        for (from, payer) in self.payers.iter_mut().enumerate() {
+            let mut actions = vec![Action::SetCovenant { at: CovenantAt::Outgoing, digest }];
+            if from == 0 {
+                actions.insert(0, publish.clone());
+            }
+            let nonce = Nonce { lane: Nonce::LANE_ROOT, seq: payer.seq };
+            payer.seq += 1;
+            let key_ref = KeyRef::Registered(0);
+            all.push((
+                from,
+                sign(&self.plane, &payer.key, payer.gid, key_ref, nonce, (self.valid_until, GAS_OF_COVENANTS), actions),
+            ));
+        }
+        // What is attached has to be there.
+        let others = all.split_off(1);
+        for group in [all, others] {
+            let done = run(url, group, STREAMS, None).await?;
+            ensure!(done.refused + done.unapplied == 0, "{} accounts got no covenant", done.refused + done.unapplied);
+        }
+        self.gas_more = GAS_OF_COVENANTS;
         Ok(())
     }
 
@@ -358,7 +408,7 @@ impl World {
         }
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let chunk = plans.len().div_ceil(threads).max(1);
-        let (plane, payers, valid_until) = (&self.plane, &self.payers, self.valid_until);
+        let (plane, payers, valid_until, gas_more) = (&self.plane, &self.payers, self.valid_until, self.gas_more);
         std::thread::scope(|scope| {
             let jobs: Vec<_> = plans
                 .chunks(chunk)
@@ -373,7 +423,8 @@ impl World {
                                 let actions =
                                     to.map(|to| Action::Transfer { to, asset: AssetId::GCC, amount: *amount });
                                 let actions = actions.collect();
-                                let bytes = sign(plane, &payer.key, payer.gid, key_ref, *nonce, valid_until, actions);
+                                let terms = (valid_until, gas_more);
+                                let bytes = sign(plane, &payer.key, payer.gid, key_ref, *nonce, terms, actions);
                                 (*from, bytes)
                             })
                             .collect::<Vec<_>>()
@@ -400,7 +451,7 @@ fn sign(
     gid: Gid,
     key_ref: KeyRef,
     nonce: Nonce,
-    valid_until: u64,
+    (valid_until, gas_more): (u64, u64),
     actions: Vec<Action>,
 ) -> Bytes {
     let count = actions.len();
@@ -411,7 +462,9 @@ fn sign(
         nonce,
         valid_after: 0,
         valid_until,
-        gas_limit: intrinsic(Scheme::Ed25519, 512 + 45 * count, count) + count as u64 * (GAS_NEW_SLOT + GAS_NEW_OBJECT),
+        gas_limit: intrinsic(Scheme::Ed25519, 512 + 45 * count, count)
+            + count as u64 * (GAS_NEW_SLOT + GAS_NEW_OBJECT)
+            + gas_more,
         gas_price_max: plane.genesis().gas_price,
         pay: Pay::Gcc,
         key_ref,
@@ -442,6 +495,7 @@ async fn run(
         let one = job.await??;
         all.answered += one.answered;
         all.refused += one.refused;
+        all.unapplied += one.unapplied;
         all.latencies.extend(one.latencies);
     }
     all.seconds = started.elapsed().as_secs_f64();
@@ -495,6 +549,7 @@ async fn stream(
         let answer = answer?;
         let now = started.elapsed().as_secs_f64();
         measured.answered += answer.executed.len() as u64;
+        measured.unapplied += answer.executed.iter().filter(|one| one.code != 0).count() as u64;
         measured.refused += answer.refused.len() as u64;
         if let Some(rate) = rate {
             let late = answer.executed.iter().map(|one| (now - one.reference as f64 / rate) * 1e3);

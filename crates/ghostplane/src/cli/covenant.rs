@@ -1,6 +1,8 @@
 //! `ghostplane covenant`: rules from templates, checked, and tried out without a node.
 
 use super::connect::Target;
+use super::rules::{self, Place, RemoveArgs, ShowArgs};
+use super::send::Signing;
 use super::who;
 use crate::keys;
 use crate::screen::{Align, Screen, Table, grouped};
@@ -41,6 +43,31 @@ enum CovenantCommand {
     },
     /// Ask a file of rules about an action, without sending it
     Test(Box<TestArgs>),
+    /// Attach a file of rules: to an account, an asset or the plane
+    Set {
+        /// The file, or - for standard input
+        file: PathBuf,
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        signing: Signing,
+    },
+    /// Attach the rules of a template
+    Apply {
+        /// The template
+        name: String,
+        /// Its parameters, like limit=25gcc window=day
+        #[arg(value_name = "NAME=VALUE")]
+        parameters: Vec<String>,
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        signing: Signing,
+    },
+    /// Take rules off again
+    Remove(RemoveArgs),
+    /// The rules of an account, or of the plane, proven
+    Show(ShowArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -141,6 +168,14 @@ pub fn run(args: &CovenantArgs, target: &Target, screen: &Screen) -> anyhow::Res
         }
         CovenantCommand::Check { file } => check(file, screen)?,
         CovenantCommand::Test(args) => test(args, target, screen)?,
+        CovenantCommand::Set { file, place, signing } => {
+            return rules::set(&read(file, TEXT_BYTES_MAX)?, place, signing, target, screen);
+        }
+        CovenantCommand::Apply { name, parameters, place, signing } => {
+            return rules::set(&fill(name, parameters)?, place, signing, target, screen);
+        }
+        CovenantCommand::Remove(args) => return rules::remove(args, target, screen),
+        CovenantCommand::Show(args) => return rules::show(args, target, screen),
     }
     Ok(())
 }
@@ -177,6 +212,17 @@ fn show(name: &str, parameters: &[String], screen: &Screen) -> anyhow::Result<()
             .emit(&json!({ "name": info.name, "about": info.about, "attach": info.attach, "parameters": parameters }));
         return Ok(());
     }
+    let text = fill(name, parameters)?;
+    if screen.is_json() {
+        screen.emit(&json!({ "name": name, "text": text }));
+    } else {
+        screen.raw(&text);
+    }
+    Ok(())
+}
+
+/// The rules of a template with its parameters.
+fn fill(name: &str, parameters: &[String]) -> anyhow::Result<String> {
     let mut values = BTreeMap::new();
     for parameter in parameters {
         let (name, value) = parameter
@@ -184,13 +230,7 @@ fn show(name: &str, parameters: &[String], screen: &Screen) -> anyhow::Result<()
             .with_context(|| format!("'{parameter}' is no parameter: write NAME=VALUE, like limit=25gcc"))?;
         ensure!(values.insert(name.to_owned(), value.to_owned()).is_none(), "{name} is given twice");
     }
-    let text = Template::parse(name, &values)?.text()?;
-    if screen.is_json() {
-        screen.emit(&json!({ "name": name, "text": text }));
-    } else {
-        screen.raw(&text);
-    }
-    Ok(())
+    Ok(Template::parse(name, &values)?.text()?)
 }
 
 fn read(file: &Path, limit: usize) -> anyhow::Result<String> {
@@ -408,7 +448,7 @@ fn facts(given: &Given, target: &Target) -> anyhow::Result<Facts> {
 fn approval(text: &str) -> anyhow::Result<Approval> {
     let (role, weight) = text.split_once(':').unwrap_or((text, "1"));
     let weight = weight.parse().with_context(|| format!("'{text}' is no approval: write ROLE or ROLE:WEIGHT"))?;
-    Ok(Approval { role: role.to_owned(), weight })
+    Ok(Approval::of(role, weight))
 }
 
 fn now() -> u64 {

@@ -338,6 +338,7 @@ pub(super) async fn send(
     let (info, key) = signing.opening.open(target, signing.signer.as_deref().unwrap_or(&signing.from))?;
     let draft = draft.valid(0, valid_until(client.status().await?.batch_time));
     let mut sender = Sender::acting_for(account.address, client.clone(), key, info.gid).await?;
+    let draft = sender.with_room(draft).await.map_err(anyhow::Error::from)?;
     let begun = Instant::now();
     let receipt = sender.send(&draft).await.map_err(|error| match error {
         ghostplane_client::SendError::Client(error) => anyhow!(error),
@@ -367,11 +368,12 @@ fn applied(client: &Client, receipt: &Receipt) -> anyhow::Result<()> {
     }
     let fee = fee(client, claimed.fee);
     let message = format!(
-        "executed in batch {} for a fee of {fee}, and without effect: action {} failed with {} ({}); nothing else of it was done",
+        "executed in batch {} for a fee of {fee}, and without effect: action {} failed with {} ({}); nothing else of it was done. Why:  ghostplane explain {}",
         claimed.batch,
         claimed.action,
         code_name(claimed.code),
-        claimed.code
+        claimed.code,
+        receipt.id()
     );
     Err(WithoutEffect { code: claimed.code, message }.into())
 }

@@ -146,6 +146,11 @@ pub(super) fn genesis(genesis: &Genesis) -> Decoded {
                 .leaf("challenge bond", gcc(terms.challenge_bond.units()), terms.challenge_bond.units().into())
                 .number("challenge blocks", terms.challenge_blocks)
                 .number("upgrade notice blocks", terms.upgrade_notice_blocks)
+        })
+        .group("governance", {
+            let governor =
+                genesis.governance.governor.map_or_else(|| "nobody".to_owned(), |governor| governor.to_string());
+            Sheet::new().text("governor", governor).number("notice ms", genesis.governance.notice_ms)
         });
     let refused = genesis.check().err();
     Decoded::new(fields).derived(Sheet::new().text("plane id", genesis.plane_id())).doubt_if(

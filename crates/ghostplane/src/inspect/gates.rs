@@ -2,7 +2,9 @@
 
 use ghostplane_types::action::kind_name;
 use ghostplane_types::guardian::{Freeze, Guardian, Member, MemberMask, Proposal, Role};
-use ghostplane_types::{Action, Gates, GuardianSet, KeyChange, KindSet, Limit, LiveSession, Session, Spent, Window};
+use ghostplane_types::{
+    Action, CovenantAt, Gates, GuardianSet, KeyChange, KindSet, Limit, LiveSession, Session, Spending, Spent, Window,
+};
 
 use super::fields::{gid_fields, key as named};
 use super::sheet::Sheet;
@@ -22,6 +24,13 @@ pub(super) fn action(action: &Action) -> Sheet {
         },
         Action::AddSession(session) => sheet.group("session", session_fields(session)),
         Action::RevokeSession { lane } => sheet.id("lane", *lane),
+        Action::SetCovenant { at, digest } => {
+            let sheet = sheet.text("attached to", place(*at));
+            sheet.text("covenant", digest.map_or_else(|| "none".to_owned(), |digest| digest.to_string()))
+        }
+        Action::PublishCovenant { schema_version, text } => {
+            sheet.id("schema version", *schema_version).text("text", text.escape_debug())
+        }
         Action::SetGuardians(None) => sheet.text("guardians", "none"),
         Action::SetGuardians(Some(set)) => sheet.group("guardians", set_fields(set)),
         Action::Propose { actions } => sheet.list("actions", actions.iter().map(self::action)),
@@ -55,6 +64,14 @@ pub(super) fn fields(sheet: Sheet, gates: &Gates) -> Sheet {
             sheet.group("guardians", set_fields(&guarded.set).list("spent", counters).list("proposals", held))
         }
     };
+    let covenants = &gates.covenants;
+    let rules = [("covenant outgoing", covenants.outgoing), ("covenant incoming", covenants.incoming)];
+    let rules = rules.into_iter().filter_map(|(name, digest)| Some((name, digest?)));
+    let sheet = rules.fold(sheet, |sheet, (name, digest)| sheet.text(name, digest));
+    let sheet = match covenants.spending.is_empty() {
+        true => sheet,
+        false => sheet.list("spending", covenants.spending.iter().map(spending)),
+    };
     let safety = &gates.safety;
     let sheet = match safety.freeze {
         None => sheet,
@@ -69,6 +86,21 @@ pub(super) fn fields(sheet: Sheet, gates: &Gates) -> Sheet {
         }
     };
     if safety.has_cancelled { sheet.flag("owner has cancelled a recovery", true) } else { sheet }
+}
+
+fn place(at: CovenantAt) -> String {
+    match at {
+        CovenantAt::Outgoing => "what the account does".to_owned(),
+        CovenantAt::Incoming => "what the account is paid".to_owned(),
+        CovenantAt::Asset(asset) => format!("asset {asset}"),
+        CovenantAt::Plane => "the plane".to_owned(),
+    }
+}
+
+fn spending(spent: &Spending) -> Sheet {
+    let [hour, day, month] = spent.units;
+    let sheet = Sheet::new().text("asset", spent.asset).time("counted at", spent.time);
+    sheet.number("hour", hour).number("day", day).number("30 days", month)
 }
 
 fn set_fields(set: &GuardianSet) -> Sheet {

@@ -514,6 +514,17 @@ pub enum NodeEvent {
     },
 }
 
+/// The rules of the plane and of the assets that the L1 holds.
+#[derive(Clone, Debug)]
+pub struct PlaneRulesView {
+    /// They, if there have ever been any.
+    pub rules: Option<ghostplane_types::PlaneRules>,
+    /// The batch whose state this is.
+    pub header: BatchHeader,
+    /// Of the rules, or of their absence.
+    pub proof: ObjectProof,
+}
+
 /// The state in digests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RootsView {

@@ -185,8 +185,14 @@ impl Core {
                     self.step(Event::InboxExecuted { generation, batch, taken: done.taken, gas: done.gas })?;
                 }
                 Next::Effect(Effect::Execute { generation, batch, transactions }) => {
-                    let results = open.push(&transactions)?.into_iter().map(|pushed| match pushed {
-                        Pushed::Included { outcome, posted_bytes } => Execution::Included { outcome, posted_bytes },
+                    let pushed = transactions.iter().zip(open.push(&transactions)?);
+                    let results = pushed.map(|(transaction, pushed)| match pushed {
+                        Pushed::Included { outcome, posted_bytes, refused } => {
+                            if let Some(refused) = refused {
+                                shared.refusals.lock().note(transaction.id(), refused);
+                            }
+                            Execution::Included { outcome, posted_bytes }
+                        }
                         Pushed::Rejected(reject) => Execution::Rejected(reject),
                         Pushed::Full => Execution::Full,
                     });

@@ -2,19 +2,22 @@
 
 use super::api::{
     AccountView, BalanceView, BatchView, Bounded, BridgeView, CommitmentView, Condition, ExecutedRecord, Flushed,
-    L1Refused, ProofView, QueryError, ReceiptView, RootsView, Rung, SentToL1, StatusView, TransactionView,
-    WithdrawalView,
+    L1Refused, PlaneRulesView, ProofView, QueryError, ReceiptView, RootsView, Rung, SentToL1, StatusView,
+    TransactionView, WithdrawalView,
 };
 use super::options::ProverMode;
 use super::prove::{HandInError, Job, LEASE};
 use super::verify::VERIFYING_MAX;
-use super::{Inner, Node};
+use super::{Inner, Node, now_ms};
+use ghostplane_engine::simulate::look_up;
+use ghostplane_engine::{Simulated, simulate};
 use ghostplane_ghostcipher::{Digest, merkle};
-use ghostplane_keystone::StateView;
+use ghostplane_keystone::{Changeset, Recorder, StateView};
 use ghostplane_settlement::Event;
 use ghostplane_store::{HistoryBatch, HistoryError};
 use ghostplane_types::{
-    AccountRecord, Address, AssetId, BatchHeader, Decode, L1Address, ObjectKey, SignedL1Message, Source,
+    AccountRecord, Address, AssetId, BatchHeader, CovenantText, Decode, L1Address, ObjectKey, PlaneRules, Reject,
+    SignedL1Message, Source, Transaction,
 };
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,6 +26,8 @@ use tonic::codegen::Bytes;
 
 /// Words about events that one answer carries at most.
 const EVENTS_MAX: usize = 64;
+/// Gas of a transaction whose outcome is tried out: some 0.2 s of a core.
+const SIMULATION_GAS_MAX: u64 = 20_000_000;
 /// Batches of one list.
 const BATCHES_MAX: usize = 256;
 
@@ -176,6 +181,55 @@ impl Node {
             proof: proof.then(|| live.keystone.prove_object(&key)),
             rung: self.inner.rung_of(live.header.number),
         })
+    }
+
+    /// A published covenant.
+    pub fn covenant(&self, digest: &Digest) -> Result<CovenantText, QueryError> {
+        let live = self.inner.live.read();
+        let object = live.keystone.object(&ObjectKey::covenant(digest));
+        let object = object.map_err(|_| QueryError::Unavailable("the node's own state says too little".into()))?;
+        let object = object.ok_or(QueryError::NotFound { what: "a covenant of this digest" })?;
+        CovenantText::from_bytes(object.value).map_err(|error| QueryError::Unavailable(format!("a covenant: {error}")))
+    }
+
+    /// The rules of the plane and of the assets that the L1 holds, as of the newest sealed batch.
+    pub fn plane_rules(&self) -> Result<PlaneRulesView, QueryError> {
+        let live = self.inner.live.read();
+        let key = ObjectKey::plane_rules();
+        let object = live.keystone.object(&key);
+        let object = object.map_err(|_| QueryError::Unavailable("the node's own state says too little".into()))?;
+        let rules = object.map(|object| PlaneRules::from_bytes(object.value)).transpose();
+        let rules = rules.map_err(|error| QueryError::Unavailable(format!("the plane's rules: {error}")))?;
+        Ok(PlaneRulesView { rules, header: live.header, proof: live.keystone.prove_object(&key) })
+    }
+
+    /// What would become of a transaction now. Executes it: call it where that may be waited for.
+    pub fn simulate(&self, transaction: &[u8]) -> Result<Result<Simulated, Reject>, QueryError> {
+        let transaction = match Transaction::decode_bounded(transaction) {
+            Ok(transaction) => transaction,
+            Err(reject) => return Ok(Err(reject)),
+        };
+        let (found, limit) = (transaction.body.gas_limit, SIMULATION_GAS_MAX);
+        if found > limit {
+            return Ok(Err(Reject::GasLimitTooHigh { found, limit }));
+        }
+        let plane = &self.inner.plane;
+        let own = |error: &dyn std::fmt::Display| QueryError::Unavailable(error.to_string());
+        // One at a time: it is the node's time that is spent.
+        let one = self.inner.thinking.lock();
+        // The core waits for nobody who executes: what is read is taken out of the state, and the rest needs no more of it.
+        let (witness, prev, time) = {
+            let live = self.inner.live.read();
+            let prev = live.header.state();
+            let time = now_ms().max(prev.time);
+            let recorder = Recorder::new(&live.keystone);
+            look_up(plane, &recorder, prev, time, transaction.clone()).map_err(|halt| own(&halt))?;
+            (live.keystone.witness(&recorder.touched(), &Changeset::default()), prev, time)
+        };
+        let view = witness.verify(&prev.roots).map_err(|error| own(&error))?;
+        let simulated = simulate(plane, &view, prev, time, transaction).map_err(|halt| own(&halt));
+        drop(one);
+        simulated
     }
 
     /// The newest roots.

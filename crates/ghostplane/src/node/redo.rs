@@ -9,18 +9,21 @@
 //! batch is checked once more on the state before it.
 
 use super::Live;
+use super::case::Case;
 use super::prove::{Files, Kept};
 use super::start::{StartError, proofs};
 use crate::local::Threads;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use ghostplane_engine::{
     Closed, Halt, KeyRing, OpenBatch, Plane, Pushed, Verified, check_inbox, registered_keys, verify_all, verify_ring,
+    witness,
 };
+use ghostplane_ghostcipher::Digest;
 use ghostplane_keystone::{ApplyError, Changeset, Missing};
 use ghostplane_proof::BatchWitness;
 use ghostplane_store::HistoryBatch;
 use ghostplane_store::log::{LoggedBatch, Opened, Replay, Rest};
-use ghostplane_types::{Address, BatchHeader, InboxEntry, Transaction};
+use ghostplane_types::{Address, BatchHeader, Encode as _, InboxEntry, Transaction};
 use parking_lot::RwLock;
 use std::sync::Arc;
 
@@ -37,6 +40,17 @@ pub(super) struct Redone {
     pub(super) was_sealed: bool,
     /// Whether it was open at the end of the log.
     pub(super) was_open: bool,
+    /// All that it takes to look into it alone, if that was asked for.
+    pub(super) case: Option<Case>,
+}
+
+/// What is wanted of the batches besides their outcome.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Wanted<'a> {
+    /// Where the witnesses of those behind a batch are kept for a prover.
+    pub(super) witnesses: Option<&'a (Files, u64)>,
+    /// The transaction or inbox entry whose batch is to be looked into alone.
+    pub(super) case: Option<&'a Digest>,
 }
 
 /// A batch as the log has it.
@@ -61,15 +75,13 @@ struct ToCheck {
 /// Executes every batch that `replay` has, and the one that is open at the end of the log. `done` is told of each, with the
 /// state after it. Returns the last state.
 ///
-/// `witnesses` says where those of the batches behind one are kept for a prover, if they are wanted.
-///
 /// # Errors
 /// [`StartError::Batch`] for the first batch that cannot be executed or comes out differently, and what `done` fails with.
 pub(super) fn redo(
     plane: &Plane,
     workers: Threads,
     seed: u64,
-    witnesses: Option<&(Files, u64)>,
+    wanted: Wanted<'_>,
     live: Live,
     replay: Replay,
     mut done: impl FnMut(&Live, Redone) -> Result<(), StartError>,
@@ -86,7 +98,7 @@ pub(super) fn redo(
         drop(bytes);
         // Whoever returns early drops what the others send to, which ends them.
         for one in ahead {
-            let redone = one?.redo(plane, workers, witnesses, &live)?;
+            let redone = one?.redo(plane, workers, wanted, &live)?;
             done(&live.read(), redone)?;
         }
         Ok::<(), StartError>(())
@@ -153,7 +165,7 @@ impl Ahead {
         self,
         plane: &Plane,
         workers: Threads,
-        witnesses: Option<&(Files, u64)>,
+        wanted: Wanted<'_>,
         live: &RwLock<Live>,
     ) -> Result<Redone, StartError> {
         let number = self.opened.number;
@@ -172,8 +184,15 @@ impl Ahead {
                 self.execute(plane, &live, &verified)?
             }
         };
-        let wanted = witnesses.filter(|(_, upto)| number > *upto);
-        let witness = wanted.map(|_| {
+        let at = wanted.case.and_then(|id| closed.executed.records().iter().position(|(_, known, _)| known == id));
+        let case = at.map(|at| {
+            let (live, prev) = (live.read(), previous.state());
+            let witness = witness(plane, &live.keystone, &prev, &self.inbox, &closed.posted, &workers).to_bytes();
+            let (genesis, inbox, posted) = (plane.genesis().clone(), self.inbox.clone(), closed.posted.clone());
+            Case { genesis, prev, inbox, posted, witness, at: u32::try_from(at).expect("a batch is bounded") }
+        });
+        let proven = wanted.witnesses.filter(|(_, upto)| number > *upto);
+        let witness = proven.map(|_| {
             let (journal, changes) = (closed.executed.journal(), closed.executed.changes());
             BatchWitness::collect(&live.read().keystone, journal, changes)
         });
@@ -189,7 +208,7 @@ impl Ahead {
         if self.header.is_some_and(|logged| logged != parts.header) {
             return Err(wrong("its header is another than the one in the log".into()));
         }
-        if let (Some((files, _)), Some(witness)) = (wanted, witness) {
+        if let (Some((files, _)), Some(witness)) = (proven, witness) {
             let kept = Kept { previous, header: parts.header, flows: parts.flows, witness: witness.encode() };
             files.write_witness(&kept).map_err(|error| proofs(&error))?;
         }
@@ -199,6 +218,7 @@ impl Ahead {
             changes: parts.changes,
             was_sealed: self.header.is_some(),
             was_open: self.was_open,
+            case,
         })
     }
 

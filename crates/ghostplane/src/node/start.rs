@@ -6,10 +6,11 @@
 use super::answer::{self, ToAnswer};
 use super::archive::{self, Archive, ToArchive};
 use super::background::{give_way, in_background};
+use super::case::Case;
 use super::core::{Core, ToCore, Ways};
 use super::options::ProverMode;
 use super::prove::{self, Provable, Proving};
-use super::redo::{Redone, redo};
+use super::redo::{Redone, Wanted, redo};
 use super::settle::{self, Settle, ToSettle};
 use super::verify::{self, Raw, VERIFYING_MAX};
 use super::writer::{ToWriter, Writer};
@@ -17,6 +18,7 @@ use super::{Counters, EVENTS_BEHIND_MAX, Ending, Inner, Live, Node, Options, Pro
 use crate::local::Threads;
 use ghostplane_engine::Plane;
 use ghostplane_ghostbridge::{L1, L1Config, L1Genesis, run};
+use ghostplane_ghostcipher::Digest;
 use ghostplane_keystone::Keystone;
 use ghostplane_sequencer::{Config, Sequencer, Start};
 use ghostplane_settlement::Message;
@@ -34,6 +36,8 @@ use std::time::Instant;
 use thiserror::Error;
 use tokio::sync::{Semaphore, broadcast, watch};
 
+/// Of each of the threads that do the work.
+const THREAD_STACK_BYTES: usize = 8 << 20;
 /// Batches that recovery hands to the history at a time.
 const HISTORY_TOGETHER: usize = 32;
 /// Log positions before the checkpoint whose flushes are put into the history once more.
@@ -318,31 +322,31 @@ impl Recoverer {
         let mut headers = Vec::new();
         let replay = self.log.replay(&live.header).map_err(|error| StartError::LogAccess(error.to_string()))?;
         let (history, recovered) = (&mut self.history, &mut self.recovered);
-        let live =
-            redo(&self.plane, self.workers, self.seed, self.witnesses.as_ref(), live, replay, |live, redone| {
-                let Redone { batch, changes, was_sealed, was_open } = redone;
-                let header = batch.header;
-                let noted = changed.apply(&changes, &live.keystone);
-                noted.map_err(|missing| StartError::Batch { batch: header.number, what: missing.to_string() })?;
-                recovered.count(&batch);
-                recovered.open += u64::from(was_open);
-                if was_open {
-                    headers.push(Frame::Cut(Cut {
-                        number: header.number,
-                        position: header.log_upto,
-                        inbox: header.inbox_upto,
-                    }));
-                }
-                if !was_sealed {
-                    headers.push(Frame::Sealed(header));
-                }
-                kept.push(Arc::new(batch));
-                if kept.len() >= HISTORY_TOGETHER {
-                    history.put(&kept, &[])?;
-                    kept.clear();
-                }
-                Ok(())
-            })?;
+        let wanted = Wanted { witnesses: self.witnesses.as_ref(), case: None };
+        let live = redo(&self.plane, self.workers, self.seed, wanted, live, replay, |live, redone| {
+            let Redone { batch, changes, was_sealed, was_open, .. } = redone;
+            let header = batch.header;
+            let noted = changed.apply(&changes, &live.keystone);
+            noted.map_err(|missing| StartError::Batch { batch: header.number, what: missing.to_string() })?;
+            recovered.count(&batch);
+            recovered.open += u64::from(was_open);
+            if was_open {
+                headers.push(Frame::Cut(Cut {
+                    number: header.number,
+                    position: header.log_upto,
+                    inbox: header.inbox_upto,
+                }));
+            }
+            if !was_sealed {
+                headers.push(Frame::Sealed(header));
+            }
+            kept.push(Arc::new(batch));
+            if kept.len() >= HISTORY_TOGETHER {
+                history.put(&kept, &[])?;
+                kept.clear();
+            }
+            Ok(())
+        })?;
         self.history.put(&kept, &flushes)?;
         if !headers.is_empty() {
             self.log.append(&headers).map_err(|error| StartError::LogAccess(error.to_string()))?;
@@ -458,6 +462,8 @@ fn set_up(
         limits: options.limits,
         live: RwLock::new(live),
         recent: RwLock::default(),
+        refusals: Mutex::default(),
+        thinking: Mutex::default(),
         batches: RwLock::default(),
         history: history.reader(),
         l1,
@@ -481,7 +487,9 @@ fn set_up(
 
     let mut threads = Vec::new();
     let mut spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
-        let thread = std::thread::Builder::new().name(name.into()).spawn(work).map_err(|error| other(&error))?;
+        // Covenants are decided with some stack to spare: whoever does so often has it from the start.
+        let builder = std::thread::Builder::new().name(name.into()).stack_size(THREAD_STACK_BYTES);
+        let thread = builder.spawn(work).map_err(|error| other(&error))?;
         threads.push(thread);
         Ok::<(), StartError>(())
     };
@@ -576,13 +584,48 @@ pub fn verify_directory(
     let replay = log.replay(&header).map_err(|error| access(&error))?;
     let cut_off_bytes = recovery.cut_off.map_or(0, |cut_off| cut_off.bytes);
     let mut recovered = Recovered { cut_off_bytes, ..Recovered::default() };
-    let live = redo(&plane, Threads::new(threads), seed, None, Live { keystone, header }, replay, |_, redone| {
-        let count = recovered.count(&redone.batch);
-        recovered.open += u64::from(redone.was_open);
-        seen(&redone.batch.header, count);
-        Ok(())
-    })?;
+    let live = redo(
+        &plane,
+        Threads::new(threads),
+        seed,
+        Wanted::default(),
+        Live { keystone, header },
+        replay,
+        |_, redone| {
+            let count = recovered.count(&redone.batch);
+            recovered.open += u64::from(redone.was_open);
+            seen(&redone.batch.header, count);
+            Ok(())
+        },
+    )?;
     recovered.batch = live.header.number;
     recovered.replay_us = micros(started);
     Ok(recovered)
+}
+
+/// Reads the log of a directory that no node runs on up to its end, and takes out of it what it takes to look into the batch of
+/// a transaction or inbox entry alone. `None` if the log has no such record. `seen` is told of each batch.
+///
+/// # Errors
+/// [`StartError`] for the first thing that is wrong.
+pub fn find_case(
+    dir: &Path,
+    plane: &Plane,
+    threads: usize,
+    id: &Digest,
+    mut seen: impl FnMut(&BatchHeader),
+) -> Result<Option<Case>, StartError> {
+    let access = |error: &dyn std::fmt::Display| StartError::LogAccess(error.to_string());
+    let (log, _) = Log::open(dir, plane.plane_id(), plane.chain_id())?;
+    let seed = random_seed()?;
+    let (keystone, header) = found(plane, seed)?;
+    let replay = log.replay(&header).map_err(|error| access(&error))?;
+    let mut found = None;
+    let (threads, wanted) = (Threads::new(threads), Wanted { case: Some(id), ..Wanted::default() });
+    redo(plane, threads, seed, wanted, Live { keystone, header }, replay, |_, redone| {
+        seen(&redone.batch.header);
+        found = redone.case.or(found.take());
+        Ok(())
+    })?;
+    Ok(found)
 }

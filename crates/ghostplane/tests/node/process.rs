@@ -150,6 +150,20 @@ impl Home {
         Ended::of(command)
     }
 
+    /// A command that looks at nothing but what it is told.
+    pub fn alone(&self, arguments: &[&str]) -> Ended {
+        let mut command = self.command(arguments);
+        command.arg("--json");
+        Ended::of(command)
+    }
+
+    /// Runs a command against a node with the plane's own keys.
+    pub fn run_as_operator(&self, node: &Process, arguments: &[&str]) -> Ended {
+        let mut command = self.command(&["--json", "--url", &node.grpc, "--keys"]);
+        command.arg(self.dir().join("keys")).args(arguments);
+        Ended::of(command)
+    }
+
     /// Starts the node where it must not start.
     pub fn dev_fails(&self) -> Ended {
         Ended::of(self.dev_command(50))

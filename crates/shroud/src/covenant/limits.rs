@@ -12,6 +12,8 @@ pub const BRACKETS_MAX: usize = 32;
 pub const ID_BYTES_MAX: usize = 64;
 /// Bytes of a guardian role.
 pub const ROLE_BYTES_MAX: usize = 32;
+/// Roles of one guardian.
+pub(super) const ROLES_MAX: usize = 16;
 /// The longest delay that a policy may ask for: 30 days.
 pub const DELAY_SECONDS_MAX: u32 = 30 * 24 * 3600;
 /// The most one approval can weigh.

@@ -1,12 +1,12 @@
 //! The facts of one action, and how Cedar gets to see those of them that are asked for.
 
-use super::limits::{APPROVAL_WEIGHT_MAX, ROLE_BYTES_MAX};
+use super::limits::{APPROVAL_WEIGHT_MAX, ROLE_BYTES_MAX, ROLES_MAX};
 use super::schema::{ActionEntity, MOVES_VALUE, ResourceKind, TYPE_NAMES, action_entity, action_name, action_shape};
 use cedar_policy::{Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression};
 use ghostplane_ghostcipher::Digest;
 use ghostplane_types::amount::AMOUNT_MAX;
 use ghostplane_types::limits::APPROVALS_MAX;
-use ghostplane_types::{Address, Amount, AssetId, EntityType};
+use ghostplane_types::{AccountRecord, Address, Amount, AssetId, EntityType};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -33,6 +33,14 @@ impl Party {
     /// An address of which nothing is known.
     pub fn unknown(address: Address) -> Self {
         Self { address, claimed: None, certified: None, level: 0 }
+    }
+
+    /// What a plane's record of an account says.
+    pub fn of(record: &AccountRecord) -> Self {
+        let identity = record.identity.as_ref();
+        let claimed = identity.map(|identity| identity.entity_type);
+        let level = identity.map_or(0, |identity| identity.level);
+        Self { address: record.address, claimed, certified: None, level }
     }
 }
 
@@ -141,10 +149,17 @@ pub struct Moving {
 /// One guardian's approval.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Approval {
-    /// The guardian's role: 1 to 32 bytes of `a-z`, `0-9`, `_` and `-`.
-    pub role: String,
-    /// What the approval weighs, 1 to 65,536.
+    /// The guardian's roles, each 1 to 32 bytes of `a-z`, `0-9`, `_` and `-`.
+    pub roles: Vec<String>,
+    /// What the approval weighs in each, 1 to 65,536.
     pub weight: u32,
+}
+
+impl Approval {
+    /// By a guardian of one role.
+    pub fn of(role: &str, weight: u32) -> Self {
+        Self { roles: vec![role.to_owned()], weight }
+    }
 }
 
 /// Everything that rules may ask about one action.
@@ -201,7 +216,7 @@ pub enum RequestError {
     },
     /// A role or weight that no guardian has.
     #[error(
-        "an approval of role '{role}' and weight {weight}: roles are 1 to 32 of a-z, 0-9, _ and -, weights 1 to 65536"
+        "an approval of role '{role}' and weight {weight}: 1 to 16 roles of 1 to 32 of a-z, 0-9, _ and -, weights 1 to 65536"
     )]
     Approval {
         /// The role.
@@ -252,9 +267,11 @@ impl Request {
         if facts.approvals.len() > APPROVALS_MAX {
             return Err(RequestError::Approvals { found: facts.approvals.len(), limit: APPROVALS_MAX });
         }
-        for Approval { role, weight } in &facts.approvals {
-            if !is_role(role) || !(1..=APPROVAL_WEIGHT_MAX).contains(weight) {
-                return Err(RequestError::Approval { role: role.clone(), weight: *weight });
+        for Approval { roles, weight } in &facts.approvals {
+            let wrong = roles.iter().find(|role| !is_role(role)).or(roles.first());
+            let is_good = (1..=ROLES_MAX).contains(&roles.len()) && roles.iter().all(|role| is_role(role));
+            if !is_good || !(1..=APPROVAL_WEIGHT_MAX).contains(weight) {
+                return Err(RequestError::Approval { role: wrong.cloned().unwrap_or_default(), weight: *weight });
             }
         }
         if let Resource::Name { name, .. } = &facts.resource
@@ -409,6 +426,12 @@ impl FactSet {
         self.0 |= other.0;
     }
 
+    /// Whether what was spent is among them.
+    pub fn has_spent(self) -> bool {
+        let spent = Self::WINDOWS.into_iter().fold(Self::SPENT.0, |bits, (window, _)| bits | window.0);
+        self.has(Self(spent))
+    }
+
     fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
@@ -515,7 +538,9 @@ impl Request {
         let mut roles: BTreeMap<&str, u64> = BTreeMap::new();
         let mut weight = 0;
         for approval in &self.0.approvals {
-            *roles.entry(&approval.role).or_default() += u64::from(approval.weight);
+            for role in &approval.roles {
+                *roles.entry(role).or_default() += u64::from(approval.weight);
+            }
             weight += u64::from(approval.weight);
         }
         let attributes =
@@ -582,8 +607,11 @@ impl Request {
         put(FactSet::TIME, "time", Some(facts.time.to_string()));
         put(FactSet::MINUTE, "minute", Some(minute.to_string()));
         put(FactSet::WEEKDAY, "weekday", Some(weekday.to_string()));
-        let approvals: Vec<String> =
-            facts.approvals.iter().map(|approval| format!("{}:{}", approval.role, approval.weight)).collect();
+        let approvals: Vec<String> = facts
+            .approvals
+            .iter()
+            .map(|approval| format!("{}:{}", approval.roles.join("+"), approval.weight))
+            .collect();
         put(FactSet::APPROVALS, "approvals", Some(approvals.join(" ")));
         put(FactSet::SESSION, "session", facts.session.map(|lane| lane.to_string()));
         shown

@@ -9,7 +9,7 @@ pub const SCHEMA_TEXT: &str = include_str!("../../../../docs/covenant.cedarschem
 /// The version of [`SCHEMA_TEXT`].
 pub const SCHEMA_VERSION: u16 = 1;
 /// The highest action kind that each version knows, from version 1 on. Kinds are handed out in order.
-const KINDS_KNOWN: [u8; 1] = [30];
+const KINDS_KNOWN: [u8; 1] = [36];
 
 /// The group of action kinds that move value.
 pub(super) const MOVES_VALUE: &str = "moves_value";
@@ -46,7 +46,7 @@ pub struct ActionShape {
 pub fn action_shape(kind: u8) -> Option<ActionShape> {
     use ResourceKind::{Account, Asset, Contract, Name};
     let (resources, moves_value): (&[ResourceKind], bool) = match action_name(kind)? {
-        "transfer" | "open_stream" | "top_up" => (&[Account], true),
+        "transfer" | "open_stream" | "top_up" | "deposit" => (&[Account], true),
         "withdraw" | "mint" | "burn" => (&[Asset], true),
         "call" => (&[Contract], true),
         "deploy" => (&[Contract], false),

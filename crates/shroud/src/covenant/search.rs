@@ -128,7 +128,7 @@ impl Search<'_> {
         for more in 1..=APPROVALS_MAX.saturating_sub(there) {
             for role in &roles {
                 steps = steps.checked_sub(1)?;
-                let approval = Approval { role: (*role).clone(), weight: 1 };
+                let approval = Approval::of(role, 1);
                 let with = self.request.with(|facts| facts.approvals.extend(vec![approval; more]));
                 if self.passes(&with) {
                     return Some(Counterfactual::Approvals { role: (*role).clone(), more });

@@ -190,6 +190,21 @@ impl PolicySet {
         self.cost + COST_ITEM * approvals as u64
     }
 
+    /// Whether a policy looks at what was spent, so that it has to be counted.
+    pub fn counts(&self) -> bool {
+        self.policies.iter().any(|rule| rule.facts.has_spent() || rule.whole_context)
+    }
+
+    /// Whether a policy obliges who acts to ask guardians or to wait.
+    pub fn obliges(&self) -> bool {
+        self.policies.iter().any(|rule| rule.obligations.guardian || rule.obligations.delay_seconds > 0)
+    }
+
+    /// What a decision costs but for the approvals of the request.
+    pub fn cost_fixed(&self) -> u64 {
+        self.cost
+    }
+
     /// What it takes in memory, about, and never much less: for whoever bounds that.
     pub fn bytes(&self) -> usize {
         let kept: usize = self.subsets.iter().map(|subset| subset.rules.len()).sum();

@@ -69,9 +69,10 @@ fn request(random: &mut Random) -> Request {
         counterparty: random.maybe(other),
         spent: Spent { hour: amount(random), day: amount(random), month: amount(random) },
     });
-    let approvals = (0..random.below(3)).map(|_| Approval {
-        role: random.of(&["treasury", "audit"]).into(),
-        weight: u32::try_from(1 + random.below(2)).expect("small"),
+    let approvals = (0..random.below(3)).map(|_| {
+        let roles: &[&str] = random.of(&[&["treasury"][..], &["audit"], &["audit", "treasury"]]);
+        let roles = roles.iter().map(|role| (*role).to_owned()).collect();
+        Approval { roles, weight: u32::try_from(1 + random.below(2)).expect("small") }
     });
     let approvals = approvals.collect();
     let time = random.of(&[0, 1_000, 1_700_000_000_000, i64::MAX as u64]);

@@ -2,15 +2,15 @@
 
 use crate::node::api::{
     AccountView, Answers, BatchView, BridgeView, CommitmentView, ExecutedRecord, Flushed, L1Refused, NodeEvent,
-    QueryError, ReceiptView, Refusal, RootsView, Rung, SentToL1, StatusView, TransactionView, WithdrawalView,
-    code_name,
+    PlaneRulesView, QueryError, ReceiptView, Refusal, RootsView, Rung, SentToL1, StatusView, TransactionView,
+    WithdrawalView, code_name,
 };
 use crate::node::prove::{Job, Kept};
 use ghostplane_client::wire;
-use ghostplane_engine::Plane;
+use ghostplane_engine::{self as engine, Plane};
 use ghostplane_ghostcipher::{Digest, merkle};
 use ghostplane_types::codec::put_list;
-use ghostplane_types::{AssetId, Encode, L1Address, Source};
+use ghostplane_types::{AssetId, CovenantText, Encode, L1Address, Reject, Source};
 use tonic::codegen::Bytes;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
@@ -190,6 +190,52 @@ pub(super) fn account(plane: &Plane, view: &AccountView, proof: bool) -> wire::A
         header: if proof { bytes(&view.header) } else { Bytes::new() },
         record_proof: view.proof.as_ref().map(bytes).unwrap_or_default(),
         rung: rung(view.rung),
+    }
+}
+
+pub(super) fn covenant(text: CovenantText) -> wire::Covenant {
+    let CovenantText { schema_version, counts, cost, text, .. } = text;
+    wire::Covenant { schema_version: schema_version.into(), text, cost, counts }
+}
+
+pub(super) fn plane_rules(view: &PlaneRulesView) -> wire::PlaneRules {
+    wire::PlaneRules {
+        rules: view.rules.as_ref().map(bytes).unwrap_or_default(),
+        batch: view.header.number,
+        header: bytes(&view.header),
+        proof: bytes(&view.proof),
+    }
+}
+
+pub(super) fn explanation(refusal: &engine::Refusal) -> wire::Explanation {
+    let code = refusal.reject.code();
+    let because = refusal.because.clone().unwrap_or_default();
+    wire::Explanation {
+        code: code.into(),
+        name: code_name(code).to_owned(),
+        message: refusal.reject.to_string(),
+        policies: because.policies.into_iter().map(|(at, id)| wire::Policy { at: at.to_owned(), id }).collect(),
+        facts: because.facts.into_iter().map(|(name, value)| wire::Fact { name, value }).collect(),
+        would_pass: because.would_pass,
+    }
+}
+
+pub(super) fn simulation(simulated: &Result<engine::Simulated, Reject>) -> wire::Simulation {
+    match simulated {
+        Ok(engine::Simulated { outcome, refused }) => wire::Simulation {
+            gas: outcome.gas,
+            code: outcome.code.into(),
+            action: outcome.action.into(),
+            is_admitted: true,
+            explanation: refused.as_ref().map(|refused| explanation(&refused.explain())),
+        },
+        Err(reject) => wire::Simulation {
+            gas: 0,
+            code: reject.code().into(),
+            action: 0,
+            is_admitted: false,
+            explanation: Some(explanation(&engine::Refusal { reject: reject.clone(), because: None })),
+        },
     }
 }
 

@@ -103,6 +103,19 @@ impl wire::transactions_server::Transactions for Service {
         let view = self.ask(move |node| node.receipt(&id)).await?;
         Ok(Response::new(convert::receipt(&view)))
     }
+
+    async fn explain(&self, request: Request<wire::ExplainRequest>) -> Answer<wire::Explanation> {
+        let id = Digest(convert::parse_32("id", &request.into_inner().id)?);
+        let refusal = self.ask(move |node| node.refusal(&id)).await?;
+        Ok(Response::new(convert::explanation(&refusal)))
+    }
+
+    async fn simulate(&self, request: Request<wire::SimulateRequest>) -> Answer<wire::Simulation> {
+        let transaction = request.into_inner().transaction;
+        self.node.caught_up().await;
+        let simulated = self.ask(move |node| node.simulate(&transaction)).await?;
+        Ok(Response::new(convert::simulation(&simulated)))
+    }
 }
 
 #[tonic::async_trait]
@@ -117,6 +130,18 @@ impl wire::state_server::State for Service {
 
     async fn get_roots(&self, _: Request<wire::GetRootsRequest>) -> Answer<wire::StateRoots> {
         Ok(Response::new(convert::roots(&self.node.roots())))
+    }
+
+    async fn get_covenant(&self, request: Request<wire::GetCovenantRequest>) -> Answer<wire::Covenant> {
+        let digest = Digest(convert::parse_32("digest", &request.into_inner().digest)?);
+        let text = self.ask(move |node| node.covenant(&digest)).await?;
+        Ok(Response::new(convert::covenant(text)))
+    }
+
+    async fn get_plane_rules(&self, _: Request<wire::GetPlaneRulesRequest>) -> Answer<wire::PlaneRules> {
+        self.node.caught_up().await;
+        let view = self.ask(|node| node.plane_rules()).await?;
+        Ok(Response::new(convert::plane_rules(&view)))
     }
 
     async fn get_storage(&self, _: Request<wire::GetStorageRequest>) -> Answer<wire::GetStorageResponse> {

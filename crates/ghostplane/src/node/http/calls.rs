@@ -3,6 +3,7 @@
 use super::error::Error;
 use super::parse::{AccountQuery, Asked, BatchQuery, BatchesQuery, Named, Nothing, SubmitQuery, Wait};
 use super::{App, BODY_BYTES_MAX, CALL_WITHIN, L1_BODY_BYTES_MAX, OPENAPI, ROUTES, json, metrics as figures, parse};
+use crate::explain;
 use crate::node::Node;
 use crate::node::api::{Condition, QueryError, Rung};
 use crate::node::grpc::WAIT_MAX;
@@ -129,6 +130,40 @@ pub(super) async fn submit(
 pub(super) async fn transaction(State(app): State<App>, Named(id): Named, Asked(Nothing {}): Asked<Nothing>) -> Answer {
     let id = parse::digest("transaction id", &id)?;
     Ok(Json(json::transaction(&app.ask(move |node| node.transaction(&id)).await?)))
+}
+
+pub(super) async fn explanation(State(app): State<App>, Named(id): Named, Asked(Nothing {}): Asked<Nothing>) -> Answer {
+    let id = parse::digest("transaction id", &id)?;
+    Ok(Json(explain::json(&app.ask(move |node| node.refusal(&id)).await?)))
+}
+
+pub(super) async fn simulate(
+    State(app): State<App>,
+    Asked(Nothing {}): Asked<Nothing>,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
+    let body = tokio::time::timeout(CALL_WITHIN, parse::body(&headers, body, "transaction", BODY_BYTES_MAX)).await;
+    let transaction = body.map_err(|_| Error::new(713, "the body did not come in time"))??;
+    app.node.caught_up().await;
+    let simulated = app.ask(move |node| node.simulate(&transaction)).await?;
+    Ok(Json(json::simulation(&simulated)))
+}
+
+pub(super) async fn covenant(
+    State(app): State<App>,
+    Named(digest): Named,
+    Asked(Nothing {}): Asked<Nothing>,
+) -> Answer {
+    let digest = parse::digest("covenant digest", &digest)?;
+    let text = app.ask(move |node| node.covenant(&digest)).await?;
+    Ok(Json(json::covenant(&text)))
+}
+
+pub(super) async fn plane_rules(State(app): State<App>, Asked(Nothing {}): Asked<Nothing>) -> Answer {
+    app.node.caught_up().await;
+    let view = app.ask(|node| node.plane_rules()).await?;
+    Ok(Json(json::plane_rules(&view)))
 }
 
 pub(super) async fn receipt(State(app): State<App>, Named(id): Named, Asked(Nothing {}): Asked<Nothing>) -> Answer {

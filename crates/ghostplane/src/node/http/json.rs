@@ -1,13 +1,16 @@
 //! What the node says, as JSON. Amounts are texts, because numbers of programs are not exact over 2^53.
 
+use crate::explain;
 use crate::node::api::{
-    AccountView, BatchView, Bounded, BridgeView, CommitmentView, ExecutedRecord, NodeEvent, ReceiptView, RootsView,
-    Rung, SentToL1, StatusView, TransactionView, WithdrawalView, code_name,
+    AccountView, BatchView, Bounded, BridgeView, CommitmentView, ExecutedRecord, NodeEvent, PlaneRulesView,
+    ReceiptView, RootsView, Rung, SentToL1, StatusView, TransactionView, WithdrawalView, code_name,
 };
-use ghostplane_engine::Plane;
+use ghostplane_engine::{Plane, Refusal, Simulated};
 use ghostplane_ghostcipher::{Digest, hex, merkle};
 use ghostplane_types::genesis::GenesisAsset;
-use ghostplane_types::{Address, Amount, AssetId, Encode, EntityType, L1Address, Outcome, Source};
+use ghostplane_types::{
+    Address, Amount, AssetId, CovenantText, Encode, EntityType, L1Address, Outcome, Reject, Scheduled, Source,
+};
 use serde_json::{Value, json};
 
 /// What the node cannot do yet.
@@ -151,6 +154,50 @@ pub(super) fn account(plane: &Plane, view: &AccountView, proof: bool) -> Value {
         value["record_proof"] = view.proof.as_ref().map(bytes).into();
     }
     value
+}
+
+pub(super) fn covenant(text: &CovenantText) -> Value {
+    json!({
+        "digest": text.digest().to_string(),
+        "schema_version": text.schema_version,
+        "text": text.text,
+        "cost": text.cost,
+        "counts": text.counts,
+    })
+}
+
+pub(super) fn plane_rules(view: &PlaneRulesView) -> Value {
+    let named = |digest: Option<Digest>| digest.map(|digest| digest.to_string());
+    let scheduled = |rules: &Scheduled| {
+        let next = rules.next.map(|change| json!({ "covenant": named(change.to), "from": change.from }));
+        json!({ "now": named(rules.at(view.header.time)), "next": next })
+    };
+    let rules = view.rules.clone().unwrap_or_default();
+    let assets =
+        rules.assets.iter().map(|known| json!({ "asset": known.asset.number(), "rules": scheduled(&known.rules) }));
+    json!({
+        "batch": view.header.number,
+        "time": view.header.time,
+        "plane": scheduled(&rules.plane),
+        "assets": assets.collect::<Vec<_>>(),
+        "rules": view.rules.as_ref().map(bytes),
+        "header": bytes(&view.header),
+        "proof": bytes(&view.proof),
+    })
+}
+
+pub(super) fn simulation(simulated: &Result<Simulated, Reject>) -> Value {
+    match simulated {
+        Ok(Simulated { outcome, refused }) => json!({
+            "is_admitted": true, "code": outcome.code, "name": code_name(outcome.code), "gas": outcome.gas,
+            "action": refused.as_ref().map(|_| outcome.action),
+            "explanation": refused.as_ref().map(|refused| explain::json(&refused.explain())),
+        }),
+        Err(reject) => json!({
+            "is_admitted": false, "code": reject.code(), "name": code_name(reject.code()), "gas": 0, "action": null,
+            "explanation": explain::json(&Refusal { reject: reject.clone(), because: None }),
+        }),
+    }
 }
 
 pub(super) fn roots(view: &RootsView) -> Value {
