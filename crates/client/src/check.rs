@@ -10,7 +10,7 @@ use ghostplane_types::limits::COMMITMENT_BATCHES_MAX;
 use ghostplane_types::slot::SlotKind;
 use ghostplane_types::{
     AccountRecord, Address, Amount, AssetId, BatchHeader, Commitment, Decode, DecodeError, Flush, Genesis,
-    GenesisError, ObjectKey, SignedFlush,
+    GenesisError, ManaNow, ObjectKey, SignedFlush,
 };
 use thiserror::Error;
 
@@ -204,6 +204,7 @@ impl Plane {
             same("record of no account", &0, &answer.record.len())?;
             same("number of no account", &0, &answer.number)?;
             same("next sequence number", &0, &answer.next_sequence)?;
+            self.check_mana(answer, None, Amount::ZERO)?;
             return Ok(ProvenAccount { address: *address, header, record: None, balances: Vec::new() });
         };
         same("whether the account exists", &true, &answer.exists)?;
@@ -227,7 +228,46 @@ impl Plane {
             same("balance", &slot.balance.units(), &balance.amount)?;
             balances.push((slot.asset, slot.balance));
         }
+        let zman =
+            balances.iter().find(|(asset, _)| *asset == AssetId::ZMAN).map_or(Amount::ZERO, |(_, amount)| *amount);
+        self.check_mana(answer, Some(&record), zman)?;
         Ok(ProvenAccount { address: *address, header, record: Some(record), balances })
+    }
+
+    /// Checks what an answer says of mana against record, balance of ZMAN and genesis, from which it follows.
+    fn check_mana(
+        &self,
+        answer: &wire::Account,
+        record: Option<&AccountRecord>,
+        zman: Amount,
+    ) -> Result<(), CheckError> {
+        let said = answer.mana.as_ref().ok_or(CheckError::Lacks("mana"))?;
+        let (now, terms) = (self.mana(record, zman, said.at), &self.genesis.mana);
+        same("gas that is left of the base grant", &now.granted, &said.granted)?;
+        same("gas that mana pays", &now.regenerated, &said.regenerated)?;
+        same("gas that is regenerated in a window", &terms.gas_per_window(zman), &said.per_window)?;
+        same("gas that is saved up", &terms.gas_cap(zman), &said.cap)?;
+        same("gas of the base grant", &record.map_or(0, |record| terms.grant(record.level())), &said.grant)
+    }
+
+    fn mana(&self, record: Option<&AccountRecord>, zman: Amount, time: u64) -> ManaNow {
+        let now = record.map(|record| self.genesis.mana.now(record.mana(), zman, record.level(), time));
+        now.unwrap_or_default()
+    }
+
+    /// What a proven account that does nothing else could pay with at some time.
+    #[must_use]
+    pub fn mana_of(&self, account: &ProvenAccount, time: u64) -> ManaNow {
+        self.mana(account.record(), account.balance(AssetId::ZMAN).unwrap_or(Amount::ZERO), time)
+    }
+
+    /// The earliest time, from `time` on, at which a proven account that does nothing else could pay so much gas with mana;
+    /// `None` if it never could.
+    #[must_use]
+    pub fn mana_ready_at(&self, account: &ProvenAccount, gas: u64, time: u64) -> Option<u64> {
+        let record = account.record()?;
+        let zman = account.balance(AssetId::ZMAN).unwrap_or(Amount::ZERO);
+        self.genesis.mana.ready_at(record.mana(), zman, record.level(), time, gas)
     }
 
     /// Decodes a header and checks that it is of this plane's protocol.

@@ -4,9 +4,10 @@ use crate::check::Plane;
 use ghostplane_ghostcipher::{Digest, Domain};
 use ghostplane_types::limits::{ACTIONS_MAX, MEMO_BYTES_MAX, PROPOSAL_ACTIONS_MAX, TRANSACTION_BYTES_MAX};
 use ghostplane_types::{
-    AccountRecord, Action, Address, Amount, AssetId, ConsentForm, Encode, Gid, KeyRef, L1Address, Nonce, Pay,
-    PublicKey, Scheme, Signer, Transaction, TransactionBody, gas,
+    AccountRecord, Action, Address, Amount, Approval, AssetId, ConsentForm, Encode, Gid, KeyRef, L1Address, Nonce, Pay,
+    PublicKey, Scheme, Signer, SponsorTerms, Transaction, TransactionBody, gas,
 };
+use std::sync::Arc;
 use thiserror::Error;
 
 /// Why a draft is no transaction. The caller is wrong.
@@ -38,6 +39,59 @@ pub enum DraftError {
         "the key may not act for the account: it is none of its keys, of its sessions, or, before it is registered, that of its address"
     )]
     Key,
+    /// The account would sponsor itself.
+    #[error("an account does not sponsor its own transaction: it just pays")]
+    SponsorSelf,
+    /// The sponsor is elsewhere and has not consented.
+    #[error("the sponsor has not consented: without that the transaction is not complete")]
+    Unsponsored,
+}
+
+/// With what gas is paid.
+#[derive(Clone, Debug, Default)]
+pub enum Payment {
+    /// The sender's credits.
+    #[default]
+    Gcc,
+    /// The sender's mana.
+    Mana,
+    /// Credits of somebody else.
+    Sponsor(Sponsor),
+}
+
+/// Somebody who pays the gas of another's transaction. Storage costs the sender all the same.
+#[derive(Clone, Debug)]
+pub struct Sponsor {
+    /// Whose account pays.
+    pub account: Address,
+    /// One of that account's own keys.
+    pub key: PublicKey,
+    /// What signs with it; `None` if the sponsor is elsewhere and consents to the signed transaction later, by
+    /// [`consent_to_sponsor`].
+    pub signer: Option<Arc<dyn Signer + Send + Sync>>,
+    /// The most that it pays; `None` for whatever the transaction may cost.
+    pub fee_max: Option<Amount>,
+}
+
+/// Consents to pay for a transaction whose body names the key's account as its sponsor. Nothing of the body can be changed
+/// afterwards. It goes into [`Transaction::sponsorship`].
+#[must_use]
+pub fn consent_to_sponsor(body: &TransactionBody, key: &(impl Signer + ?Sized)) -> Approval {
+    let auth = key.consent(Domain::Sponsor, body.chain_id, &body.id());
+    Approval { key: key.public_key(), auth }
+}
+
+/// What a draft is going to be like once it is signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Measured {
+    /// Canonical bytes, at most.
+    pub bytes: usize,
+    /// Gas that it uses whatever comes of it.
+    pub gas_intrinsic: u64,
+    /// The limit of gas that it is signed with.
+    pub gas_limit: u64,
+    /// What a unit of gas costs.
+    pub gas_price: u64,
 }
 
 /// Gas beyond what a simulation used, for what changes until the transaction is executed.
@@ -93,6 +147,7 @@ pub struct Draft {
     valid_after: u64,
     valid_until: u64,
     role: Role,
+    payment: Payment,
     actions: Vec<Action>,
     memo: Vec<u8>,
 }
@@ -110,6 +165,7 @@ impl Draft {
             valid_after: 0,
             valid_until: 0,
             role: Role::First,
+            payment: Payment::Gcc,
             actions: Vec::new(),
             memo: Vec::new(),
         }
@@ -165,6 +221,41 @@ impl Draft {
         self
     }
 
+    /// With what its gas is paid.
+    #[must_use]
+    pub fn pay(mut self, payment: Payment) -> Self {
+        self.payment = payment;
+        self
+    }
+
+    /// What it does.
+    #[must_use]
+    pub fn actions(&self) -> &[Action] {
+        &self.actions
+    }
+
+    /// The key of the sponsor who pays, if one does.
+    pub(crate) const fn sponsor_key(&self) -> Option<PublicKey> {
+        match &self.payment {
+            Payment::Sponsor(sponsor) => Some(sponsor.key),
+            Payment::Gcc | Payment::Mana => None,
+        }
+    }
+
+    /// The same, with another signer for the sponsor.
+    pub(crate) fn signed_by_sponsor(mut self, signer: Arc<dyn Signer + Send + Sync>) -> Self {
+        if let Payment::Sponsor(sponsor) = &mut self.payment {
+            sponsor.signer = Some(signer);
+        }
+        self
+    }
+
+    /// Whether a sponsor elsewhere has to consent once it is signed.
+    #[must_use]
+    pub const fn waits_for_sponsor(&self) -> bool {
+        matches!(self.payment, Payment::Sponsor(Sponsor { signer: None, .. }))
+    }
+
     /// Takes from the sender's record whether its keys are registered; until they are, a transaction carries the identity.
     #[must_use]
     pub fn sender(mut self, record: Option<&AccountRecord>) -> Self {
@@ -199,6 +290,32 @@ impl Draft {
         identity: Gid,
         sequence: u64,
     ) -> Result<Transaction, DraftError> {
+        let (body, _) = self.body(account, key.public_key(), identity, sequence)?;
+        let auth = key.consent(Domain::TransactionAuth, body.chain_id, &body.id());
+        let sponsorship = match &self.payment {
+            Payment::Sponsor(Sponsor { signer: Some(signer), .. }) => {
+                Some(Box::new(consent_to_sponsor(&body, signer.as_ref())))
+            }
+            Payment::Sponsor(_) | Payment::Gcc | Payment::Mana => None,
+        };
+        Ok(Transaction { body, auth, approvals: Vec::new(), sponsorship })
+    }
+
+    /// How large it is going to be and what gas it may use, signed by this key.
+    ///
+    /// # Errors
+    /// [`DraftError`], if it can be no transaction.
+    pub fn measure(&self, account: Address, public_key: PublicKey, identity: Gid) -> Result<Measured, DraftError> {
+        Ok(self.body(account, public_key, identity, 0)?.1)
+    }
+
+    fn body(
+        &self,
+        account: Address,
+        public_key: PublicKey,
+        identity: Gid,
+        sequence: u64,
+    ) -> Result<(TransactionBody, Measured), DraftError> {
         if self.actions.is_empty() || self.actions.len() > ACTIONS_MAX {
             return Err(DraftError::Actions { found: self.actions.len() });
         }
@@ -208,11 +325,25 @@ impl Draft {
         if self.valid_until == 0 {
             return Err(DraftError::Validity);
         }
-        let public_key = key.public_key();
         if self.role == Role::First && (identity.public_key != public_key || identity.address() != account) {
             return Err(DraftError::Key);
         }
         let form = ConsentForm::of(public_key.scheme());
+        let sponsor = match &self.payment {
+            Payment::Sponsor(sponsor) if sponsor.account == account => return Err(DraftError::SponsorSelf),
+            Payment::Sponsor(sponsor) => Some(sponsor),
+            Payment::Gcc | Payment::Mana => None,
+        };
+        // What the sponsor pays at most stands in until it is known; no amount takes more bytes.
+        let terms = |fee_max| {
+            let terms = |sponsor: &Sponsor| SponsorTerms {
+                sponsor: sponsor.account,
+                fee_max: sponsor.fee_max.unwrap_or(fee_max),
+                valid_until: self.valid_until,
+            };
+            sponsor.map(|sponsor| Pay::Sponsor(Box::new(terms(sponsor))))
+        };
+        let own = || if matches!(self.payment, Payment::Mana) { Pay::Mana } else { Pay::Gcc };
         let mut body = TransactionBody {
             chain_id: self.chain_id,
             plane_id: self.plane_id,
@@ -223,7 +354,7 @@ impl Draft {
             // Stands in until the length is known; no limit takes more bytes.
             gas_limit: u64::MAX,
             gas_price_max: self.gas_price_max,
-            pay: Pay::Gcc,
+            pay: terms(Amount::MAX).unwrap_or_else(own),
             key_ref: match (self.role, form) {
                 (Role::First, _) => KeyRef::Carried(identity),
                 (Role::Key(position), ConsentForm::Signature) => KeyRef::Registered(position),
@@ -234,15 +365,25 @@ impl Draft {
             memo: self.memo.clone(),
         };
         // How long an assertion is going to be, only the browser knows.
-        let bytes = body.to_bytes().len() + form.bytes_max() + 1;
+        let of_sponsor = sponsor.map(|sponsor| (sponsor.key.scheme(), sponsor.key.to_bytes().len()));
+        let consent = |scheme| ConsentForm::of(scheme).bytes_max();
+        let sponsored = of_sponsor.map_or(0, |(scheme, key)| key + consent(scheme));
+        let bytes = body.to_bytes().len() + form.bytes_max() + 1 + sponsored;
         if bytes > TRANSACTION_BYTES_MAX {
             return Err(DraftError::Bytes { found: bytes });
         }
-        let usual = gas_at_most(public_key.scheme(), bytes, &body.actions);
+        let of_others = gas::approvals(of_sponsor.map(|(scheme, _)| scheme).into_iter());
+        let (scheme, actions) = (public_key.scheme(), &body.actions);
+        let gas_intrinsic = gas::intrinsic(scheme, bytes, actions.len()) + of_others;
+        let usual = gas_at_most(scheme, bytes, actions) + of_others;
         let with_room = if self.gas_seen > usual { self.gas_seen.saturating_add(GAS_TO_SPARE) } else { usual };
         body.gas_limit = self.gas_limit.unwrap_or(with_room);
-        let auth = key.consent(Domain::TransactionAuth, body.chain_id, &body.id());
-        Ok(Transaction { body, auth, approvals: Vec::new() })
+        let (gas_limit, gas_price) = (body.gas_limit, self.gas_price_max);
+        let fee_max = gas_limit.checked_mul(gas_price).and_then(Amount::new).unwrap_or(Amount::MAX);
+        if let Some(pay) = terms(fee_max) {
+            body.pay = pay;
+        }
+        Ok((body, Measured { bytes, gas_intrinsic, gas_limit, gas_price }))
     }
 }
 

@@ -39,7 +39,7 @@ pub mod wire;
 
 pub use check::{Anchored, CheckError, Plane, ProvenAccount, Receipt, Rung};
 pub use client::{Client, Options};
-pub use draft::{Draft, DraftError, Role};
+pub use draft::{Draft, DraftError, Measured, Payment, Role, Sponsor, consent_to_sponsor};
 pub use error::{ClientError, Refused};
 pub use sender::{SendError, Sender};
 pub use stream::{Answer, Submissions, Trust};

@@ -2,7 +2,7 @@
 
 use crate::check::Receipt;
 use crate::client::Client;
-use crate::draft::{Draft, DraftError, Role};
+use crate::draft::{Draft, DraftError, Measured, Role};
 use crate::error::{ClientError, Refused};
 use crate::wire;
 use ghostplane_ghostcipher::{Digest, Domain, Signature};
@@ -99,6 +99,15 @@ impl Sender {
         Ok(transaction)
     }
 
+    /// How large a draft is going to be and what gas it may use, signed by this key.
+    ///
+    /// # Errors
+    /// If the draft is no transaction.
+    pub fn measure(&self, draft: &Draft) -> Result<Measured, DraftError> {
+        let role = self.role.ok_or(DraftError::Key)?;
+        draft.clone().role(role).measure(self.account, self.key.public_key(), self.identity)
+    }
+
     /// Signs a draft, submits it and checks the receipt. If the very first answer is that the number is wrong, asks for the
     /// right one and signs once more with it. After any doubt whether the node has the transaction, only that same
     /// transaction is sent again, never a second one for the same draft: nothing is paid twice.
@@ -107,6 +116,9 @@ impl Sender {
     /// [`SendError`]. If the first answer is a refusal the number is free again; otherwise call
     /// [`Sender::resynchronise`] once it is known what became of it.
     pub async fn send(&mut self, draft: &Draft) -> Result<Receipt, SendError> {
+        if draft.waits_for_sponsor() {
+            return Err(DraftError::Unsponsored.into());
+        }
         let transaction = self.sign(draft)?;
         let error = match self.client.submit_once(&transaction).await {
             Ok(receipt) => return Ok(receipt),
@@ -162,7 +174,16 @@ impl Sender {
         if ConsentForm::of(key.0.scheme()) != ConsentForm::Signature {
             return Ok(None);
         }
+        // A sponsor consents to what is sent, and to nothing that is only tried.
+        let sponsor = draft.sponsor_key();
+        if sponsor.is_some_and(|key| ConsentForm::of(key.scheme()) != ConsentForm::Signature) {
+            return Ok(None);
+        }
         let draft = draft.clone().role(role).gas_limit(GAS_TO_SIMULATE);
+        let draft = match sponsor {
+            Some(key) => draft.signed_by_sponsor(Arc::new(Unsigned(key))),
+            None => draft,
+        };
         let transaction = draft.sign_for(self.account, &key, self.identity, self.next)?;
         Ok(Some(self.client.simulate(&transaction).await?))
     }

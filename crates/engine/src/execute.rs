@@ -7,6 +7,7 @@
 mod actions;
 mod admission;
 mod beyond;
+mod fees;
 mod held;
 mod rules;
 
@@ -22,7 +23,7 @@ use ghostplane_types::limits::{
     BATCH_ENTRIES_MAX, BATCH_FLOWS_MAX, BATCH_GAS_MAX, BATCH_WITHDRAWALS_MAX, FEE_SHARES_MAX, WITNESS_BOUND_MAX,
 };
 use ghostplane_types::{
-    Action, Address, Amount, AssetId, Flow, InboxPayload, L1Address, Outcome, PlaneState, Reject, Source,
+    Action, Address, Amount, AssetId, Flow, InboxPayload, L1Address, Outcome, Pay, PlaneState, Reject, Source,
     TransactionBody, Withdrawal, gas,
 };
 pub(crate) use rules::approvals_of;
@@ -199,7 +200,7 @@ impl<'a> Run<'a> {
             knows_plane_rules: false,
             asked: Vec::new(),
             system,
-            working: Working::new(plane, view.roots()),
+            working: Working::new(plane, view.roots(), time),
             notes: Notes::default(),
             records: Vec::with_capacity(count),
             withdrawals: Vec::new(),
@@ -338,6 +339,7 @@ impl<'a> Run<'a> {
         let mut others = Vec::new();
         if !verified.is_plain() {
             let mut subjects = parties[1..].to_vec();
+            subjects.extend(self.sponsor_of(verified));
             subjects.sort_unstable();
             subjects.dedup();
             let subjects = subjects.into_iter().filter(|id| *id != sender);
@@ -464,6 +466,9 @@ fn reach_system(plane: &Plane, reach: &mut Reach) -> SystemIds {
 fn for_each_slot(body: &TransactionBody, parties: &[AccountId], mut slot: impl FnMut(AccountId, AssetId)) {
     let sender = parties[0];
     slot(sender, AssetId::GCC);
+    if body.pay == Pay::Mana {
+        slot(sender, AssetId::ZMAN);
+    }
     for (action, party) in body.actions.iter().zip(&parties[1..]) {
         let Some((asset, _)) = action.moves() else { continue };
         if asset != AssetId::GCC {

@@ -247,7 +247,12 @@ impl<'a, V: StateView> OpenBatch<'a, V> {
         self.run.working.mark_count();
         self.run.count_transaction(verified, parties);
         let working = &self.run.working;
-        let number = |place: usize, _: &_| Ok::<_, Infallible>(working.number(parties[place]));
+        // Behind the parties there is the sponsor.
+        let sponsor = self.run.sponsor_of(verified);
+        let number = |place: usize, _: &_| {
+            let id = parties.get(place).copied().or(sponsor).expect("a sponsor is listed with the parties");
+            Ok::<_, Infallible>(working.number(id))
+        };
         let Ok(()) = put_transaction(&mut self.posted, self.time, verified.transaction(), number);
         let bytes = self.header_len(self.transactions + 1) + self.posted.len();
         if !self.has_place() || bytes > BATCH_BYTES_MAX || self.run.check_witness().is_err() {

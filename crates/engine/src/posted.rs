@@ -10,7 +10,7 @@ use ghostplane_types::limits::{ACTIONS_MAX, APPROVALS_MAX, BATCH_BYTES_MAX, BATC
 use ghostplane_types::transaction::Action;
 use ghostplane_types::{
     AccountRecord, Address, Amount, AssetId, Auth, Gid, KeyRef, Nonce, ObjectClass, ObjectIndex, ObjectKey, Pay,
-    PlaneState, Transaction, TransactionBody,
+    PlaneState, SponsorTerms, Transaction, TransactionBody,
 };
 use hashbrown::HashMap;
 use thiserror::Error;
@@ -63,6 +63,15 @@ mod flag {
     pub const APPROVALS: u8 = 64;
     pub const KEY_PASSKEY: u8 = KEY_CARRIED | KEY_POSITION;
     pub const KEY_SESSION: u8 = 128;
+    pub const KEYS: u8 = KEY_CARRIED | KEY_POSITION | KEY_SESSION;
+    /// No key is named so: it says that gas is not paid with the sender's credits, and another byte follows, which names the
+    /// key as this one would.
+    pub const PAID_OTHERWISE: u8 = KEY_CARRIED | KEY_SESSION;
+}
+/// Bits of the byte that says how gas is paid; those of the key are where [`flag`] has them.
+mod paid {
+    pub const SPONSOR: u8 = 1;
+    pub const SPONSOR_WHOLE: u8 = 8;
 }
 /// Low bits of an action's first varint; the rest is the asset.
 mod form {
@@ -103,6 +112,12 @@ pub fn encode(
         if transaction.auth.form() != body.key_ref.consent_form() {
             return Err(not_postable(position, "its consent is not of its key's form"));
         }
+        if body.pay.sponsor().is_some_and(|of| of.valid_until < batch.time) {
+            return Err(not_postable(position, "its sponsor does not pay any more"));
+        }
+        if transaction.sponsorship.is_some() != body.pay.sponsor().is_some() {
+            return Err(not_postable(position, "it lacks the consent of its sponsor, or has one without need"));
+        }
         put_transaction(&mut out, batch.time, transaction, |_, address| accounts.number(address))?;
     }
     if out.len() > BATCH_BYTES_MAX { Err(PostedError::Oversized(out.len())) } else { Ok(out) }
@@ -133,7 +148,7 @@ pub(crate) fn check_form(plane: &Plane, body: &TransactionBody) -> Result<(), &'
 }
 
 /// Writes a transaction that has a form and is valid at `time`. `number` tells by which number the state knows an account,
-/// given its place: 0 for the sender, then one for each action.
+/// given its place: 0 for the sender, then one for each action, then the sponsor.
 pub(crate) fn put_transaction<E>(
     out: &mut Vec<u8>,
     time: u64,
@@ -152,7 +167,26 @@ pub(crate) fn put_transaction<E>(
     set(flag::LANE, body.nonce.lane != Nonce::LANE_ROOT);
     set(flag::VALID_AFTER, body.valid_after != 0);
     set(flag::MEMO, !body.memo.is_empty());
-    out.push(flags);
+    let sponsor = match body.pay.sponsor() {
+        Some(of) => Some((of, number(1 + body.actions.len(), &of.sponsor)?)),
+        None => None,
+    };
+    if body.pay == Pay::Gcc {
+        out.push(flags);
+    } else {
+        out.push(flags & !flag::KEYS | flag::PAID_OTHERWISE);
+        let of_sponsor = match &sponsor {
+            None => 0,
+            Some((_, Some(_))) => paid::SPONSOR,
+            Some((_, None)) => paid::SPONSOR | paid::SPONSOR_WHOLE,
+        };
+        out.push(flags & flag::KEYS | of_sponsor);
+    }
+    if let Some((of, number)) = sponsor {
+        put_account(out, number, &of.sponsor);
+        put_varint(out, of.fee_max.units());
+        put_varint(out, of.valid_until - time);
+    }
     put_account(out, sender, &body.sender);
     match body.key_ref {
         KeyRef::Carried(gid) => gid.encode(out),
@@ -179,6 +213,9 @@ pub(crate) fn put_transaction<E>(
     transaction.auth.encode(out);
     if flags & flag::APPROVALS != 0 {
         put_list(out, &transaction.approvals);
+    }
+    if let Some(sponsorship) = &transaction.sponsorship {
+        sponsorship.encode(out);
     }
     Ok(())
 }
@@ -217,8 +254,12 @@ fn decode_transaction<V: StateView>(
     reader: &mut Reader<'_>,
 ) -> Result<Transaction, PostedError> {
     let flags: u8 = reader.read()?;
+    let (pay, keys) = match flags & flag::KEYS {
+        flag::PAID_OTHERWISE => decode_paid(accounts, time, reader)?,
+        keys => (Pay::Gcc, keys),
+    };
     let sender = read_account(accounts, flags & flag::SENDER_WHOLE != 0, reader)?;
-    let key_ref = match flags & (flag::KEY_CARRIED | flag::KEY_POSITION | flag::KEY_SESSION) {
+    let key_ref = match keys {
         0 => KeyRef::Registered(0),
         flag::KEY_CARRIED => KeyRef::Carried(reader.read::<Gid>()?),
         flag::KEY_POSITION => KeyRef::Registered(non_zero(reader, "key position")?),
@@ -257,7 +298,7 @@ fn decode_transaction<V: StateView>(
         valid_until,
         gas_limit,
         gas_price_max,
-        pay: Pay::Gcc,
+        pay,
         key_ref,
         actions,
         memo,
@@ -267,7 +308,28 @@ fn decode_transaction<V: StateView>(
     if flags & flag::APPROVALS != 0 && approvals.is_empty() {
         return Err(reader.non_canonical("approvals").into());
     }
-    Ok(Transaction { body, auth, approvals })
+    let sponsorship = body.pay.sponsor().map(|_| reader.read().map(Box::new)).transpose()?;
+    Ok(Transaction { body, auth, approvals, sponsorship })
+}
+
+/// Reads with what gas is paid where it is not the sender's credits, and the flags that name the key.
+fn decode_paid<V: StateView>(
+    accounts: &mut Accounts<'_, V>,
+    time: u64,
+    reader: &mut Reader<'_>,
+) -> Result<(Pay, u8), PostedError> {
+    let flags: u8 = reader.read()?;
+    let keys = flags & flag::KEYS;
+    let whole = match flags & !flag::KEYS {
+        0 => return Ok((Pay::Mana, keys)),
+        paid::SPONSOR => false,
+        of if of == paid::SPONSOR | paid::SPONSOR_WHOLE => true,
+        _ => return Err(reader.non_canonical("way to pay").into()),
+    };
+    let sponsor = read_account(accounts, whole, reader)?;
+    let fee_max = read_amount(reader)?;
+    let valid_until = time.checked_add(reader.varint()?).ok_or_else(|| reader.non_canonical("validity"))?;
+    Ok((Pay::Sponsor(Box::new(SponsorTerms { sponsor, fee_max, valid_until })), keys))
 }
 
 fn put_action<E>(

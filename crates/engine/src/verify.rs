@@ -52,7 +52,7 @@ impl Verified {
         self.gas_intrinsic
     }
 
-    /// Whether it only moves money, and nobody else has approved it: what it touches can be told from itself.
+    /// Whether it only moves money, and nobody else approves it or pays for it: what it touches can be told from its parties.
     pub(crate) fn is_plain(&self) -> bool {
         self.is_plain
     }
@@ -190,8 +190,8 @@ pub(crate) fn check_inbox_with(
                     let verified = verify_with(plane, view, keys, &Serial, vec![transaction.clone()])?.pop();
                     checked_entry.forced = Some(verified.expect("one in, one out").map(Box::new));
                     let scheme = keys.key_of(&transaction.body).map_or(Scheme::Ed25519, |key| key.scheme());
-                    let approvals = transaction.approvals.iter().map(|approval| approval.key.scheme());
-                    checked_entry.consent_gas = gas::consent(scheme) + gas::approvals(approvals);
+                    let others = transaction.consents_of_others().map(|consent| consent.key.scheme());
+                    checked_entry.consent_gas = gas::consent(scheme) + gas::approvals(others);
                 }
                 Err(reject) => checked_entry.forced = Some(Err(reject)),
             }
@@ -353,14 +353,16 @@ fn verify_opened<'r>(
             distinct.len() - 1
         });
         let of_scheme = if key.scheme() == Scheme::Ed25519 { &mut signed } else { &mut single };
-        of_scheme.push(Signed { at, place, id: *id, approval: None });
-        for (approval, given) in named[at].0.approvals.iter().enumerate() {
+        of_scheme.push(Signed { at, place, id: *id, by: By::Sender });
+        let approvals = (0..).zip(&named[at].0.approvals).map(|(at, given)| (By::Approval(at), given));
+        let sponsorship = named[at].0.sponsorship.as_deref().map(|given| (By::Sponsor, given));
+        for (by, given) in approvals.chain(sponsorship) {
             let place = *places.entry(given.key).or_insert_with(|| {
                 distinct.push((given.key, None));
                 distinct.len() - 1
             });
             let of_scheme = if given.key.scheme() == Scheme::Ed25519 { &mut signed } else { &mut single };
-            of_scheme.push(Signed { at, place, id: *id, approval: Some(approval) });
+            of_scheme.push(Signed { at, place, id: *id, by });
         }
     }
     let prepared = map_chunks(workers, &distinct, OPEN_CHUNK, |keys| {
@@ -382,10 +384,10 @@ fn verify_opened<'r>(
             match (prepared[signed.place].as_deref(), auth) {
                 (Some(PreparedKey::Ed25519(key)), Auth::Signature(signature)) => {
                     let message = signing_bytes(domain, plane.chain_id(), &signed.id);
-                    of.push((signed.at, signed.approval));
+                    of.push((signed.at, signed.by));
                     items.push(Item { key, message, signature });
                 }
-                (Some(_), _) => failing.push((signed.at, signed.approval)),
+                (Some(_), _) => failing.push((signed.at, signed.by)),
                 (None, _) => {}
             }
         }
@@ -398,24 +400,34 @@ fn verify_opened<'r>(
             let key = prepared[signed.place].as_deref();
             key.is_none_or(|key| key.verify(domain, plane.chain_id(), &signed.id, auth).is_ok())
         };
-        single.iter().filter(|signed| !holds(signed)).map(|signed| (signed.at, signed.approval)).collect()
+        single.iter().filter(|signed| !holds(signed)).map(|signed| (signed.at, signed.by)).collect()
     });
     let failing = failing.into_iter().chain(failing_single);
-    let failing = failing.flat_map(|failing: Vec<(usize, Option<usize>)>| failing);
+    let failing = failing.flat_map(|failing: Vec<(usize, By)>| failing);
     let unusable = signed.iter().chain(&single).filter(|signed| prepared[signed.place].is_none());
-    let mut refused: Vec<(usize, Option<usize>, bool)> = failing.map(|(at, approval)| (at, approval, true)).collect();
-    refused.extend(unusable.map(|signed| (signed.at, signed.approval, false)));
+    let mut refused: Vec<(usize, By, bool)> = failing.map(|(at, by)| (at, by, true)).collect();
+    refused.extend(unusable.map(|signed| (signed.at, signed.by, false)));
     // The sender's own signature counts before those of others, and theirs in order.
     refused.sort_unstable();
     refused.dedup_by_key(|(at, ..)| *at);
-    for (at, approval, has_key) in refused {
-        checked[at] = Err(match approval {
-            None if has_key => Reject::BadSignature,
-            None => Reject::BadKey,
-            Some(approval) => Reject::BadApproval { key: named[at].0.approvals[approval].key },
+    for (at, by, has_key) in refused {
+        checked[at] = Err(match by {
+            By::Sender if has_key => Reject::BadSignature,
+            By::Sender => Reject::BadKey,
+            By::Approval(approval) => Reject::BadApproval { key: named[at].0.approvals[approval].key },
+            By::Sponsor => Reject::BadSponsorship,
         });
     }
     DistinctKeys { places, prepared }
+}
+
+/// Whose consent to a transaction, in the order in which they count.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum By {
+    Sender,
+    /// Somebody else's, by the place of the approval.
+    Approval(usize),
+    Sponsor,
 }
 
 /// Consent to verify: of which transaction, by which of the distinct keys, to what.
@@ -423,17 +435,17 @@ struct Signed {
     at: usize,
     place: usize,
     id: Digest,
-    /// Which of its approvals, unless it is the sender's own.
-    approval: Option<usize>,
+    by: By,
 }
 
 impl Signed {
     /// What is to be verified, and under which domain.
     fn consent<'t>(&self, named: &[(&'t Transaction, Result<PublicKey, Reject>)]) -> (Domain, &'t Auth) {
         let transaction = named[self.at].0;
-        match self.approval {
-            None => (Domain::TransactionAuth, &transaction.auth),
-            Some(approval) => (Domain::Approval, &transaction.approvals[approval].auth),
+        match (self.by, &transaction.sponsorship) {
+            (By::Approval(approval), _) => (Domain::Approval, &transaction.approvals[approval].auth),
+            (By::Sponsor, Some(sponsorship)) => (Domain::Sponsor, &sponsorship.auth),
+            (By::Sender | By::Sponsor, _) => (Domain::TransactionAuth, &transaction.auth),
         }
     }
 }
@@ -469,8 +481,8 @@ impl Opened {
         // Without a key nothing is verified, so it does not matter what that would cost.
         let scheme = key.as_ref().map_or(Scheme::Ed25519, PublicKey::scheme);
         let approvals = &transaction.approvals;
-        let of_approvals = gas::approvals(approvals.iter().map(|approval| approval.key.scheme()));
-        let gas_intrinsic = gas::intrinsic(scheme, bytes, body.actions.len()) + of_approvals;
+        let of_others = gas::approvals(transaction.consents_of_others().map(|consent| consent.key.scheme()));
+        let gas_intrinsic = gas::intrinsic(scheme, bytes, body.actions.len()) + of_others;
         if body.gas_limit < gas_intrinsic {
             return Err(Reject::GasLimitTooLow { found: body.gas_limit, needed: gas_intrinsic });
         }
@@ -486,7 +498,13 @@ impl Opened {
         if (1..approvals.len()).any(is_twice) {
             return Err(Reject::ApprovalTwice);
         }
-        let is_plain = approvals.is_empty() && body.actions.iter().all(|action| action.moves().is_some());
+        let sponsor = body.pay.sponsor();
+        let is_own = sponsor.is_some_and(|of| of.sponsor == body.sender);
+        if is_own || sponsor.is_some() != transaction.sponsorship.is_some() {
+            return Err(Reject::BadSponsorship);
+        }
+        let is_plain =
+            approvals.is_empty() && sponsor.is_none() && body.actions.iter().all(|action| action.moves().is_some());
         Ok(Self { id: TransactionBody::id_of_bytes(body.chain_id, &encoded), key, gas_intrinsic, is_plain })
     }
 }

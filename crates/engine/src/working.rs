@@ -1,6 +1,7 @@
 //! The working set of one batch: accounts and slots as they stand after what has been applied so far.
 
 mod end;
+mod mana;
 mod rules;
 
 use crate::execute::{ExecuteError, Halt};
@@ -12,8 +13,8 @@ use ghostplane_keystone::{Missing, ObjectRef, SlotChange, StateView};
 use ghostplane_types::codec::Decode;
 use ghostplane_types::limits::ACCOUNT_SLOTS_MAX;
 use ghostplane_types::{
-    AccountRecord, Address, Amount, AssetId, AssetRecord, Few, Gates, JournalEntry, ObjectKey, PlaneRules, Reject,
-    Roots, Scheduled, Slot, SlotIndex, SlotKind,
+    AccountRecord, Address, Amount, AssetId, AssetRecord, Few, Gates, JournalEntry, Mana, ObjectKey, PlaneRules,
+    Reject, Roots, Scheduled, Slot, SlotIndex, SlotKind,
 };
 use hashbrown::HashTable;
 use rules::RuleBook;
@@ -88,6 +89,7 @@ enum Undo {
     Text(Digest),
     PlaneRules { was: Box<PlaneRules>, is_first: bool },
     Record { account: AccountId, was: Box<AccountRecord>, is_first: bool },
+    Mana { account: AccountId, was: Mana },
 }
 
 /// A point that [`Working::rollback`] returns to.
@@ -107,6 +109,7 @@ pub(crate) struct Standing {
     storage_due: Amount,
     storage_back: Amount,
     gates: Option<Box<Gates>>,
+    mana: Option<Box<Mana>>,
 }
 
 /// Something that was counted, should it have to be taken back.
@@ -210,6 +213,8 @@ fn hash_address(seed: &FixedState, address: &Address) -> u64 {
 
 pub(crate) struct Working<'a> {
     plane: &'a Plane,
+    /// The batch's time.
+    time: u64,
     roots: Roots,
     accounts: Vec<Account<'a>>,
     slots: Vec<WorkingSlot>,
@@ -229,9 +234,10 @@ pub(crate) struct Working<'a> {
 
 impl<'a> Working<'a> {
     /// Nothing read yet.
-    pub(crate) fn new(plane: &'a Plane, roots: Roots) -> Self {
+    pub(crate) fn new(plane: &'a Plane, roots: Roots, time: u64) -> Self {
         Self {
             plane,
+            time,
             roots,
             accounts: Vec::new(),
             slots: Vec::new(),
@@ -558,6 +564,7 @@ impl<'a> Working<'a> {
                 }
                 Undo::Text(digest) => self.unpublish(digest),
                 Undo::PlaneRules { was, is_first } => self.unset_plane_rules(*was, is_first),
+                Undo::Mana { account, was } => self.accounts[account.0 as usize].record.set_mana(was),
                 Undo::Record { account, was, is_first } => {
                     let account = &mut self.accounts[account.0 as usize];
                     account.record = *was;
@@ -597,6 +604,9 @@ impl<'a> Working<'a> {
             let sum = balance.checked_add(amount).filter(|sum| sum.checked_add(due).is_some());
             let sum = sum.ok_or(Reject::BalanceOverflow { balance: balance.units(), amount: amount.units() })?;
             self.set_balance(slot, sum);
+        }
+        if asset == AssetId::ZMAN {
+            self.carry_mana(from, to, amount);
         }
         let index = |slot: Option<SlotId>| slot.map_or(SlotIndex::OUTSIDE, |slot| self.slots[slot.0 as usize].index);
         debug_assert!(from_slot != to_slot && !amount.is_zero(), "checked before");
@@ -649,6 +659,15 @@ impl<'a> Working<'a> {
         self.entries_owed += account.entries_owed() - owed;
     }
 
+    /// Gives back some of the fees that an account owes.
+    pub(crate) fn forgive(&mut self, id: AccountId, fees: Amount) {
+        let account = &mut self.accounts[id.0 as usize];
+        let owed = account.entries_owed();
+        account.fees_due = account.fees_due.checked_sub(fees).expect("a part of what it owes");
+        self.entries_owed -= owed - account.entries_owed();
+        self.release(id, fees);
+    }
+
     /// How a sender stands before a transaction in `lane`.
     pub(crate) fn standing(&self, id: AccountId, lane: u8) -> Standing {
         let account = &self.accounts[id.0 as usize];
@@ -661,6 +680,7 @@ impl<'a> Working<'a> {
             storage_due: account.storage_due,
             storage_back: account.storage_back,
             gates: account.record.gates.clone(),
+            mana: account.record.mana.clone(),
         }
     }
 
@@ -685,6 +705,7 @@ impl<'a> Working<'a> {
             account.record.identity = None;
         }
         account.record.gates = standing.gates;
+        account.record.mana = standing.mana;
         self.entries_owed -= account.entries_owed();
         (account.fees_due, account.storage_due) = (standing.fees_due, standing.storage_due);
         account.storage_back = standing.storage_back;

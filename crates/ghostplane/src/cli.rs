@@ -3,6 +3,7 @@
 mod connect;
 mod covenant;
 mod explain;
+mod fee;
 mod identity;
 mod key;
 mod node;
@@ -107,6 +108,8 @@ pub enum Command {
     Withdraw(send::WithdrawArgs),
     /// Have the L1 pay a withdrawal out
     Claim(send::ClaimArgs),
+    /// What a transaction would cost, and what would pay for it
+    Fee(fee::FeeArgs),
     /// What somebody has
     Balance(show::BalanceArgs),
     /// What became of a transaction
@@ -208,6 +211,7 @@ pub fn run(command: Command, target: &Target, screen: &Screen) -> anyhow::Result
         Command::Deposit(args) => send::deposit(&args, target, screen),
         Command::Withdraw(args) => send::withdraw(&args, target, screen),
         Command::Claim(args) => send::claim(&args, target, screen),
+        Command::Fee(args) => fee::run(&args, target, screen),
         Command::Balance(args) => show::balance(&args, target, screen),
         Command::Tx { id } => show::transaction(&id, target, screen),
         Command::Explain(args) => explain::run(&args, target, screen),

@@ -44,7 +44,7 @@ use ghostplane_ghostcipher::VerificationKey;
 use ghostplane_sequencer::Limits;
 use ghostplane_types::PublicKey;
 use ghostplane_types::genesis::{FeeShare, GenesisAsset, Governance, SettlementTerms};
-use ghostplane_types::{Address, Amount, AssetId, Decode, Genesis, L1Address};
+use ghostplane_types::{Address, Amount, AssetId, Decode, Genesis, L1Address, ManaTerms};
 use serde::Deserialize;
 use serde_json::json;
 use std::net::SocketAddr;
@@ -295,6 +295,7 @@ struct GenesisFile {
     settlement: TermsTable,
     #[serde(default)]
     governance: GovernanceTable,
+    mana: ManaTable,
 }
 
 #[derive(Default, Deserialize)]
@@ -319,6 +320,17 @@ struct AssetTable {
 struct ShareTable {
     address: String,
     basis_points: u16,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ManaTable {
+    rate: u64,
+    window_ms: u64,
+    cap_ms: u64,
+    supply_max: u64,
+    #[serde(default)]
+    grants: Vec<u64>,
 }
 
 #[derive(Deserialize)]
@@ -368,7 +380,7 @@ impl GenesisFile {
             let (address, _) = Address::parse(&share.address).with_context(|| format!("'{}'", share.address))?;
             Ok(FeeShare { address, basis_points: share.basis_points })
         };
-        let terms = self.settlement;
+        let (terms, mana) = (self.settlement, self.mana);
         let governor = self.governance.governor.map(|text| {
             let (address, _) = Address::parse(&text).with_context(|| format!("governor '{text}'"))?;
             anyhow::Ok(address)
@@ -398,6 +410,13 @@ impl GenesisFile {
                 upgrade_notice_blocks: terms.upgrade_notice_blocks,
             },
             governance: Governance { governor: governor.transpose()?, notice_ms: self.governance.notice_ms },
+            mana: ManaTerms {
+                rate: mana.rate,
+                window_ms: mana.window_ms,
+                cap_ms: mana.cap_ms,
+                supply_max: amount(mana.supply_max, "supply_max")?,
+                grants: mana.grants,
+            },
         })
     }
 }

@@ -7,6 +7,7 @@ mod fields;
 mod format;
 mod gates;
 mod input;
+mod mana;
 mod sheet;
 mod state;
 mod text;

@@ -108,7 +108,7 @@ fn transaction() -> Transaction {
         memo: Vec::new(),
     };
     let auth = key.sign(Domain::TransactionAuth, 1337, &body.id());
-    Transaction { body, auth: auth.into(), approvals: Vec::new() }
+    Transaction { body, auth: auth.into(), approvals: Vec::new(), sponsorship: None }
 }
 
 #[test]

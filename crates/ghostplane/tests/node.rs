@@ -7,6 +7,8 @@ mod covenants;
 mod crowd;
 #[path = "node/damage.rs"]
 mod damage;
+#[path = "node/fees.rs"]
+mod fees;
 #[path = "node/full.rs"]
 mod full;
 #[path = "node/identities.rs"]

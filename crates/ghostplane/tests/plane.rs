@@ -104,7 +104,7 @@ impl Story {
             memo: Vec::new(),
         };
         let auth = key(from).sign(Domain::TransactionAuth, body.chain_id, &body.id());
-        Transaction { body, auth: auth.into(), approvals: Vec::new() }
+        Transaction { body, auth: auth.into(), approvals: Vec::new(), sponsorship: None }
     }
 
     fn mine(&mut self, blocks: u64) -> &mut Self {

@@ -36,6 +36,9 @@ use ghostplane_types::{
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
+#[path = "vectors/mana.rs"]
+mod mana;
+
 const CHAIN: u64 = 1337;
 const GENESIS_MS: u64 = 1_767_225_600_000;
 
@@ -99,7 +102,7 @@ fn transaction(plane: &Plane, from: &str, seq: u64, actions: Vec<Action>, memo: 
         memo: memo.as_bytes().to_vec(),
     };
     let auth = key(from).sign(Domain::TransactionAuth, CHAIN, &body.id());
-    Transaction { body, auth: auth.into(), approvals: Vec::new() }
+    Transaction { body, auth: auth.into(), approvals: Vec::new(), sponsorship: None }
 }
 
 /// A key of each scheme, its address, and what it consents to a body with: carried first, then registered.
@@ -122,7 +125,7 @@ fn consented(scheme: Scheme) -> Value {
         let auth = signer.consent(Domain::TransactionAuth, CHAIN, &body.id());
         assert_eq!(gid.public_key.verify(Domain::TransactionAuth, CHAIN, &body.id(), &auth), Ok(()));
         let signing_digest = hex::encode(&signing_digest(Domain::TransactionAuth, CHAIN, &body.id()));
-        let transaction = Transaction { body, auth, approvals: Vec::new() };
+        let transaction = Transaction { body, auth, approvals: Vec::new(), sponsorship: None };
         json!({
             "bytes": encoding(&transaction), "id": transaction.body.id().to_string(), "signing_digest": signing_digest,
             "intrinsic_gas": gas::intrinsic(scheme, transaction.to_bytes().len(), 1),
@@ -451,6 +454,9 @@ fn prices_and_limits() {
             "batch_transactions": limits::BATCH_TRANSACTIONS_MAX,
             "batch_bytes": limits::BATCH_BYTES_MAX,
             "batch_gas": limits::BATCH_GAS_MAX,
+            "plane_gas_per_second": limits::PLANE_GAS_PER_SECOND,
+            "mana_span_ms": limits::MANA_SPAN_MS_MAX,
+            "mana_grants": limits::MANA_GRANTS_MAX,
             "batch_entries": limits::BATCH_ENTRIES_MAX,
             "batch_flows": limits::BATCH_FLOWS_MAX,
             "batch_withdrawals": limits::BATCH_WITHDRAWALS_MAX,
@@ -503,7 +509,7 @@ fn a_plane_in_small() {
         let mut body = transaction(&plane, "bob", 0, vec![pay("carol", AssetId::GCC, 4)], "").body;
         body.nonce.lane = Nonce::LANE_FORCED;
         let auth = key("bob").sign(Domain::TransactionAuth, CHAIN, &body.id());
-        Transaction { body, auth: auth.into(), approvals: Vec::new() }.to_bytes()
+        Transaction { body, auth: auth.into(), approvals: Vec::new(), sponsorship: None }.to_bytes()
     };
     let messages = [
         deposit("alice", AssetId::GCC, 10_000_000_000),
@@ -679,7 +685,7 @@ fn gates() {
         let mut body = transaction(&plane, "alice", 1, vec![pay("bob", AssetId::GCC, 4)], "").body;
         (body.nonce, body.key_ref) = (Nonce { lane: 7, seq: 0 }, KeyRef::Session);
         let auth = key("phone").sign(Domain::TransactionAuth, CHAIN, &body.id());
-        Transaction { body, auth: auth.into(), approvals: Vec::new() }
+        Transaction { body, auth: auth.into(), approvals: Vec::new(), sponsorship: None }
     };
     let rounds = vec![
         vec![transaction(&plane, "alice", 0, actions.clone(), "")],
@@ -739,7 +745,7 @@ fn guardians() {
         let approvals = by
             .iter()
             .map(|by| Approval { key: public(by), auth: key(by).sign(Domain::Approval, CHAIN, &body.id()).into() });
-        Transaction { approvals: approvals.collect(), auth: auth.into(), body }
+        Transaction { approvals: approvals.collect(), auth: auth.into(), body, sponsorship: None }
     };
     let sent = |from: &str, seq, actions: Vec<Action>, by: &[&str]| {
         with_gas(transaction(&plane, from, seq, actions, "").body, from, by)

@@ -189,7 +189,8 @@ impl World {
             };
             *next += 1;
             let auth = self.people[from].key.sign(Domain::TransactionAuth, body.chain_id, &body.id());
-            let transaction = Transaction { body: body.clone(), auth: auth.into(), approvals: Vec::new() };
+            let transaction =
+                Transaction { body: body.clone(), auth: auth.into(), approvals: Vec::new(), sponsorship: None };
             let checked = verify_all(&self.plane, &self.keystone, &Serial, vec![transaction]).expect("a whole state");
             let verified = Arc::new(checked.into_iter().next().expect("one in, one out").expect("signed just now"));
             let ticket = Ticket(self.next_ticket);
@@ -198,6 +199,7 @@ impl World {
             let standing = Standing {
                 next: record.as_ref().map_or(0, |record| record.next_in_lane(Nonce::LANE_ROOT)),
                 balance: self.balance(&sender),
+                mana: 0,
             };
             self.sent.insert(ticket, body);
             submissions.push(Submission { ticket, verified, standing });

@@ -90,8 +90,10 @@ pub struct Submission {
 pub struct Standing {
     /// The next sequence number of the transaction's lane.
     pub next: u64,
-    /// What the sender holds in GCC.
+    /// What the sender holds in GCC; where a sponsor pays, what the sponsor does.
     pub balance: Amount,
+    /// Gas that the sender's mana pays now, where mana pays.
+    pub mana: u64,
 }
 
 /// What came of one transaction in the open batch.

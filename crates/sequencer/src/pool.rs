@@ -19,9 +19,9 @@ use crate::limits::{EVICTIONS_MAX, Limits};
 use crate::refusal::Refusal;
 use ghostplane_engine::Verified;
 use ghostplane_types::limits::{LANE_AHEAD_MAX, VALIDITY_MS_MAX};
-use ghostplane_types::{Address, Encode, Nonce, Reject, TransactionBody};
+use ghostplane_types::{Address, Encode, Nonce, Pay, Reject, TransactionBody};
 use index::Index;
-use lane::{Head, Senders};
+use lane::{Head, Purse, Senders};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -192,19 +192,38 @@ impl Pool {
         Ok(())
     }
 
-    /// Whether the sender can pay the most that this costs, on top of the least that its others cost.
+    /// Whether whoever pays can pay the most that this costs, on top of the least that waits for the same purse.
     fn check_fee(&self, pooled: &Pooled, standing: &Standing, but: u64) -> Result<(), Reject> {
-        let waiting = self.senders.get(&pooled.body().sender).map_or(0, |of| of.fees - u128::from(but));
-        let needed = waiting + u128::from(pooled.body().gas_limit) * u128::from(self.gas_price);
-        let balance = standing.balance.units();
-        if needed > u128::from(balance) {
-            return Err(Reject::FeeUnpayable { balance, needed: u64::try_from(needed).unwrap_or(u64::MAX) });
+        let body = pooled.body();
+        let own = |address: &Address| self.senders.get(address).map_or(0, |of| of.fees);
+        let waiting = match Purse::of(body) {
+            Purse::Own => own(&body.sender),
+            purse @ Purse::Mana(_) => self.senders.in_purse(&purse),
+            purse @ Purse::Sponsor(sponsor) => self.senders.in_purse(&purse) + own(&sponsor),
+        };
+        let waiting = waiting - u128::from(but);
+        let needed = waiting + u128::from(body.gas_limit) * u128::from(self.gas_price);
+        let (balance, saturated) = (standing.balance.units(), u64::try_from(needed).unwrap_or(u64::MAX));
+        match &body.pay {
+            Pay::Mana => {
+                let needed = waiting + u128::from(body.gas_limit);
+                let refusal =
+                    Reject::ManaShort { found: standing.mana, needed: u64::try_from(needed).unwrap_or(u64::MAX) };
+                if needed > u128::from(standing.mana) { Err(refusal) } else { Ok(()) }
+            }
+            _ if needed <= u128::from(balance) => Ok(()),
+            Pay::Gcc => Err(Reject::FeeUnpayable { balance, needed: saturated }),
+            Pay::Sponsor(_) => Err(Reject::SponsorUnpayable { balance, needed: saturated }),
         }
-        Ok(())
     }
 
+    /// The least that a transaction takes out of its purse.
     fn fee_min(&self, pooled: &Pooled) -> u64 {
-        pooled.verified.gas_intrinsic().saturating_mul(self.gas_price)
+        let gas = pooled.verified.gas_intrinsic();
+        match pooled.body().pay {
+            Pay::Mana => gas,
+            Pay::Gcc | Pay::Sponsor(_) => gas.saturating_mul(self.gas_price),
+        }
     }
 
     /// Puts a transaction in the place of one with the same number that pays less.
@@ -224,7 +243,8 @@ impl Pool {
         if newcomer.price() < needed {
             return Err(Refusal::Underpriced { found: newcomer.price(), needed });
         }
-        self.check_fee(&newcomer, standing, self.fee_min(old))?;
+        let is_same_purse = Purse::of(old.body()) == Purse::of(newcomer.body());
+        self.check_fee(&newcomer, standing, if is_same_purse { self.fee_min(old) } else { 0 })?;
         if self.bytes - old.bytes as usize + newcomer.bytes as usize > self.limits.pool_bytes_max {
             return Err(busy);
         }
@@ -421,8 +441,8 @@ impl Pool {
         let pooled = self.slots[slot.0 as usize].as_ref().expect("stored above");
         let (sender, Nonce { lane, seq }) = (pooled.body().sender, pooled.body().nonce);
         self.index.insert_expiry(pooled.body().valid_until, pooled.arrival, slot);
-        let fee = u128::from(self.fee_min(pooled));
-        self.senders.get_mut(&sender).expect("its sender is known").fees += fee;
+        let (fee, purse) = (u128::from(self.fee_min(pooled)), Purse::of(pooled.body()));
+        self.senders.put(sender, purse, fee);
         self.senders.lane_mut(&sender, lane).expect("its lane is known").insert(seq, slot);
         self.reindex(sender, lane);
     }
@@ -440,8 +460,8 @@ impl Pool {
         let pooled = self.slots[slot.0 as usize].as_ref().expect("it waits");
         let (sender, Nonce { lane, seq }) = (pooled.body().sender, pooled.body().nonce);
         self.index.remove_expiry(pooled.body().valid_until, pooled.arrival);
-        let fee = u128::from(self.fee_min(pooled));
-        self.senders.get_mut(&sender).expect("its sender is known").fees -= fee;
+        let (fee, purse) = (u128::from(self.fee_min(pooled)), Purse::of(pooled.body()));
+        self.senders.take(sender, purse, fee);
         self.senders.lane_mut(&sender, lane).expect("its lane is known").remove(seq);
     }
 

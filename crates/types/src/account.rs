@@ -7,6 +7,7 @@ use crate::covenant::Covenants;
 use crate::few::Few;
 use crate::guardian::{Guarded, Safety};
 use crate::limits::{ACCOUNT_KEYS_MAX, ACCOUNT_LANES_MAX, ACCOUNT_SLOTS_MAX, SESSIONS_MAX, SPENT_BYTES_MAX};
+use crate::mana::Mana;
 use crate::session::{Session, Spent};
 use crate::slot::SlotIndex;
 
@@ -25,6 +26,8 @@ pub struct AccountRecord {
     pub slots: Few<SlotOf, 1>,
     /// What an action of the account has to pass besides a signature; `None` for most accounts, and never without content.
     pub gates: Option<Box<Gates>>,
+    /// Mana, as of the last time that it was touched; `None` for who holds no ZMAN and uses no grant.
+    pub mana: Option<Box<Mana>>,
 }
 
 /// The gates of an account.
@@ -180,7 +183,7 @@ pub struct SlotOf {
 impl AccountRecord {
     /// The record of an address that has not acted yet and holds nothing.
     pub fn new(address: Address) -> Self {
-        Self { address, identity: None, lanes: Few::new(), slots: Few::new(), gates: None }
+        Self { address, identity: None, lanes: Few::new(), slots: Few::new(), gates: None, mana: None }
     }
 
     /// Changes the gates, and keeps none that are empty.
@@ -189,6 +192,24 @@ impl AccountRecord {
         let changed = change(&mut gates);
         self.gates = Some(gates).filter(|gates| !gates.is_empty());
         changed
+    }
+
+    /// Mana as of the last time that it was touched.
+    pub fn mana(&self) -> Mana {
+        self.mana.as_deref().copied().unwrap_or_default()
+    }
+
+    /// Notes how much mana there is now.
+    pub fn set_mana(&mut self, mana: Mana) {
+        match &mut self.mana {
+            Some(known) if mana != Mana::default() => **known = mana,
+            known => *known = (mana != Mana::default()).then(|| Box::new(mana)),
+        }
+    }
+
+    /// The level of verification; 0 before there is an identity.
+    pub fn level(&self) -> u8 {
+        self.identity.as_ref().map_or(0, |identity| identity.level)
     }
 
     /// The slot of `asset`, if the account has ever held it.
@@ -225,15 +246,18 @@ const SECTION_GUARDIANS: u8 = 4;
 const SECTION_COVENANTS: u8 = 8;
 /// Freeze and recovery.
 const SECTION_SAFETY: u8 = 16;
-/// Mana and exit address have their bits in the section byte.
-const SECTIONS_RESERVED: u8 = 0b0110_0000;
-const SECTIONS: u8 = SECTION_IDENTITY | SECTION_SESSIONS | SECTION_GUARDIANS | SECTION_COVENANTS | SECTION_SAFETY;
+const SECTION_MANA: u8 = 32;
+/// The exit address has its bit in the section byte.
+const SECTIONS_RESERVED: u8 = 0b0100_0000;
+const SECTIONS: u8 =
+    SECTION_IDENTITY | SECTION_SESSIONS | SECTION_GUARDIANS | SECTION_COVENANTS | SECTION_SAFETY | SECTION_MANA;
 
 impl Encode for AccountRecord {
     fn encode(&self, out: &mut Vec<u8>) {
         out.push(RECORD_VERSION);
         let identity = if self.identity.is_some() { SECTION_IDENTITY } else { 0 };
-        out.push(identity | self.gates.as_ref().map_or(0, |gates| gates.sections()));
+        let mana = if self.mana.is_some() { SECTION_MANA } else { 0 };
+        out.push(identity | mana | self.gates.as_ref().map_or(0, |gates| gates.sections()));
         self.address.encode(out);
         if let Some(identity) = &self.identity {
             identity.entity_type.encode(out);
@@ -254,6 +278,9 @@ impl Encode for AccountRecord {
         }
         if let Some(gates) = &self.gates {
             gates.encode(out);
+        }
+        if let Some(mana) = &self.mana {
+            mana.encode(out);
         }
     }
 }
@@ -276,14 +303,20 @@ impl Decode for AccountRecord {
         let address = reader.read()?;
         let identity = if sections & SECTION_IDENTITY == 0 { None } else { Some(decode_identity(reader)?) };
         let (lanes, slots) = (decode_lanes(reader)?, decode_slots(reader)?);
-        let gates = match sections & !SECTION_IDENTITY {
+        let gates = match sections & !(SECTION_IDENTITY | SECTION_MANA) {
             0 => None,
             // Only who has keys has gates.
             _ if identity.is_none() => return Err(reader.non_canonical("gates without an identity")),
             sections => Some(Box::new(Gates::decode(sections, reader)?)),
         };
-        Ok(Self { address, identity, lanes, slots, gates })
+        let mana = if sections & SECTION_MANA == 0 { None } else { Some(Box::new(decode_mana(reader)?)) };
+        Ok(Self { address, identity, lanes, slots, gates, mana })
     }
+}
+
+fn decode_mana(reader: &mut Reader<'_>) -> Result<Mana, DecodeError> {
+    let mana: Mana = reader.read()?;
+    if mana == Mana::default() { Err(reader.non_canonical("section of no mana")) } else { Ok(mana) }
 }
 
 fn decode_identity(reader: &mut Reader<'_>) -> Result<Identity, DecodeError> {
@@ -384,6 +417,33 @@ mod tests {
         }
         record.change_gates(|gates| gates.sessions.clear());
         assert_eq!((record.gates.is_none(), record.to_bytes()), (true, self::record().to_bytes()));
+    }
+
+    #[test]
+    fn mana_comes_back() {
+        let mut record = record();
+        let granted = Spent { window: 19_000, units: 3_300 };
+        record.set_mana(Mana { touched: 1_700_000_000_000, units: u128::MAX, granted });
+        let bytes = record.to_bytes();
+        assert_eq!(AccountRecord::from_bytes(&bytes).as_ref(), Ok(&record));
+        for bit in 0..bytes.len() * 8 {
+            let mut changed = bytes.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            if let Ok(other) = AccountRecord::from_bytes(&changed) {
+                assert_ne!(other, record, "bit {bit}");
+                assert_eq!(other.to_bytes(), changed, "bit {bit} decodes from a second form");
+            }
+        }
+        // Who nobody has registered may have mana.
+        let mut stranger = AccountRecord::new(Address::from_bytes([3; 32]));
+        stranger.set_mana(Mana { touched: 5, ..Mana::default() });
+        assert_eq!(AccountRecord::from_bytes(&stranger.to_bytes()).as_ref(), Ok(&stranger));
+        let mut none = stranger.to_bytes();
+        let at = none.len() - Mana::BYTES_MIN;
+        none[at] = 0;
+        assert!(AccountRecord::from_bytes(&none).is_err());
+        record.set_mana(Mana::default());
+        assert_eq!(record, self::record());
     }
 
     #[test]

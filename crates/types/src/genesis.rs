@@ -1,10 +1,11 @@
 //! Genesis: everything a plane is founded on. Its digest is the plane's id.
 
 use crate::address::Address;
-use crate::amount::{Amount, DECIMALS_MAX, DECIMALS_NATIVE};
+use crate::amount::{Amount, DECIMALS_MAX, DECIMALS_NATIVE, SUPPLY_MAX};
 use crate::asset::AssetId;
 use crate::codec::{Decode, DecodeError, Encode, Reader, fields, put_byte_string, put_list};
 use crate::limits::{FEE_SHARES_MAX, GENESIS_ASSETS_MAX, SYMBOL_BYTES_MAX};
+use crate::mana::ManaTerms;
 use crate::slot::TREE_DEPTH;
 use ghostplane_ghostcipher::{Digest, Domain, VerificationKey, digest};
 use thiserror::Error;
@@ -47,6 +48,8 @@ pub struct Genesis {
     pub settlement: SettlementTerms,
     /// Who may set rules for all.
     pub governance: Governance,
+    /// How mana regenerates.
+    pub mana: ManaTerms,
 }
 
 /// Who may set rules for the plane and for the assets that the L1 holds, and how long they are announced ahead.
@@ -163,6 +166,9 @@ pub enum GenesisError {
     /// Settlement terms that contradict each other.
     #[error("settlement terms: {0}")]
     Terms(&'static str),
+    /// Terms of mana that give away more than there is, or cannot be reckoned with.
+    #[error("terms of mana: {0}")]
+    Mana(&'static str),
 }
 
 /// The account that collects fees until a batch's end; nobody's.
@@ -202,12 +208,19 @@ impl Genesis {
         if !bounds.contains(&self.slots_max) || !bounds.contains(&self.objects_max) {
             return Err(GenesisError::StateBounds);
         }
-        self.check_terms()
+        self.check_terms()?;
+        self.mana.broken_rule().map_or(Ok(()), |rule| Err(GenesisError::Mana(rule)))
     }
 
     /// The asset's registration.
     pub fn asset(&self, asset: AssetId) -> Option<&GenesisAsset> {
         self.assets.iter().find(|known| known.asset == asset)
+    }
+
+    /// The most of a bridged asset, in base units, that the L1 holds for the plane. What ZMAN regenerates is reckoned for no more.
+    pub fn supply_max(&self, asset: AssetId) -> u64 {
+        let zman = if asset == AssetId::ZMAN { self.mana.supply_max.units() } else { SUPPLY_MAX };
+        zman.min(SUPPLY_MAX)
     }
 
     fn check_assets(&self) -> Result<(), GenesisError> {
@@ -284,12 +297,26 @@ impl Encode for Genesis {
         self.sequencer.encode(out);
         self.settlement.encode(out);
         self.governance.encode(out);
+        self.mana.encode(out);
     }
 }
 
 impl Decode for Genesis {
-    const BYTES_MIN: usize =
-        8 + 8 + 4 + 8 + 1 + 8 + 8 + 8 + 4 + 4 + 1 + 32 + SettlementTerms::BYTES_MIN + Governance::BYTES_MIN;
+    const BYTES_MIN: usize = 8
+        + 8
+        + 4
+        + 8
+        + 1
+        + 8
+        + 8
+        + 8
+        + 4
+        + 4
+        + 1
+        + 32
+        + SettlementTerms::BYTES_MIN
+        + Governance::BYTES_MIN
+        + ManaTerms::BYTES_MIN;
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
             chain_id: reader.read()?,
@@ -306,6 +333,7 @@ impl Decode for Genesis {
             sequencer: reader.read()?,
             settlement: reader.read()?,
             governance: reader.read()?,
+            mana: reader.read()?,
         })
     }
 }
@@ -346,6 +374,14 @@ impl Genesis {
                 upgrade_notice_blocks: 100,
             },
             governance: Governance { governor: Some(operator), notice_ms: 10_000 },
+            // A thousand ZMAN pay a payment about every second and a half, and save up a day of them.
+            mana: ManaTerms {
+                rate: 200_000,
+                window_ms: 24 * 3_600_000,
+                cap_ms: 24 * 3_600_000,
+                supply_max: amount(10_000_000 * 1_000_000_000),
+                grants: vec![50_000, 500_000, 5_000_000],
+            },
         }
     }
 }

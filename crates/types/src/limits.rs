@@ -32,6 +32,8 @@ pub const BATCH_TRANSACTIONS_MAX: usize = 4096;
 pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// Gas of one batch; one unit is about 10 ns of the slowest judge.
 pub const BATCH_GAS_MAX: u64 = 100_000_000;
+/// Gas of a plane in a second: what a judge follows who replays every batch on one core. What mana gives away is measured by it.
+pub const PLANE_GAS_PER_SECOND: u64 = BATCH_GAS_MAX;
 /// Journal entries of one batch.
 pub const BATCH_ENTRIES_MAX: usize = 1 << 19;
 /// Assets issued or retired by one batch.
@@ -84,6 +86,12 @@ pub const COVENANT_BYTES_MAX: usize = 12 * 1024;
 pub const SPENDING_MAX: usize = 16;
 /// Bytes of what is counted of one asset, at most.
 pub const SPENDING_BYTES_MAX: usize = 5 + 4 * 10;
+/// The windows of mana, and for how long it is saved up: 30 days at most.
+pub const MANA_SPAN_MS_MAX: u64 = 30 * 24 * 3600 * 1000;
+/// Levels of verification that have a base grant of their own.
+pub const MANA_GRANTS_MAX: usize = 8;
+/// Bytes of an account's mana in its record at most.
+pub const MANA_BYTES_MAX: usize = 10 + 16 + SPENT_BYTES_MAX;
 
 /// Guardians of one account.
 pub const GUARDIANS_MAX: usize = 16;
@@ -134,6 +142,15 @@ const _: () = {
     assert!(BATCH_ENTRIES_MAX < 1 << 22);
     assert!(BATCH_FLOWS_MAX >= GENESIS_ASSETS_MAX);
     assert!(OBJECT_BYTES_MAX < CHUNK_BYTES_MAX && WITNESS_BYTES_MAX.is_multiple_of(CHUNK_BYTES_MAX));
+    // An account record of the largest kind fits an object: keys of a passkey's length, lanes, slots, gates, mana.
+    assert!(
+        64 + ACCOUNT_KEYS_MAX * 67
+            + ACCOUNT_LANES_MAX * 11
+            + ACCOUNT_SLOTS_MAX * 10
+            + ACCOUNT_GATES_BYTES_MAX
+            + MANA_BYTES_MAX
+            <= OBJECT_BYTES_MAX
+    );
     assert!(TREE_DEPTH == 30);
     // A member has a bit in the votes on a proposal.
     assert!(GUARDIANS_MAX <= u16::BITS as usize);

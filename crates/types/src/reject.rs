@@ -210,6 +210,58 @@ rejects! {
         /// Whose it should be.
         key: PublicKey,
     } => "the approval by {key:?} is not one of this transaction",
+    /// Mana does not pay the most this transaction may use.
+    140 ManaShort {
+        /// Gas that base grant and mana pay now.
+        found: u64,
+        /// The transaction's limit.
+        needed: u64,
+    } => "its gas limit is {needed}, the account has mana for {found}",
+    /// Nobody has paid the sender yet, and neither mana nor a sponsor makes the account that would hold its number.
+    141 NoAccount => "the sender has no account yet: somebody has to pay or register it first",
+    /// The sponsor's consent does not verify, or is not there where a sponsor pays, or is where none does; or the sender
+    /// sponsors itself.
+    142 BadSponsorship => "a transaction carries the consent of the sponsor who pays, who is not its sender, and of no other",
+    /// The sponsor is no registered account.
+    143 SponsorUnknown {
+        /// Which.
+        sponsor: Address,
+    } => "{sponsor} is no registered account, so it cannot sponsor",
+    /// The key that consented is none of the sponsor's own.
+    144 SponsorKey {
+        /// Which.
+        key: PublicKey,
+    } => "{key:?} is none of the sponsor's own keys",
+    /// The sponsor does not pay any more.
+    145 SponsorshipOver {
+        /// Until when it does, in milliseconds.
+        valid_until: u64,
+        /// The batch's time.
+        time: u64,
+    } => "the sponsor pays until {valid_until} ms, the batch is of {time} ms",
+    /// More than the sponsor pays.
+    146 SponsorBound {
+        /// The most the fee can be.
+        needed: u64,
+        /// What the sponsor consented to.
+        limit: u64,
+    } => "the fee may be {needed}, the sponsor pays at most {limit}",
+    /// The sponsor's guardians stopped whatever leaves it.
+    147 SponsorFrozen => "the sponsor is frozen",
+    /// Too few of the sponsor's guardians agree, and it is more than leaves without them.
+    148 SponsorQuorum {
+        /// The weight of those who do.
+        found: u32,
+        /// The weight that it takes.
+        needed: u32,
+    } => "the sponsor's guardians of weight {needed} have to agree, {found} do",
+    /// The sponsor cannot pay the most this transaction may cost.
+    149 SponsorUnpayable {
+        /// What it holds, in base units of GCC.
+        balance: u64,
+        /// The most the fee can be.
+        needed: u64,
+    } => "the fee may be {needed}, the sponsor holds {balance}",
     /// The account does not hold enough.
     200 Overdrawn {
         /// What it holds.

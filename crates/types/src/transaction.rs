@@ -1,6 +1,7 @@
 //! Transactions: what a sender signs.
 
 use crate::address::{Address, Gid};
+use crate::amount::Amount;
 use crate::codec::{Decode, DecodeError, Encode, Reader, fields, put_byte_string, put_list, varint_len};
 use crate::consent::{Auth, ConsentForm};
 use crate::guardian::Approval;
@@ -60,6 +61,8 @@ pub struct Transaction {
     pub auth: Auth,
     /// Consent of others, in any order; each key once.
     pub approvals: Vec<Approval>,
+    /// What a key of the sponsor made of the id under [`Domain::Sponsor`]; there is one exactly if a sponsor pays.
+    pub sponsorship: Option<Box<Approval>>,
 }
 
 impl Transaction {
@@ -70,7 +73,13 @@ impl Transaction {
     /// Bytes that consent adds to the body.
     pub fn consent_bytes(&self) -> usize {
         let approvals = self.approvals.iter().map(Approval::encoded_len).sum::<usize>();
-        self.auth.encoded_len() + varint_len(self.approvals.len() as u64) + approvals
+        let sponsorship = self.sponsorship.as_ref().map_or(0, |sponsorship| sponsorship.encoded_len());
+        self.auth.encoded_len() + varint_len(self.approvals.len() as u64) + approvals + sponsorship
+    }
+
+    /// Everybody's consent but the sender's.
+    pub fn consents_of_others(&self) -> impl Iterator<Item = &Approval> {
+        self.approvals.iter().chain(self.sponsorship.as_deref())
     }
 
     /// Of the canonical bytes of a transaction those of its body, which its id is the digest of. Bytes of another kind have
@@ -119,12 +128,39 @@ impl Nonce {
 
 fields!(Nonce { lane: u8, seq: u64 });
 
-/// What a fee is paid with. Mana is 1 and sponsors are 2; neither runs yet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+/// What gas is paid with. Storage always costs credits of who acts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Pay {
     /// The sender's credits.
     #[default]
     Gcc,
+    /// The sender's mana.
+    Mana,
+    /// Credits of somebody else, who consents to this very transaction.
+    Sponsor(Box<SponsorTerms>),
+}
+
+/// What a sponsor consents to besides the transaction itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SponsorTerms {
+    /// Who pays.
+    pub sponsor: Address,
+    /// The most that it pays.
+    pub fee_max: Amount,
+    /// The latest batch time at which it pays, in milliseconds.
+    pub valid_until: u64,
+}
+
+fields!(SponsorTerms { sponsor: Address, fee_max: Amount, valid_until: u64 });
+
+impl Pay {
+    /// The terms of the sponsor who pays, if one does.
+    pub fn sponsor(&self) -> Option<&SponsorTerms> {
+        match self {
+            Self::Sponsor(terms) => Some(terms),
+            Self::Gcc | Self::Mana => None,
+        }
+    }
 }
 
 /// Which key signs.
@@ -161,8 +197,14 @@ impl KeyRef {
 
 impl Encode for Pay {
     fn encode(&self, out: &mut Vec<u8>) {
-        let Self::Gcc = self;
-        out.push(0);
+        match self {
+            Self::Gcc => out.push(0),
+            Self::Mana => out.push(1),
+            Self::Sponsor(terms) => {
+                out.push(2);
+                terms.encode(out);
+            }
+        }
     }
 }
 
@@ -171,7 +213,8 @@ impl Decode for Pay {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         match reader.read::<u8>()? {
             0 => Ok(Self::Gcc),
-            reserved @ 1..=2 => Err(reader.unimplemented("way to pay", u64::from(reserved))),
+            1 => Ok(Self::Mana),
+            2 => Ok(Self::Sponsor(Box::new(reader.read()?))),
             unknown => Err(reader.unknown("way to pay", u64::from(unknown))),
         }
     }
@@ -204,7 +247,7 @@ impl Decode for KeyRef {
     }
 }
 
-/// Where the key reference is in a body: behind version, chain, plane, sender, nonce, four numbers and the way to pay.
+/// Where the key reference is in a body at least: behind version, chain, plane, sender, nonce, four numbers and the way to pay.
 const KEY_REF_AT: usize = 1 + 8 + 32 + 32 + 9 + 8 * 4 + 1;
 
 /// The version of the transaction format.
@@ -262,6 +305,9 @@ impl Encode for Transaction {
         self.body.encode(out);
         self.auth.encode(out);
         put_list(out, &self.approvals);
+        if let Some(sponsorship) = &self.sponsorship {
+            sponsorship.encode(out);
+        }
     }
 }
 
@@ -271,7 +317,8 @@ impl Decode for Transaction {
         let body: TransactionBody = reader.read()?;
         let auth = Auth::decode(body.key_ref.consent_form(), reader)?;
         let approvals = reader.list("approvals", APPROVALS_MAX)?;
-        Ok(Self { body, auth, approvals })
+        let sponsorship = body.pay.sponsor().map(|_| reader.read().map(Box::new)).transpose()?;
+        Ok(Self { body, auth, approvals, sponsorship })
     }
 }
 
@@ -309,7 +356,7 @@ pub(crate) mod tests {
             memo: b"for the tea".to_vec(),
         };
         let approvals = vec![Approval { key: gid.public_key, auth: Signature([7; 64]).into() }];
-        Transaction { body, auth: Signature([8; 64]).into(), approvals }
+        Transaction { body, auth: Signature([8; 64]).into(), approvals, sponsorship: None }
     }
 
     #[test]
@@ -371,6 +418,40 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_sponsor_consents_behind_everybody_else_and_only_where_one_pays() {
+        let mut transaction = transaction();
+        let terms = SponsorTerms {
+            sponsor: Address::from_bytes([6; 32]),
+            fee_max: Amount::new(20_000).expect("small"),
+            valid_until: 50_000,
+        };
+        let by = transaction.approvals[0].clone();
+        transaction.body.pay = Pay::Sponsor(Box::new(terms));
+        transaction.sponsorship = Some(Box::new(by));
+        let bytes = transaction.to_bytes();
+        assert_eq!(bytes.len(), transaction.body.to_bytes().len() + transaction.consent_bytes());
+        assert_eq!(transaction.consents_of_others().count(), 2);
+        let body_len = transaction.body.to_bytes().len();
+        for bit in 0..bytes.len() * 8 {
+            let mut changed = bytes.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            if let Ok(other) = Transaction::from_bytes(&changed) {
+                assert_eq!(other.to_bytes(), changed, "bit {bit} decodes from a second form");
+                assert_eq!(other.body.id() == transaction.body.id(), bit / 8 >= body_len, "bit {bit}");
+            }
+        }
+        for len in 0..bytes.len() {
+            assert!(Transaction::decode_bounded(&bytes[..len]).is_err(), "{len}");
+        }
+        // Without one who pays there is no room for his consent, and with one it is not left out.
+        let unasked =
+            Transaction { body: TransactionBody { pay: Pay::Mana, ..transaction.body.clone() }, ..transaction };
+        assert!(Transaction::from_bytes(&unasked.to_bytes()).is_err());
+        let alone = Transaction { sponsorship: None, ..unasked.clone() };
+        assert_eq!(Transaction::from_bytes(&alone.to_bytes()), Ok(alone));
+    }
+
+    #[test]
     fn no_cut_and_no_tail_decodes() {
         let bytes = transaction().to_bytes();
         for len in 0..bytes.len() {
@@ -391,16 +472,20 @@ pub(crate) mod tests {
         let mut body = transaction().body;
         body.key_ref = KeyRef::Registered(0);
         body.actions.truncate(1);
-        let transaction = Transaction { body, auth: Signature([0; 64]).into(), approvals: Vec::new() };
+        let transaction =
+            Transaction { body, auth: Signature([0; 64]).into(), approvals: Vec::new(), sponsorship: None };
         let bytes = transaction.to_bytes();
         let pay_at = 1 + 8 + 32 + 32 + 9 + 32;
         let action_at = pay_at + 1 + 2 + 1;
-        for (at, value) in [(pay_at, 1), (pay_at, 2), (action_at, 4), (action_at, 24)] {
+        for (at, value) in [(action_at, 4), (action_at, 24)] {
             let mut changed = bytes.clone();
             changed[at] = value;
             let refused = Transaction::from_bytes(&changed);
             assert!(matches!(refused, Err(DecodeError::Unimplemented { .. })), "{at}: {refused:?}");
         }
+        let mut unknown = bytes.clone();
+        unknown[pay_at] = 3;
+        assert!(matches!(Transaction::from_bytes(&unknown), Err(DecodeError::Unknown { .. })));
         let mut unknown = bytes.clone();
         unknown[action_at] = 200;
         assert!(matches!(Transaction::from_bytes(&unknown), Err(DecodeError::Unknown { .. })));

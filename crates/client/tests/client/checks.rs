@@ -108,6 +108,19 @@ fn an_account_with_any_byte_changed_is_refused_or_is_the_same() {
         for bytes in flips(&honest.record_proof) {
             refused(&wire::Account { record_proof: bytes, ..honest.clone() });
         }
+        let said = honest.mana.unwrap();
+        refused(&wire::Account { mana: None, ..honest.clone() });
+        refused(&wire::Account { mana: Some(wire::Mana { granted: said.granted + 1, ..said }), ..honest.clone() });
+        refused(&wire::Account {
+            mana: Some(wire::Mana { regenerated: said.regenerated + 1, ..said }),
+            ..honest.clone()
+        });
+        refused(&wire::Account {
+            mana: Some(wire::Mana { per_window: said.per_window + 1, ..said }),
+            ..honest.clone()
+        });
+        refused(&wire::Account { mana: Some(wire::Mana { cap: said.cap + 1, ..said }), ..honest.clone() });
+        refused(&wire::Account { mana: Some(wire::Mana { grant: said.grant + 1, ..said }), ..honest.clone() });
         for bytes in flips(&honest.address) {
             refused(&wire::Account { address: bytes, ..honest.clone() });
         }

@@ -13,6 +13,8 @@ use ghostplane_types::{
 pub const ALICE: Address = Address::from_bytes([7; 32]);
 pub const NOBODY: Address = Address::from_bytes([8; 32]);
 pub const FIRST_POSITION: u64 = 100;
+/// How long after the newest batch an answer tells mana for.
+const MANA_AFTER_MS: u64 = 1_000;
 
 pub fn sequencer() -> SigningKey {
     SigningKey::from_seed([1; 32])
@@ -86,13 +88,29 @@ impl World {
             ..wire::Account::default()
         };
         let proven = proof.verify(&roots).unwrap();
-        let Some((index, bytes)) = proven.object() else { return answer };
+        let at = self.header().time + MANA_AFTER_MS;
+        let Some((index, bytes)) = proven.object() else {
+            answer.mana = Some(wire::Mana { at, ..wire::Mana::default() });
+            return answer;
+        };
         let record = AccountRecord::from_bytes(bytes).unwrap();
         answer.exists = true;
         answer.number = index.index();
         answer.record = bytes.to_vec().into();
         answer.next_sequence = record.next_in_lane(0);
         answer.balances = record.slots.iter().map(|of| self.balance(of.asset, of.slot)).collect();
+        let zman = answer.balances.iter().find(|balance| balance.asset == AssetId::ZMAN.number());
+        let zman = Amount::new(zman.map_or(0, |balance| balance.amount)).unwrap();
+        let terms = &self.plane.genesis().mana;
+        let now = terms.now(record.mana(), zman, record.level(), at);
+        answer.mana = Some(wire::Mana {
+            at,
+            granted: now.granted,
+            regenerated: now.regenerated,
+            per_window: terms.gas_per_window(zman),
+            cap: terms.gas_cap(zman),
+            grant: terms.grant(record.level()),
+        });
         answer
     }
 

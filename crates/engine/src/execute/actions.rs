@@ -78,6 +78,11 @@ impl Applied {
         Self { gas, own: Dues::NONE, others: Vec::new(), has_moved: false, counted: Vec::new() }
     }
 
+    /// What it used.
+    pub(super) fn gas(&self) -> u64 {
+        self.gas
+    }
+
     /// Uses more gas.
     pub(super) fn use_gas(&mut self, gas: u64, limit: u64) -> Result<(), Reject> {
         self.gas += gas;
@@ -419,20 +424,17 @@ impl Run<'_> {
 
     // The end.
 
-    /// Keeps the fee of what was reserved and gives back the rest. Returns all that the transaction costs.
+    /// Keeps what the transaction costs of what was reserved, and gives back the rest. Returns all the credits that it costs.
     fn settle(&mut self, admitted: &Admitted<'_>, applied: &Applied) -> u64 {
         let sender = admitted.sender();
-        let fee = applied.gas.checked_mul(admitted.gas_price()).and_then(Amount::new);
-        let fee = fee.expect("gas is at most the limit, whose price was reserved");
-        let rest = admitted.reserved().checked_sub(fee).expect("gas is at most the limit, whose price was reserved");
-        self.working.release(sender, rest);
+        let paid = self.settle_fee(admitted, applied);
         let Applied { own, others, .. } = applied;
-        let fees = fee.checked_add(own.slot_fees).expect("both were taken from one balance");
+        let fees = paid.own.checked_add(own.slot_fees).expect("both were taken from one balance");
         self.working.owe(sender, fees, own.storage, own.back);
-        let cost = fees.units() + own.storage.units();
-        self.count_spent(admitted, applied, cost);
+        let storage = own.slot_fees.units() + own.storage.units();
+        self.count_spent(admitted, applied, paid.counted + u128::from(storage));
         self.count_spending(&applied.counted, admitted.time());
-        let mut all = cost;
+        let mut all = paid.fee.units() + storage;
         for (id, dues) in others {
             self.working.owe(*id, dues.slot_fees, dues.storage, dues.back);
             all += dues.slot_fees.units() + dues.storage.units();
@@ -441,14 +443,14 @@ impl Run<'_> {
     }
 
     /// Counts what left towards the limits of the key that signed, and towards what may leave without guardians.
-    fn count_spent(&mut self, admitted: &Admitted<'_>, applied: &Applied, cost: u64) {
+    fn count_spent(&mut self, admitted: &Admitted<'_>, applied: &Applied, cost: u128) {
         let body = admitted.body();
         let is_session = matches!(body.key_ref, KeyRef::Session);
         if !is_session && !admitted.uses_allowance() {
             return;
         }
         let moved = if applied.has_moved { &body.actions[..] } else { &[] };
-        let outflow = Outflow::new(moved, u128::from(cost));
+        let outflow = Outflow::new(moved, cost);
         let Some(gates) = self.working.record_mut(admitted.sender()).gates.as_mut() else { return };
         let live = gates.sessions.iter_mut().find(|live| is_session && live.session.lane == body.nonce.lane);
         if let Some(live) = live {

@@ -4,13 +4,14 @@
 //! `Verified`, [`Authenticated`], [`Authorized`], [`Payable`], [`Admitted`].
 
 use super::Run;
+use super::fees::{self, Payer};
 use crate::verify::Verified;
 use crate::working::AccountId;
 use ghostplane_shroud::guardian;
 use ghostplane_shroud::sigil::{self, Outflow};
 use ghostplane_types::guardian::Role;
 use ghostplane_types::limits::VALIDITY_MS_MAX;
-use ghostplane_types::{Action, Amount, AssetId, Identity, KeyRef, Nonce, Reject, TransactionBody};
+use ghostplane_types::{Action, AssetId, Identity, KeyRef, Nonce, Reject, TransactionBody};
 
 /// When, from where and at which price a transaction is judged.
 pub(crate) struct Terms {
@@ -35,13 +36,13 @@ pub(crate) struct Authorized<'t> {
     uses_allowance: bool,
 }
 
-/// A transaction that may be in a batch: its sender can pay for it. Nothing has changed yet.
+/// A transaction that may be in a batch: whoever pays for it can. Nothing has changed yet.
 pub(crate) struct Payable<'t> {
     authorized: Authorized<'t>,
     gas_price: u64,
     time: u64,
     is_forced: bool,
-    reserved: Amount,
+    payer: Payer,
 }
 
 /// A transaction that has used its nonce and reserved its fee: the only kind that is applied.
@@ -51,7 +52,7 @@ pub(super) struct Admitted<'t> {
     gas_price: u64,
     time: u64,
     is_forced: bool,
-    reserved: Amount,
+    payer: Payer,
     storage_max: Option<u64>,
     uses_allowance: bool,
 }
@@ -90,9 +91,9 @@ impl<'t> Admitted<'t> {
         self.is_forced
     }
 
-    /// What was reserved for gas.
-    pub(super) fn reserved(&self) -> Amount {
-        self.reserved
+    /// What pays, and how much of it was reserved.
+    pub(super) fn payer(&self) -> &Payer {
+        &self.payer
     }
 
     /// What storage may cost at most, should the key that signed not be free to pay whatever the account holds.
@@ -228,7 +229,7 @@ impl Run<'_> {
         if gates.safety.is_frozen(time) && !body.actions.iter().all(is_last_word) {
             return Err(Reject::Frozen);
         }
-        let outflow = Outflow::new(&body.actions, u128::from(body.gas_limit) * u128::from(terms.gas_price));
+        let outflow = Outflow::new(&body.actions, fees::counted_at_most(body, terms));
         let mut storage_max: Option<u64> = None;
         let mut at_most = |left: u64| storage_max = Some(storage_max.map_or(left, |most| most.min(left)));
         if matches!(body.key_ref, KeyRef::Session) {
@@ -266,34 +267,22 @@ impl Run<'_> {
 
     fn afford<'t>(&self, authorized: Authorized<'t>, terms: &Terms) -> Result<Payable<'t>, Reject> {
         let Authenticated { verified, sender, .. } = authorized.authenticated;
-        let body = verified.body();
-        if body.gas_price_max < terms.gas_price {
-            return Err(Reject::GasPriceTooLow { found: body.gas_price_max, needed: terms.gas_price });
-        }
-        let balance = self.working.balance(sender, AssetId::GCC);
-        let needed = u128::from(body.gas_limit) * u128::from(terms.gas_price);
-        let reserved = u64::try_from(needed).ok().and_then(Amount::new).filter(|needed| *needed <= balance);
-        // An address that nobody ever paid has no record: nothing would hold its nonce.
-        let reserved = reserved.filter(|_| self.working.exists(sender));
-        let reserved = reserved.ok_or(Reject::FeeUnpayable {
-            balance: balance.units(),
-            needed: u64::try_from(needed).unwrap_or(u64::MAX),
-        })?;
+        let payer = self.payer(verified, sender, terms)?;
         let Terms { time, is_forced, gas_price } = *terms;
-        Ok(Payable { authorized, gas_price, time, is_forced, reserved })
+        Ok(Payable { authorized, gas_price, time, is_forced, payer })
     }
 
     /// Uses the nonce and reserves the fee.
     pub(super) fn admit<'t>(&mut self, payable: Payable<'t>) -> Admitted<'t> {
-        let Payable { authorized, gas_price, time, is_forced, reserved } = payable;
+        let Payable { authorized, gas_price, time, is_forced, payer } = payable;
         let Authorized { authenticated, storage_max, uses_allowance } = authorized;
         let Authenticated { verified, sender, registers } = authenticated;
-        self.working.reserve(sender, reserved);
+        self.reserve_fee(&payer, sender);
         let record = self.working.record_mut(sender);
         record.advance_lane(verified.body().nonce.lane);
         if let (true, KeyRef::Carried(gid)) = (registers, &verified.body().key_ref) {
             record.identity = Some(Identity::of(gid));
         }
-        Admitted { verified, sender, gas_price, time, is_forced, reserved, storage_max, uses_allowance }
+        Admitted { verified, sender, gas_price, time, is_forced, payer, storage_max, uses_allowance }
     }
 }

@@ -95,11 +95,17 @@ impl Asked {
     }
 }
 
-/// What a transaction asks the gates of its parties for.
-fn for_each_question(verified: &Verified, parties: &[AccountId], mut ask: impl FnMut(Asked)) {
+/// What a transaction asks the gates of its parties and its sponsor for.
+fn for_each_question(
+    verified: &Verified,
+    parties: &[AccountId],
+    sponsor: Option<AccountId>,
+    mut ask: impl FnMut(Asked),
+) {
     let has_approvals = !verified.transaction().approvals.is_empty();
     if has_approvals {
         ask(Asked::Guardians(parties[0]));
+        sponsor.into_iter().for_each(|sponsor| ask(Asked::Guardians(sponsor)));
     }
     for (action, party) in verified.body().actions.iter().zip(&parties[1..]) {
         if has_approvals && action.subject().is_some() {
@@ -111,8 +117,11 @@ fn for_each_question(verified: &Verified, parties: &[AccountId], mut ask: impl F
     }
 }
 
-/// What a transaction names besides its parties. A subject's credits may be given back.
+/// What a transaction names besides its parties. A subject's credits may be given back, a sponsor's are taken.
 fn for_each_direct(verified: &Verified, parties: &[AccountId], touched: &mut impl FnMut(Touched)) {
+    if let Some(of) = verified.body().pay.sponsor() {
+        touched(Touched::Slot(of.sponsor, AssetId::GCC));
+    }
     for (action, party) in verified.body().actions.iter().zip(&parties[1..]) {
         match action {
             Action::SetGuardians(_)
@@ -128,11 +137,17 @@ fn for_each_direct(verified: &Verified, parties: &[AccountId], touched: &mut imp
 }
 
 impl Run<'_> {
+    /// The account of the sponsor who pays, once it is listed.
+    pub(crate) fn sponsor_of(&self, verified: &Verified) -> Option<AccountId> {
+        verified.body().pay.sponsor().and_then(|of| self.reach.find(&of.sponsor))
+    }
+
     /// Lists what a transaction names besides its parties, and notes what has to be looked up.
     pub(super) fn reach_beyond(&mut self, verified: &Verified, parties: &[AccountId]) {
         let reach = &mut self.reach;
         for_each_direct(verified, parties, &mut |touched| touched.list(reach));
-        for_each_question(verified, parties, |asked| self.asked.push(asked));
+        let sponsor = self.sponsor_of(verified);
+        for_each_question(verified, parties, sponsor, |asked| self.asked.push(asked));
     }
 
     /// Lists what gates name, now that the accounts that have them are read.
@@ -151,7 +166,7 @@ impl Run<'_> {
     pub(super) fn count_beyond(&mut self, verified: &Verified, parties: &[AccountId]) {
         let mut all = Vec::new();
         for_each_direct(verified, parties, &mut |touched| all.push(touched));
-        for_each_question(verified, parties, |asked| {
+        for_each_question(verified, parties, self.sponsor_of(verified), |asked| {
             let account = asked.account();
             let before = self.working.before_change(account).and_then(|before| before.gates.as_deref());
             for gates in [before, self.working.record(account).gates.as_deref()] {

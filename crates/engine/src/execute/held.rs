@@ -61,7 +61,8 @@ impl Run<'_> {
             let subjects = body.actions.iter().filter_map(Action::subject).filter_map(|of| self.reach.find(of));
             let is_owner = |id: AccountId| self.has_key(id, key);
             let mut counts = subjects.clone().any(is_owner);
-            counts |= subjects.chain([sender]).any(|subject| self.is_member(subject, key));
+            let mut guarded = subjects.chain([sender]).chain(self.sponsor_of(verified));
+            counts |= guarded.any(|subject| self.is_member(subject, key));
             if !counts {
                 return Err(Reject::ApprovalUnknown { key: *key });
             }

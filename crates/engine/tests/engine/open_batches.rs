@@ -130,7 +130,7 @@ impl Story {
     }
 
     /// Fills a batch with the whole inbox and pool as far as it goes, and has it judged.
-    fn fill(&self) -> Filled {
+    pub fn fill(&self) -> Filled {
         let watcher = self.watcher();
         let filled = fill(&watcher, self.time, self.inbox_open(), &self.checked_pool(), &mut Random(9));
         filled.judge(&watcher);

@@ -213,7 +213,7 @@ fn a_passkey_is_for_one_relying_party_and_no_other_key() {
         let mut body = story.body(name, Nonce::LANE_ROOT, &[pay("ann", units(1))]);
         (body.sender, body.key_ref) = (other.address(), KeyRef::Carried(other));
         let auth = signer(name).consent(Domain::TransactionAuth, body.chain_id, &body.id());
-        Transaction { body, auth, approvals: Vec::new() }
+        Transaction { body, auth, approvals: Vec::new(), sponsorship: None }
     };
     assert_eq!(story.refusal(&by(others[0])), Some(Reject::BadSignature));
     assert_eq!(story.refusal(&by(others[1])), Some(Reject::BadSignature));

@@ -476,7 +476,7 @@ pub fn l1_address(name: &str) -> L1Address {
 /// The body, signed with the key of `name`.
 pub fn sign(name: &str, body: TransactionBody) -> Transaction {
     let auth = signer(name).consent(Domain::TransactionAuth, body.chain_id, &body.id());
-    Transaction { body, auth, approvals: Vec::new() }
+    Transaction { body, auth, approvals: Vec::new(), sponsorship: None }
 }
 
 // Money.

@@ -154,7 +154,7 @@ impl Fixture {
         body.gas_limit =
             gas::intrinsic(Scheme::Ed25519, body.to_bytes().len() + Transaction::CONSENT_BYTES, body.actions.len());
         let auth = actor.key.sign(Domain::TransactionAuth, body.chain_id, &body.id());
-        Transaction { body, auth: auth.into(), approvals: Vec::new() }
+        Transaction { body, auth: auth.into(), approvals: Vec::new(), sponsorship: None }
     }
 
     /// Checks transactions, all of which are good.

@@ -472,7 +472,7 @@ fn sign(
         memo: Vec::new(),
     };
     let auth = key.sign(Domain::TransactionAuth, plane.chain_id(), &body.id());
-    Transaction { body, auth: auth.into(), approvals: Vec::new() }.to_bytes().into()
+    Transaction { body, auth: auth.into(), approvals: Vec::new(), sponsorship: None }.to_bytes().into()
 }
 
 /// Sends everything over so many streams and waits for all answers.

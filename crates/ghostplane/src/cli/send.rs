@@ -2,20 +2,25 @@
 
 use super::connect::{Opening, Target, block_on};
 use super::who;
+use crate::keys;
 use crate::node::api::code_name;
-use crate::screen::{Align, Screen, Table, duration};
+use crate::screen::{Align, Screen, Table, duration, grouped};
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, ValueEnum};
-use ghostplane_client::{Client, ClientError, Draft, Receipt, Rung, Sender};
+use ghostplane_client::{Client, ClientError, Draft, Payment, Receipt, Rung, Sender, Sponsor};
 use ghostplane_settlement::Message;
 use ghostplane_types::genesis::GenesisAsset;
 use ghostplane_types::l1::SignedL1Message;
-use ghostplane_types::{Amount, AssetId, Decode as _, Encode as _, Money};
+use ghostplane_types::{Address, Amount, AssetId, Decode as _, Encode as _, Money};
 use serde_json::json;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long a transaction stays valid. Nobody can include it later, so that whoever gives up on it knows when it is gone.
 pub(super) const VALID_MS: u64 = 10 * 60_000;
+
+/// What a plane says that does not find enough mana.
+const MANA_SHORT: u16 = 140;
 
 /// How long to wait for a transaction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -42,7 +47,48 @@ impl Wait {
     }
 }
 
-/// Who signs, and how long to wait.
+/// With what an account pays gas.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum PayWith {
+    /// Its credits
+    #[default]
+    Gcc,
+    /// Its base grant and the mana that its ZMAN regenerates
+    Mana,
+}
+
+/// Somebody else who pays the gas.
+#[derive(Clone, Debug, Default, Args)]
+pub struct SponsorArgs {
+    /// Somebody else who pays the gas: a key; with --sponsor-signer, an address or DID as well
+    #[arg(long, value_name = "WHO", conflicts_with = "pay")]
+    sponsor: Option<String>,
+    /// The key that signs for the sponsor, if it is not the account's first [default: that of --sponsor]
+    #[arg(long, value_name = "KEY", requires = "sponsor")]
+    sponsor_signer: Option<String>,
+    /// The most that the sponsor pays, such as 0.00001gcc [default: whatever the transaction may cost]
+    #[arg(long, value_name = "AMOUNT", requires = "sponsor", value_parser = who::money)]
+    fee_max: Option<Money>,
+}
+
+impl SponsorArgs {
+    /// Who sponsors, by the public half of the key.
+    pub(super) fn named(&self, target: &Target) -> anyhow::Result<Option<(who::Who, Sponsor)>> {
+        let Some(name) = &self.sponsor else { return Ok(None) };
+        let dir = target.keys_dir()?;
+        let account = who::resolve(name, &dir)?;
+        let key = keys::describe(&dir, self.sponsor_signer.as_deref().unwrap_or(name))?.gid.public_key;
+        let fee_max = match self.fee_max {
+            Some(Money { asset: AssetId::GCC, amount }) => Some(amount),
+            Some(_) => bail!("a sponsor pays gcc: write --fee-max like 0.00001gcc"),
+            None => None,
+        };
+        let sponsor = Sponsor { account: account.address, key, signer: None, fee_max };
+        Ok(Some((account, sponsor)))
+    }
+}
+
+/// Who signs, who pays, and how long to wait.
 #[derive(Debug, Args)]
 pub struct Signing {
     /// Whose account acts and pays: a key; with --signer, an address or DID as well
@@ -53,6 +99,11 @@ pub struct Signing {
     signer: Option<String>,
     #[command(flatten)]
     opening: Opening,
+    /// With what the gas is paid; storage always costs gcc
+    #[arg(long, value_enum, default_value_t)]
+    pay: PayWith,
+    #[command(flatten)]
+    sponsor: SponsorArgs,
     /// How long to wait
     #[arg(long, value_enum, default_value_t)]
     wait: Wait,
@@ -62,6 +113,22 @@ pub struct Signing {
 }
 
 impl Signing {
+    /// With what gas is paid, and the words for it.
+    fn payment(&self, target: &Target, chain_id: u64) -> anyhow::Result<(Payment, String)> {
+        let Some((who, sponsor)) = self.sponsor.named(target)? else {
+            return Ok(match self.pay {
+                PayWith::Gcc => (Payment::Gcc, "gcc".to_owned()),
+                PayWith::Mana => (Payment::Mana, "mana".to_owned()),
+            });
+        };
+        who.check_chain(chain_id)?;
+        let name =
+            self.sponsor.sponsor_signer.as_ref().or(self.sponsor.sponsor.as_ref()).context("it was just named")?;
+        let (_, key) = self.opening.open(target, name)?;
+        let sponsor = Sponsor { signer: Some(Arc::new(key)), ..sponsor };
+        Ok((Payment::Sponsor(sponsor), format!("gcc of {}", who.shown())))
+    }
+
     /// Whose account acts, as it was said.
     pub(super) fn from(&self) -> &str {
         &self.from
@@ -324,6 +391,8 @@ pub(super) struct Sent {
     took: Duration,
     /// How far its batch was waited for, and how long that took in all.
     reached: Option<(Rung, Duration)>,
+    /// With what its gas was paid.
+    paid_with: String,
 }
 
 pub(super) async fn send(
@@ -336,14 +405,19 @@ pub(super) async fn send(
     let account = signing.account(target)?;
     account.check_chain(client.plane().chain_id())?;
     let (info, key) = signing.opening.open(target, signing.signer.as_deref().unwrap_or(&signing.from))?;
-    let draft = draft.valid(0, valid_until(client.status().await?.batch_time));
+    let (payment, paid_with) = signing.payment(target, client.plane().chain_id())?;
+    let draft = draft.valid(0, valid_until(client.status().await?.batch_time)).pay(payment);
     let mut sender = Sender::acting_for(account.address, client.clone(), key, info.gid).await?;
     let draft = sender.with_room(draft).await.map_err(anyhow::Error::from)?;
     let begun = Instant::now();
-    let receipt = sender.send(&draft).await.map_err(|error| match error {
-        ghostplane_client::SendError::Client(error) => anyhow!(error),
-        ghostplane_client::SendError::Draft(error) => anyhow!(error),
-    })?;
+    let receipt = match sender.send(&draft).await {
+        Ok(receipt) => receipt,
+        Err(ghostplane_client::SendError::Draft(error)) => return Err(anyhow!(error)),
+        Err(ghostplane_client::SendError::Client(error)) => {
+            let gas = sender.measure(&draft)?.gas_limit;
+            return Err(explained(client, &account.address, gas, error).await);
+        }
+    };
     let took = begun.elapsed();
     applied(client, &receipt)?;
     let reached = match signing.wait.rung() {
@@ -357,7 +431,21 @@ pub(super) async fn send(
             Some((Rung::from_wire(status.with_context(next)?.rung).map_err(ClientError::from)?, begun.elapsed()))
         }
     };
-    Ok(Sent { receipt, took, reached })
+    Ok(Sent { receipt, took, reached, paid_with })
+}
+
+/// Adds to an error what helps.
+async fn explained(client: &Client, address: &Address, gas: u64, error: ClientError) -> anyhow::Error {
+    if error.code() != Some(MANA_SHORT) {
+        return error.into();
+    }
+    let Ok(account) = client.account(address).await else { return error.into() };
+    let now = account.header().time.max(now_ms());
+    let when = match client.plane().mana_ready_at(&account, gas, now) {
+        Some(at) => format!("there is enough in {}", duration(Duration::from_millis(at - now))),
+        None => "the account never has so much: it takes more ZMAN or a higher level".to_owned(),
+    };
+    anyhow!(error).context(format!("not enough mana: {when}. Or pay with --pay gcc"))
 }
 
 /// That a transaction did what it should, and not merely cost a fee.
@@ -408,6 +496,7 @@ impl Sent {
         table
             .row(["transaction", &self.receipt.id().to_string()])
             .row(["batch", &claimed.batch.to_string()])
+            .row(["gas", &format!("{}, paid with {}", grouped(claimed.gas), self.paid_with)])
             .row(["fee", &fee(client, claimed.fee)]);
         screen.table(&table);
     }
@@ -416,7 +505,7 @@ impl Sent {
         let claimed = self.receipt.claimed();
         let mut document = json!({
             "id": self.receipt.id().to_string(), "batch": claimed.batch, "position": self.receipt.position(),
-            "gas": claimed.gas, "fee": claimed.fee, "took_us": micros(self.took),
+            "gas": claimed.gas, "fee": claimed.fee, "paid_with": self.paid_with, "took_us": micros(self.took),
             "rung": self.reached.map(|(rung, _)| rung.word()),
             "reached_us": self.reached.map(|(_, after)| micros(after)),
         });

@@ -1,7 +1,7 @@
 //! Commands that ask and sign nothing.
 
 use super::connect::{Target, block_on};
-use super::send::{fee, pairs};
+use super::send::{fee, now_ms, pairs};
 use super::who;
 use crate::node::api::code_name;
 use crate::screen::{Align, Screen, Table, duration, grouped, per_second};
@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use ghostplane_client::{Anchored, Client, ClientError, ProvenAccount, Rung, wire};
 use ghostplane_ghostcipher::{Digest, hex};
-use ghostplane_types::{Amount, AssetId, BatchHeader, Encode as _};
+use ghostplane_types::{Amount, AssetId, BatchHeader, Encode as _, ManaNow};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -95,17 +95,21 @@ pub fn balance(args: &BalanceArgs, target: &Target, screen: &Screen) -> anyhow::
         let client = target.connect().await?;
         whose.check_chain(client.plane().chain_id())?;
         let wanted = |asset: u32| args.asset.is_none_or(|only| only.number() == asset);
-        let (exists, batch, balances, checked) = if args.proof {
+        let (exists, batch, balances, mana, checked) = if args.proof {
             let account = client.account(&whose.address).await?;
             let anchored = anchor(&client, account.header(), screen).await?;
             let balances: Vec<_> =
                 account.balances().iter().map(|(asset, amount)| (asset.number(), amount.units())).collect();
             let header = *account.header();
-            (account.record().is_some(), header.number, balances, Some((header, anchored)))
+            let now = header.time.max(now_ms());
+            let mana = (now, client.plane().mana_of(&account, now));
+            (account.record().is_some(), header.number, balances, mana, Some((header, anchored)))
         } else {
             let account = client.account_unproven(&whose.address).await?;
             let balances = account.balances.iter().map(|balance| (balance.asset, balance.amount)).collect();
-            (account.exists, account.batch, balances, None)
+            let mana = account.mana.unwrap_or_default();
+            let mana = (mana.at, ManaNow { granted: mana.granted, regenerated: mana.regenerated });
+            (account.exists, account.batch, balances, mana, None)
         };
         let mut shown: Vec<(u32, u64)> = balances.into_iter().filter(|(asset, _)| wanted(*asset)).collect();
         if let (Some(asset), true) = (args.asset, shown.is_empty()) {
@@ -121,6 +125,10 @@ pub fn balance(args: &BalanceArgs, target: &Target, screen: &Screen) -> anyhow::
         } else {
             screen.table(&table);
         }
+        let (at, mana) = mana;
+        if mana.gas() > 0 || args.asset == Some(AssetId::ZMAN) {
+            screen.line(&format!("  mana for {} gas, {} of it granted", grouped(mana.gas()), grouped(mana.granted)));
+        }
         match &checked {
             None => screen.note(&format!("As of batch {batch}, by the node's word; --proof checks it.")),
             Some((header, anchored)) => show_checked(header, anchored.as_ref(), screen),
@@ -131,6 +139,9 @@ pub fn balance(args: &BalanceArgs, target: &Target, screen: &Screen) -> anyhow::
         screen.emit(&json!({
             "address": whose.text(), "exists": exists, "batch": batch, "proven": checked.is_some(),
             "balances": balances.collect::<Vec<_>>(),
+            "mana": {
+                "at": at, "gas": mana.gas(), "granted": mana.granted, "regenerated": mana.regenerated,
+            },
             "anchor": checked.as_ref().and_then(|(_, anchored)| anchored.as_ref()).map(|anchored| json!({
                 "rung": anchored.rung.word(), "l1_height": anchored.l1_height,
             })),

@@ -47,7 +47,7 @@ pub async fn run(node: Node, keys_dir: PathBuf) {
             continue;
         }
         node.caught_up().await;
-        let Ok(view) = node.account(&from.address, false) else { continue };
+        let Ok(view) = node.account(&from.address, None, false) else { continue };
         let seq = view.account.map_or(0, |(_, record)| record.next_in_lane(Nonce::LANE_ROOT));
         // A refusal shows in the metrics; the next payment starts from the state again.
         let _ = node.submit(payment(&node, from, to.address, seq, amount)).await;
@@ -72,5 +72,5 @@ fn payment(node: &Node, from: &Payer, to: Address, seq: u64, amount: u64) -> Byt
         memo: Vec::new(),
     };
     let auth = from.key.consent(Domain::TransactionAuth, plane.chain_id(), &body.id());
-    Transaction { body, auth, approvals: Vec::new() }.to_bytes().into()
+    Transaction { body, auth, approvals: Vec::new(), sponsorship: None }.to_bytes().into()
 }

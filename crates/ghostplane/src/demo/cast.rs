@@ -147,7 +147,7 @@ impl Cast {
     pub fn sign(&self, body: &TransactionBody) -> Transaction {
         let key = &self.people[&self.names[&body.sender]].key;
         let auth = key.sign(Domain::TransactionAuth, body.chain_id, &body.id());
-        Transaction { body: body.clone(), auth: auth.into(), approvals: Vec::new() }
+        Transaction { body: body.clone(), auth: auth.into(), approvals: Vec::new(), sponsorship: None }
     }
 
     /// Who holds the most credits, and half of them.

@@ -12,14 +12,14 @@ use ghostplane_types::genesis::{FeeShare, GenesisAsset};
 use ghostplane_types::reject::REJECT_CODES;
 use ghostplane_types::{
     AccountRecord, Action, Address, Amount, Approval, AssetId, Attestation, Auth, BatchHeader, Commitment, Encode as _,
-    EntityType, Flush, Genesis, Gid, InboxEntry, InboxPayload, KeyRef, LogRecord, Money, ObjectKey, Outcome, Pay,
+    EntityType, Flush, Genesis, Gid, InboxEntry, InboxPayload, KeyRef, LogRecord, Money, ObjectKey, Outcome,
     PlaneState, PreparedKey, PublicKey, Reject, Scheme, SignedFlush, Slot, SlotKind, Source, Transaction, Withdrawal,
 };
 use serde_json::Value;
 
 use super::format::{Decoded, Format};
-use super::gates;
 use super::sheet::Sheet;
+use super::{gates, mana};
 use crate::keys::{self, KeyFile, Kind};
 
 pub(super) fn transaction(transaction: &Transaction) -> Decoded {
@@ -34,12 +34,11 @@ pub(super) fn transaction(transaction: &Transaction) -> Decoded {
         0 => fields.leaf("valid after", "at any time", 0.into()),
         time => fields.time("valid after", time),
     };
-    let Pay::Gcc = body.pay;
     let fields = fields
         .time("valid until", body.valid_until)
         .number("gas limit", body.gas_limit)
-        .number("gas price max", body.gas_price_max)
-        .text("pay", "gcc");
+        .number("gas price max", body.gas_price_max);
+    let fields = mana::pay(fields, &body.pay);
     let fields = match &body.key_ref {
         KeyRef::Registered(position) => {
             fields.leaf("key", format!("number {position} of the account"), (*position).into())
@@ -65,10 +64,11 @@ pub(super) fn transaction(transaction: &Transaction) -> Decoded {
         [] => fields,
         approvals => fields.list("approvals", approvals.iter().map(approval)),
     };
+    let fields = mana::sponsorship(fields, transaction.sponsorship.as_deref());
 
     let (bytes, id) = (transaction.to_bytes().len(), body.id());
-    let of_approvals = gas::approvals(transaction.approvals.iter().map(|by| by.key.scheme()));
-    let gas_min = gas::intrinsic(cheapest_scheme(&body.key_ref), bytes, body.actions.len()) + of_approvals;
+    let of_others = gas::approvals(transaction.consents_of_others().map(|by| by.key.scheme()));
+    let gas_min = gas::intrinsic(cheapest_scheme(&body.key_ref), bytes, body.actions.len()) + of_others;
     let derived =
         Sheet::new().text("transaction id", id).text("moves", moved(&body.actions)).number("gas at least", gas_min);
     let derived = match body.gas_limit.checked_mul(body.gas_price_max) {
@@ -151,7 +151,8 @@ pub(super) fn genesis(genesis: &Genesis) -> Decoded {
             let governor =
                 genesis.governance.governor.map_or_else(|| "nobody".to_owned(), |governor| governor.to_string());
             Sheet::new().text("governor", governor).number("notice ms", genesis.governance.notice_ms)
-        });
+        })
+        .group("mana", mana::terms(&genesis.mana));
     let refused = genesis.check().err();
     Decoded::new(fields).derived(Sheet::new().text("plane id", genesis.plane_id())).doubt_if(
         refused.is_some(),
@@ -300,10 +301,11 @@ pub(super) fn account_fields(record: &AccountRecord) -> Sheet {
     let lane = |lane: &Lane| Sheet::new().id("lane", lane.lane).number("next sequence number", lane.next);
     let slot = |of: &SlotOf| Sheet::new().text("asset", of.asset).id("slot", of.slot.index());
     let fields = fields.list("lanes", record.lanes.iter().map(lane)).list("slots", record.slots.iter().map(slot));
-    match &record.gates {
+    let fields = match &record.gates {
         None => fields,
         Some(gates) => gates::fields(fields, gates),
-    }
+    };
+    mana::record(fields, record.mana.as_deref())
 }
 
 pub(super) fn account(record: &AccountRecord) -> Decoded {

@@ -55,7 +55,7 @@ pub(crate) fn sample_transaction() -> Transaction {
         memo: b"coffee".to_vec(),
     };
     let auth = key().sign(Domain::TransactionAuth, CHAIN_DEV, &body.id());
-    Transaction { body, auth: auth.into(), approvals: Vec::new() }
+    Transaction { body, auth: auth.into(), approvals: Vec::new(), sponsorship: None }
 }
 
 /// A founded plane: its genesis, its state, and a settlement of both.

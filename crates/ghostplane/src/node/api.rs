@@ -5,7 +5,7 @@ use ghostplane_ghostcipher::{Digest, FieldDigest, merkle};
 use ghostplane_keystone::{ObjectProof, SlotProof};
 use ghostplane_sequencer::Refusal as SequencerRefusal;
 use ghostplane_types::{
-    AccountRecord, Address, Amount, AssetId, BatchHeader, Commitment, Outcome, Reject, SignedFlush, Source,
+    AccountRecord, Address, Amount, AssetId, BatchHeader, Commitment, ManaNow, Outcome, Reject, SignedFlush, Source,
     Transaction, Withdrawal,
 };
 use std::sync::Arc;
@@ -218,12 +218,29 @@ pub struct AccountView {
     pub account: Option<(u32, AccountRecord)>,
     /// Every asset it has a slot of.
     pub balances: Vec<BalanceView>,
+    /// What pays for gas besides credits, at some time.
+    pub mana: ManaView,
     /// Header of the batch whose state this is; that of genesis before the first.
     pub header: BatchHeader,
     /// Proof of the record, or that there is none; if asked for.
     pub proof: Option<ObjectProof>,
     /// How far that batch has come.
     pub rung: Rung,
+}
+
+/// The mana of an account that does nothing else, at some time. Everything follows from its record and its balance of ZMAN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ManaView {
+    /// That time, in milliseconds; not before the batch whose state it is.
+    pub at: u64,
+    /// Gas that base grant and mana pay then.
+    pub now: ManaNow,
+    /// Gas that its ZMAN regenerates in a window.
+    pub per_window: u64,
+    /// The most gas that it saves up.
+    pub cap: u64,
+    /// Gas of the base grant in every window.
+    pub grant: u64,
 }
 
 /// One balance.

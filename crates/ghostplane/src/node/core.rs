@@ -13,7 +13,7 @@ use super::writer::ToWriter;
 use super::{Inner, Live, now_ms};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use foldhash::fast::RandomState;
-use ghostplane_engine::{ExecutedBatch, Halt, OpenBatch, Pushed, check_inbox};
+use ghostplane_engine::{ExecutedBatch, Halt, OpenBatch, Plane, Pushed, check_inbox};
 use ghostplane_ghostcipher::Signature;
 use ghostplane_ghostcipher::workers::Serial;
 use ghostplane_keystone::{ApplyError, Changeset, Keystone, Missing, StateView};
@@ -22,7 +22,7 @@ use ghostplane_sequencer::{
     Effect, Event, Execution, Fault, LogEntry, Opening, Sequencer, Standing, Submission, Ticket,
 };
 use ghostplane_store::HistoryBatch;
-use ghostplane_types::{AccountRecord, Amount, AssetId, Decode, InboxEntry, ObjectKey};
+use ghostplane_types::{AccountRecord, Address, Amount, AssetId, Decode, InboxEntry, ObjectKey, Pay, SlotIndex};
 use hashbrown::HashMap;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -320,9 +320,14 @@ impl Core {
     fn submit(&mut self, group: VerifiedGroup, live: Option<&Live>) -> Result<(), CoreError> {
         let VerifiedGroup { sink, transactions, permit } = group;
         let mut standings = Vec::with_capacity(transactions.len());
+        let standings_in = |live: &Live, standings: &mut Vec<Standing>| {
+            // The batch that may include them has a time of about now.
+            let time = live.header.time.max(now_ms());
+            standings_of(&self.shared.plane, &live.keystone, time, &transactions, standings)
+        };
         match live {
-            Some(live) => standings_of(&live.keystone, &transactions, &mut standings)?,
-            None => standings_of(&self.shared.live.read().keystone, &transactions, &mut standings)?,
+            Some(live) => standings_in(live, &mut standings)?,
+            None => standings_in(&self.shared.live.read(), &mut standings)?,
         }
         let mut submissions = Vec::with_capacity(transactions.len());
         for ((reference, verified), standing) in transactions.into_iter().zip(standings) {
@@ -428,25 +433,41 @@ fn refuse_stopping(group: VerifiedGroup) {
 }
 
 /// What the state says of every sender: first all records, then all balances, so that memory is waited for once each.
+/// Mana is as of `time`.
 fn standings_of(
+    plane: &Plane,
     view: &Keystone,
+    time: u64,
     transactions: &[(u64, Arc<ghostplane_engine::Verified>)],
     standings: &mut Vec<Standing>,
 ) -> Result<(), Missing> {
-    let mut slots = Vec::with_capacity(transactions.len());
+    let record_of = |address: &Address| -> Result<Option<AccountRecord>, Missing> {
+        let object = view.object(&ObjectKey::account(address))?;
+        Ok(object.and_then(|object| AccountRecord::from_bytes(object.value).ok()))
+    };
+    let balance_of = |slot: Option<SlotIndex>| -> Result<Amount, Missing> {
+        let slot = slot.map(|slot| view.slot(slot)).transpose()?.flatten();
+        Ok(slot.map_or(Amount::ZERO, |slot| slot.balance))
+    };
+    let mut known = Vec::with_capacity(transactions.len());
     for (_, verified) in transactions {
         let body = verified.body();
-        let object = view.object(&ObjectKey::account(&body.sender))?;
-        let record = object.and_then(|object| AccountRecord::from_bytes(object.value).ok());
-        slots.push(record.map(|record| (record.next_in_lane(body.nonce.lane), record.slot_of(AssetId::GCC))));
-    }
-    for known in slots {
-        let (next, slot) = known.unwrap_or((0, None));
-        let slot = match slot {
-            Some(index) => view.slot(index)?,
-            None => None,
+        let record = record_of(&body.sender)?;
+        let next = record.as_ref().map_or(0, |record| record.next_in_lane(body.nonce.lane));
+        let (payer, mana) = match &body.pay {
+            Pay::Gcc => (record, 0),
+            Pay::Mana => {
+                let zman = balance_of(record.as_ref().and_then(|record| record.slot_of(AssetId::ZMAN)))?;
+                let terms = &plane.genesis().mana;
+                let now = record.as_ref().map(|record| terms.now(record.mana(), zman, record.level(), time));
+                (None, now.unwrap_or_default().gas())
+            }
+            Pay::Sponsor(of) => (record_of(&of.sponsor)?, 0),
         };
-        standings.push(Standing { next, balance: slot.map_or(Amount::ZERO, |slot| slot.balance) });
+        known.push((next, payer.and_then(|record| record.slot_of(AssetId::GCC)), mana));
+    }
+    for (next, slot, mana) in known {
+        standings.push(Standing { next, balance: balance_of(slot)?, mana });
     }
     Ok(())
 }

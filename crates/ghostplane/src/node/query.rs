@@ -2,7 +2,7 @@
 
 use super::api::{
     AccountView, BalanceView, BatchView, Bounded, BridgeView, CommitmentView, Condition, ExecutedRecord, Flushed,
-    L1Refused, PlaneRulesView, ProofView, QueryError, ReceiptView, RootsView, Rung, SentToL1, StatusView,
+    L1Refused, ManaView, PlaneRulesView, ProofView, QueryError, ReceiptView, RootsView, Rung, SentToL1, StatusView,
     TransactionView, WithdrawalView,
 };
 use super::options::ProverMode;
@@ -16,8 +16,8 @@ use ghostplane_keystone::{Changeset, Recorder, StateView};
 use ghostplane_settlement::Event;
 use ghostplane_store::{HistoryBatch, HistoryError};
 use ghostplane_types::{
-    AccountRecord, Address, AssetId, BatchHeader, CovenantText, Decode, L1Address, ObjectKey, PlaneRules, Reject,
-    SignedL1Message, Source, Transaction,
+    AccountRecord, Address, Amount, AssetId, BatchHeader, CovenantText, Decode, Genesis, L1Address, ObjectKey,
+    PlaneRules, Reject, SignedL1Message, Source, Transaction,
 };
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -152,8 +152,9 @@ impl Node {
         }
     }
 
-    /// An account as of the newest sealed batch. An address that nobody paid yet is a view without account.
-    pub fn account(&self, address: &Address, proof: bool) -> Result<AccountView, QueryError> {
+    /// An account as of the newest sealed batch, its mana as of `at`, or now. An address that nobody paid yet is a view without
+    /// account.
+    pub fn account(&self, address: &Address, at: Option<u64>, proof: bool) -> Result<AccountView, QueryError> {
         let live = self.inner.live.read();
         let own = |_| QueryError::Unavailable("the node's own state says too little".into());
         let key = ObjectKey::account(address);
@@ -173,9 +174,13 @@ impl Node {
             let proof = proof.then(|| live.keystone.prove_slot(of.slot));
             balances.push(BalanceView { asset: of.asset, amount, slot: of.slot.index(), proof });
         }
+        let zman = balances.iter().find(|balance| balance.asset == AssetId::ZMAN).map(|balance| balance.amount);
+        let at = at.unwrap_or_else(now_ms).max(live.header.time);
+        let mana = mana_of(self.inner.plane.genesis(), account.as_ref().map(|(_, record)| record), zman, at);
         Ok(AccountView {
             address: *address,
             account,
+            mana,
             balances,
             header: live.header,
             proof: proof.then(|| live.keystone.prove_object(&key)),
@@ -445,6 +450,14 @@ impl Node {
     pub fn is_stopping(&self) -> bool {
         self.inner.condition() == Condition::Stopping
     }
+}
+
+/// What an account with so much ZMAN could pay with at some time.
+fn mana_of(genesis: &Genesis, record: Option<&AccountRecord>, zman: Option<Amount>, at: u64) -> ManaView {
+    let (terms, zman) = (&genesis.mana, zman.unwrap_or(Amount::ZERO));
+    let now = record.map(|record| terms.now(record.mana(), zman, record.level(), at)).unwrap_or_default();
+    let grant = record.map_or(0, |record| terms.grant(record.level()));
+    ManaView { at, now, per_window: terms.gas_per_window(zman), cap: terms.gas_cap(zman), grant }
 }
 
 /// What came about on the L1, in words.

@@ -145,7 +145,7 @@ impl Story {
     }
 
     fn balance(&self, of: &Person) -> u64 {
-        let account = self.node.account(&of.gid.address(), false).expect("an answer");
+        let account = self.node.account(&of.gid.address(), None, false).expect("an answer");
         let balance = account.balances.iter().find(|balance| balance.asset == AssetId::GCC);
         balance.map_or(0, |balance| balance.amount.units())
     }

@@ -105,7 +105,7 @@ impl Operator {
             memo: Vec::new(),
         };
         let auth = key(name).sign(Domain::TransactionAuth, body.chain_id, &body.id());
-        self.pool.push(Transaction { body, auth: auth.into(), approvals: Vec::new() });
+        self.pool.push(Transaction { body, auth: auth.into(), approvals: Vec::new(), sponsorship: None });
     }
 
     /// Seals a batch: its header, flows and journal, and what its prover needs.

@@ -2,7 +2,7 @@
 
 use crate::pool::Slot;
 use foldhash::fast::FixedState;
-use ghostplane_types::Address;
+use ghostplane_types::{Address, Pay, TransactionBody};
 use hashbrown::HashMap;
 
 /// Price, arrival and slot of the last transaction of a lane.
@@ -100,12 +100,33 @@ impl Lane {
     }
 }
 
+/// What a transaction is paid out of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Purse {
+    /// The sender's credits.
+    Own,
+    /// The mana of the sender, who this is.
+    Mana(Address),
+    /// The credits of a sponsor, who this is.
+    Sponsor(Address),
+}
+
+impl Purse {
+    pub(crate) fn of(body: &TransactionBody) -> Self {
+        match &body.pay {
+            Pay::Gcc => Self::Own,
+            Pay::Mana => Self::Mana(body.sender),
+            Pay::Sponsor(of) => Self::Sponsor(of.sponsor),
+        }
+    }
+}
+
 /// What the pool knows of one sender.
 #[derive(Debug, Default)]
 pub(crate) struct Sender {
     /// Its transactions in the pool.
     pub(crate) count: usize,
-    /// The least that those that wait will cost.
+    /// The least that those that wait will cost of its credits.
     pub(crate) fees: u128,
     lanes: Vec<Lane>,
 }
@@ -114,11 +135,42 @@ pub(crate) struct Sender {
 #[derive(Debug)]
 pub(crate) struct Senders {
     by_address: HashMap<Address, Sender, FixedState>,
+    /// The least that those that wait will take out of purses that are not their sender's credits; mana in gas.
+    purses: HashMap<Purse, u128, FixedState>,
 }
 
 impl Senders {
     pub(crate) fn new(hash_seed: u64) -> Self {
-        Self { by_address: HashMap::with_hasher(FixedState::with_seed(hash_seed)) }
+        let seed = FixedState::with_seed(hash_seed);
+        Self { by_address: HashMap::with_hasher(seed.clone()), purses: HashMap::with_hasher(seed) }
+    }
+
+    /// The least that those that wait will take out of a purse that is not their sender's credits.
+    pub(crate) fn in_purse(&self, purse: &Purse) -> u128 {
+        self.purses.get(purse).copied().unwrap_or(0)
+    }
+
+    /// One more waits that takes so much out of a purse. Its sender is known.
+    pub(crate) fn put(&mut self, sender: Address, purse: Purse, least: u128) {
+        match purse {
+            Purse::Own => self.get_mut(&sender).expect("its sender is known").fees += least,
+            purse => *self.purses.entry(purse).or_default() += least,
+        }
+    }
+
+    /// One waits no more.
+    pub(crate) fn take(&mut self, sender: Address, purse: Purse, least: u128) {
+        match purse {
+            Purse::Own => self.get_mut(&sender).expect("its sender is known").fees -= least,
+            purse => {
+                let left = self.in_purse(&purse) - least;
+                if left == 0 {
+                    self.purses.remove(&purse);
+                } else {
+                    self.purses.insert(purse, left);
+                }
+            }
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -162,5 +214,6 @@ impl Senders {
 
     pub(crate) fn clear(&mut self) {
         self.by_address.clear();
+        self.purses.clear();
     }
 }

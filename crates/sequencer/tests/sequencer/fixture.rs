@@ -11,8 +11,8 @@ use ghostplane_sequencer::{
 };
 use ghostplane_types::limits::VALIDITY_MS_MAX;
 use ghostplane_types::{
-    Action, Address, Amount, AssetId, BatchHeader, EntityType, Genesis, Gid, InboxEntry, InboxPayload, KeyRef,
-    L1Address, Nonce, Outcome, Pay, PlaneState, PublicKey, Transaction, TransactionBody,
+    Action, Address, Amount, Approval, AssetId, BatchHeader, EntityType, Genesis, Gid, InboxEntry, InboxPayload,
+    KeyRef, L1Address, Nonce, Outcome, Pay, PlaneState, PublicKey, Transaction, TransactionBody,
 };
 use std::sync::{Arc, LazyLock};
 
@@ -89,7 +89,20 @@ impl Person {
             memo: if wish.memo == 0 { Vec::new() } else { vec![wish.memo] },
         };
         let auth = self.key.sign(Domain::TransactionAuth, plane.chain_id(), &body.id());
-        Transaction { body, auth: auth.into(), approvals: Vec::new() }
+        Transaction { body, auth: auth.into(), approvals: Vec::new(), sponsorship: None }
+    }
+
+    /// A transaction whose gas is paid so, and who sponsors it.
+    pub fn verified_paying(&self, wish: &Wish, pay: Pay, sponsor: Option<&Self>) -> Arc<Verified> {
+        let mut transaction = self.sign(wish);
+        transaction.body.pay = pay;
+        let (chain_id, id) = (transaction.body.chain_id, transaction.body.id());
+        transaction.auth = self.key.sign(Domain::TransactionAuth, chain_id, &id).into();
+        transaction.sponsorship = sponsor.map(|sponsor| {
+            let auth = sponsor.key.sign(Domain::Sponsor, chain_id, &id).into();
+            Box::new(Approval { key: PublicKey::Ed25519(sponsor.key.verification_key()), auth })
+        });
+        verify(vec![transaction]).pop().expect("one in, one out")
     }
 
     pub fn verified(&self, wish: &Wish) -> Arc<Verified> {
@@ -105,7 +118,7 @@ pub fn verify(transactions: Vec<Transaction>) -> Vec<Arc<Verified>> {
 }
 
 pub fn standing(next: u64) -> Standing {
-    Standing { next, balance: Amount::new(1 << 60).expect("below the most") }
+    Standing { next, balance: Amount::new(1 << 60).expect("below the most"), mana: 0 }
 }
 
 pub fn submission(ticket: u64, verified: Arc<Verified>, next: u64) -> Submission {

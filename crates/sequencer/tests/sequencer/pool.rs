@@ -5,7 +5,7 @@ use crate::simulator::Random;
 use ghostplane_sequencer::pool::{Refused, price_to_replace};
 use ghostplane_sequencer::{Event, Execution, Limits, Pool, Refusal, Standing, Submission, Ticket};
 use ghostplane_types::limits::{LANE_AHEAD_MAX, VALIDITY_MS_MAX};
-use ghostplane_types::{Address, Amount, Nonce, Reject};
+use ghostplane_types::{Address, Amount, Nonce, Pay, Reject, SponsorTerms};
 use std::collections::BTreeMap;
 
 fn pool(limits: Limits) -> Pool {
@@ -38,7 +38,11 @@ fn what_is_wrong_is_refused_at_the_door_by_its_code() {
         let (mut pool, mut refused) = (pool(Limits::default()), Refused::new());
         let balance = Amount::new(balance).expect("below the most");
         let verified = alice.verified(&wish);
-        pool.submit(Submission { ticket: Ticket(1), verified, standing: Standing { next, balance } }, 10, &mut refused);
+        pool.submit(
+            Submission { ticket: Ticket(1), verified, standing: Standing { next, balance, mana: 0 } },
+            10,
+            &mut refused,
+        );
         assert_eq!(refused.first().and_then(|(_, why)| refusal_code(why)), code, "{name}: {refused:?}");
         assert_eq!(pool.count(), usize::from(code.is_none()), "{name}");
     }
@@ -155,11 +159,59 @@ fn what_waits_is_paid_for() {
     let (mut pool, mut refused) = (pool(Limits::default()), Refused::new());
     let first = alice.verified(&Wish { gas_limit: 10_000, ..Wish::new(0, 1) });
     let second = alice.verified(&Wish { gas_limit: 10_000, ..Wish::new(1, 1) });
-    let poor = Standing { next: 0, balance: Amount::new(10_000).expect("small") };
+    let poor = Standing { next: 0, balance: Amount::new(10_000).expect("small"), mana: 0 };
     pool.submit(Submission { ticket: Ticket(1), verified: first.clone(), standing: poor }, 10, &mut refused);
     pool.submit(Submission { ticket: Ticket(2), verified: second, standing: poor }, 10, &mut refused);
     let needed = 10_000 + first.gas_intrinsic();
     assert_eq!(refused, [(Ticket(2), Reject::FeeUnpayable { balance: 10_000, needed }.into())]);
+}
+
+#[test]
+fn what_waits_for_mana_or_a_sponsor_is_paid_out_of_that() {
+    let [alice, bob, carol] = [1, 2, 3].map(Person::new);
+    let (mut pool, mut refused) = (pool(Limits::default()), Refused::new());
+    let wish = |seq| Wish { gas_limit: 10_000, ..Wish::new(seq, 1) };
+    let submit = |pool: &mut Pool, ticket, verified, standing, refused: &mut Refused| {
+        pool.submit(Submission { ticket: Ticket(ticket), verified, standing }, 10, refused);
+    };
+    // Without any credits: her mana is enough for one, and for the least of another on top.
+    let first = alice.verified_paying(&wish(0), Pay::Mana, None);
+    let of_mana = |mana| Standing { next: 0, balance: Amount::ZERO, mana };
+    submit(&mut pool, 1, first.clone(), of_mana(10_000), &mut refused);
+    submit(&mut pool, 2, alice.verified_paying(&wish(1), Pay::Mana, None), of_mana(10_000), &mut refused);
+    let needed = 10_000 + first.gas_intrinsic();
+    assert_eq!(refused, [(Ticket(2), Reject::ManaShort { found: 10_000, needed }.into())]);
+    refused.clear();
+    submit(&mut pool, 3, alice.verified_paying(&wish(1), Pay::Mana, None), of_mana(needed), &mut refused);
+    assert!(refused.is_empty(), "{refused:?}");
+    // Credits are another purse: what waits for mana takes nothing out of it.
+    let of_credits = |units| Standing { next: 0, balance: Amount::new(units).expect("small"), mana: 0 };
+    submit(&mut pool, 4, alice.verified(&wish(2)), of_credits(10_000), &mut refused);
+    assert!(refused.is_empty(), "{refused:?}");
+
+    // Carol pays for both of the others, out of what she holds.
+    let by_carol = |who: &Person, seq| {
+        let terms = SponsorTerms { sponsor: carol.address(), fee_max: Amount::MAX, valid_until: FOUNDED + 60_000 };
+        who.verified_paying(&wish(seq), Pay::Sponsor(Box::new(terms)), Some(&carol))
+    };
+    let sponsored = by_carol(&bob, 0);
+    let needed = 10_000 + sponsored.gas_intrinsic();
+    submit(&mut pool, 5, sponsored, of_credits(10_000), &mut refused);
+    submit(&mut pool, 6, by_carol(&alice, 3), of_credits(10_000), &mut refused);
+    assert_eq!(refused, [(Ticket(6), Reject::SponsorUnpayable { balance: 10_000, needed }.into())]);
+    refused.clear();
+    // Once it is gone, there is room again, and nothing is left of the purse.
+    let mut released = Vec::new();
+    while let Some(slot) = pool.release() {
+        released.push(pool.pooled(slot).ticket.0);
+    }
+    assert_eq!(released, [1, 3, 4, 5]);
+    submit(&mut pool, 7, by_carol(&alice, 3), of_credits(10_000), &mut refused);
+    assert!(refused.is_empty(), "{refused:?}");
+    // A dearer one in the same place takes its place, from another purse.
+    let dearer = alice.verified_paying(&Wish { price: 2, ..wish(3) }, Pay::Mana, None);
+    submit(&mut pool, 8, dearer, of_mana(1_000_000), &mut refused);
+    assert!(matches!(refused[..], [(Ticket(7), Refusal::Replaced { .. })]), "{refused:?}");
 }
 
 #[test]

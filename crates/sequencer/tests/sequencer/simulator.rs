@@ -235,7 +235,11 @@ impl World {
             self.next_ticket += 1;
             self.pending.insert(ticket, verified.clone());
             let units = if self.random.one_in(100) { 5 } else { 1 << 50 };
-            Submission { ticket, verified, standing: Standing { next, balance: Amount::new(units).expect("small") } }
+            Submission {
+                ticket,
+                verified,
+                standing: Standing { next, balance: Amount::new(units).expect("small"), mana: 0 },
+            }
         });
         let submissions = submissions.collect();
         self.step(Event::Submitted(submissions));

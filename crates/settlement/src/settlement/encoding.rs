@@ -14,7 +14,6 @@ use crate::limits::{
 use crate::pending::Pending;
 use crate::posted::Posted;
 use crate::proofs::OpenProof;
-use ghostplane_types::amount::SUPPLY_MAX;
 use ghostplane_types::codec::{Decode, DecodeError, Encode, Reader, put_list, put_varint};
 use ghostplane_types::limits::{COMMITMENT_BATCHES_MAX, GENESIS_ASSETS_MAX};
 use ghostplane_types::{Amount, BatchHeader, Genesis, InboxPayload, L1Address};
@@ -148,7 +147,11 @@ impl Settlement {
             None => self.terms == 0 && self.bond.is_zero() && self.pending.is_empty() && self.posted.is_empty(),
         };
         self.escrow.len() == self.genesis.assets.len()
-            && self.escrow.iter().all(|held| held.units() <= SUPPLY_MAX)
+            && self
+                .escrow
+                .iter()
+                .zip(&self.genesis.assets)
+                .all(|(held, known)| held.units() <= self.genesis.supply_max(known.asset))
             && [self.bond, terms.sequencer_bond, terms.challenge_bond].into_iter().all(payable)
             && operator_is_last
     }

@@ -7,7 +7,7 @@ use crate::inbox::entry_bytes;
 use crate::limits::{INBOX_BLOCK_BYTES_MAX, INBOX_BLOCK_ENTRIES_MAX, INBOX_PENDING_BYTES_MAX, INBOX_PENDING_MAX};
 use crate::refusal::Refusal;
 use ghostplane_ghostcipher::{Domain, Signature, ed25519};
-use ghostplane_types::amount::{AMOUNT_MAX, SUPPLY_MAX};
+use ghostplane_types::amount::AMOUNT_MAX;
 use ghostplane_types::limits::TRANSACTION_BYTES_MAX;
 use ghostplane_types::{Address, Amount, AssetId, InboxEntry, InboxPayload, L1Address};
 
@@ -38,10 +38,12 @@ impl Settlement {
         }
         let money = convert::to_l1(known, amount).expect("what came from the L1 goes back to it");
         let held = self.escrow[at];
-        let escrow = held
-            .checked_add(amount)
-            .filter(|escrow| escrow.units() <= SUPPLY_MAX)
-            .ok_or(Refusal::EscrowFull { escrow: held.units(), amount: amount.units(), limit: SUPPLY_MAX })?;
+        let limit = self.genesis.supply_max(asset);
+        let escrow = held.checked_add(amount).filter(|escrow| escrow.units() <= limit).ok_or(Refusal::EscrowFull {
+            escrow: held.units(),
+            amount: amount.units(),
+            limit,
+        })?;
         let admitted = self.admit(InboxPayload::Deposit { from, to, asset, amount })?;
 
         self.escrow[at] = escrow;

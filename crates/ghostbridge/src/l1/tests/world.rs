@@ -201,7 +201,7 @@ impl World {
             memo: Vec::new(),
         };
         let auth = key(name).sign(Domain::TransactionAuth, body.chain_id, &body.id());
-        Transaction { body, auth: auth.into(), approvals: Vec::new() }
+        Transaction { body, auth: auth.into(), approvals: Vec::new(), sponsorship: None }
     }
 
     /// Makes a batch with something small in it.

@@ -190,6 +190,14 @@ pub(super) fn account(plane: &Plane, view: &AccountView, proof: bool) -> wire::A
         header: if proof { bytes(&view.header) } else { Bytes::new() },
         record_proof: view.proof.as_ref().map(bytes).unwrap_or_default(),
         rung: rung(view.rung),
+        mana: Some(wire::Mana {
+            at: view.mana.at,
+            granted: view.mana.now.granted,
+            regenerated: view.mana.now.regenerated,
+            per_window: view.mana.per_window,
+            cap: view.mana.cap,
+            grant: view.mana.grant,
+        }),
     }
 }
 

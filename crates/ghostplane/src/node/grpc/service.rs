@@ -124,7 +124,8 @@ impl wire::state_server::State for Service {
         let request = request.into_inner();
         let address = Address::from_bytes(convert::parse_32("address", &request.address)?);
         self.node.caught_up().await;
-        let view = self.ask(move |node| node.account(&address, request.proof)).await?;
+        let view =
+            self.ask(move |node| node.account(&address, (request.at > 0).then_some(request.at), request.proof)).await?;
         Ok(Response::new(convert::account(self.node.plane(), &view, request.proof)))
     }
 

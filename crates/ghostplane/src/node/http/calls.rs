@@ -92,11 +92,11 @@ pub(super) async fn roots(State(app): State<App>, Asked(Nothing {}): Asked<Nothi
 pub(super) async fn account(
     State(app): State<App>,
     Named(address): Named,
-    Asked(AccountQuery { proof }): Asked<AccountQuery>,
+    Asked(AccountQuery { proof, at }): Asked<AccountQuery>,
 ) -> Answer {
     let address = parse::address(&address)?;
     app.node.caught_up().await;
-    let view = app.ask(move |node| node.account(&address, proof)).await?;
+    let view = app.ask(move |node| node.account(&address, at, proof)).await?;
     Ok(Json(json::account(app.node.plane(), &view, proof)))
 }
 

@@ -43,12 +43,14 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
 #[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
 
-/// `?proof=`
+/// `?proof=&at=`
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AccountQuery {
     #[serde(default)]
     pub(super) proof: bool,
+    #[serde(default)]
+    pub(super) at: Option<u64>,
 }
 
 /// `?wait=`
@@ -206,7 +208,8 @@ mod tests {
     fn queries_say_what_they_mean_and_nothing_else() {
         assert!(query::<AccountQuery>("proof=true").is_ok_and(|query| query.proof));
         assert!(query::<AccountQuery>("").is_ok_and(|query| !query.proof));
-        for bad in ["proof=yes", "proofs=true", "proof=true&proof=false"] {
+        assert!(query::<AccountQuery>("at=7").is_ok_and(|query| query.at == Some(7)));
+        for bad in ["proof=yes", "proofs=true", "proof=true&proof=false", "at=", "at=-1", "at=now"] {
             assert!(query::<AccountQuery>(bad).is_err(), "{bad}");
         }
         let wait = |text| query::<SubmitQuery>(text).map(|query| query.wait).ok();
