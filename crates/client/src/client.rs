@@ -244,7 +244,7 @@ impl Client {
     }
 
     async fn account_answer(&self, address: &Address, proof: bool) -> Result<wire::Account, ClientError> {
-        let request = wire::GetAccountRequest { address: address.as_bytes().to_vec().into(), proof };
+        let request = wire::GetAccountRequest { address: address.as_bytes().to_vec().into(), proof, at: 0 };
         call!(self, state_client::StateClient::get_account(request))
     }
 

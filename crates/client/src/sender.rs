@@ -7,6 +7,7 @@ use crate::error::{ClientError, Refused};
 use crate::wire;
 use ghostplane_ghostcipher::{Digest, Domain, Signature};
 use ghostplane_types::{AccountRecord, Address, Auth, ConsentForm, Gid, PublicKey, Signer, Transaction};
+use std::sync::Arc;
 use thiserror::Error;
 
 /// Why nothing was sent, or nothing came of it.

@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use ghostplane_client::{Client, Draft, Measured, Payment, ProvenAccount, Role, Sponsor};
 use ghostplane_types::limits::ACTIONS_MAX;
-use ghostplane_types::{Action, Address, Amount, AssetId, L1Address, ManaNow, Money, Scheme, gas};
+use ghostplane_types::{Action, Address, Amount, AssetId, L1Address, ManaNow, Money, gas};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -119,7 +119,7 @@ fn estimate(args: &EstimateArgs, target: &Target, screen: &Screen) -> anyhow::Re
         };
         let draft = draft.pay(payment);
         let measured = draft.measure(from.address, key.gid.public_key, key.gid)?;
-        let estimate = reckon(&client, &account, &draft, measured, key.gid.public_key.scheme()).await?;
+        let estimate = reckon(&client, &account, &draft, measured).await?;
         let sponsored = match &sponsor {
             None => None,
             Some((who, sponsor)) => Some((who, sponsor, client.account(&who.address).await?)),
@@ -175,7 +175,6 @@ async fn reckon(
     account: &ProvenAccount,
     draft: &Draft,
     measured: Measured,
-    scheme: Scheme,
 ) -> anyhow::Result<Estimate> {
     let unknown = Address::from_bytes([0; 32]);
     let mut known: BTreeMap<Address, Vec<AssetId>> = BTreeMap::new();
@@ -196,7 +195,6 @@ async fn reckon(
             made.slots += 1;
         }
     }
-    debug_assert!(gas::consent(scheme) <= measured.gas_intrinsic);
     let genesis = client.plane().genesis();
     let price = |count: u64, each: Amount| each.checked_mul(count).context("storage costs more than there is");
     let slots = price(made.slots, genesis.slot_price)?;
