@@ -170,7 +170,7 @@ impl Node {
         let mut balances = Vec::new();
         for of in account.iter().flat_map(|(_, record)| &record.slots) {
             let slot = live.keystone.slot(of.slot).map_err(own)?;
-            let amount = slot.map_or(ghostplane_types::Amount::ZERO, |slot| slot.balance);
+            let amount = slot.map_or(Amount::ZERO, |slot| slot.balance);
             let proof = proof.then(|| live.keystone.prove_slot(of.slot));
             balances.push(BalanceView { asset: of.asset, amount, slot: of.slot.index(), proof });
         }
