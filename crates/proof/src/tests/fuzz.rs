@@ -11,11 +11,12 @@ use super::ledger::{Batch, Ledger, Random, entry, witnesses};
 use super::{finish, pool};
 use crate::air::TableAir;
 use crate::codec::{HEADER_BYTES, Shape, decode, decode_header, encode};
-use crate::config::{Config, Parameters, common_data, config_with};
+use crate::config::{Parameters, common_data, config_with, lookups};
+use crate::stark::{Form, prove_tables};
 use crate::statement::Statement;
 use crate::trace::Draft;
 use crate::{Settings, verify};
-use p3_batch_stark::{ProverData, ProverOnlyData, StarkInstance, prove_batch, verify_batch};
+use p3_batch_stark::verify_batch;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -106,15 +107,10 @@ impl Subject {
 fn prove(statement: &Statement, batches: &[Batch], parameters: Parameters) -> Vec<u8> {
     let traces = finish(Draft::new(statement, &witnesses(batches), Settings::Fast).expect("small"));
     let airs = TableAir::all(statement, &traces.layout);
-    let instances: Vec<StarkInstance<'_, Config, TableAir>> = airs
-        .iter()
-        .zip(&traces.tables)
-        .map(|(air, trace)| StarkInstance { air, trace, public_values: Vec::new() })
-        .collect();
-    let data = ProverData { common: common_data(traces.layout.is_wide()), prover_only: ProverOnlyData::empty() };
     let config = config_with(statement, Settings::Fast, parameters);
-    let proof = pool(2).install(|| prove_batch(&config, &instances, &data)).expect("honest batches");
-    encode(&traces.layout, Settings::Fast, &proof)
+    let (forms, lookups) = (Form::all(false), lookups(false));
+    let prove = || prove_tables(&config, parameters, forms, lookups, &airs, &traces.tables);
+    encode(&traces.layout, Settings::Fast, &pool(2).install(prove).expect("honest batches"))
 }
 
 /// Bytes that are changed, tried and put back.
