@@ -15,7 +15,7 @@ use crate::air::TableAir;
 use crate::config::{Config, DEGREE_MAX, Extension, Parameters, StarkProof, fri_parameters, lookups, value_mmcs};
 use crate::layout::Layout;
 use crate::statement::Statement;
-use extend::extend;
+use extend::{extend, extend_halves};
 use ghostplane_ghostcipher::poseidon2::KoalaBear;
 use openings::open;
 use p3_air::symbolic::AirLayout;
@@ -150,11 +150,7 @@ pub(crate) fn prove_tables<A: Circuit>(
             combiner: &combiners[table],
         };
         let weights = Weights::new(challenge, form.assertions, form.plan.messages.len());
-        let [one, other] = quotient(&committed, &weights);
-        // Both halves are moved to the same points: the first stands there already.
-        chunks.push(extend(&one, log_blowup, KoalaBear::ONE));
-        let back = KoalaBear::two_adic_generator(log_rows[table] + 1).inverse();
-        chunks.push(extend(&other, log_blowup, back));
+        chunks.extend(extend_halves(&quotient(&committed, &weights), log_blowup));
     }
     let (quotient_chunks, quotient_data) = mmcs.commit(chunks);
     transcript.quotient_phase(quotient_chunks.clone(), None);

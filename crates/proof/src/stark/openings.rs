@@ -159,6 +159,7 @@ fn evaluate(wanted: &Wanted<'_>, distances: &[Distance], log_blowup: usize) -> V
 
 /// For each of the points, the sums of a matrix's rows times their weights, over some vectors of rows: a vector of columns
 /// at a time, or, where there are too few columns for a vector, column by column with a row in each lane.
+#[inline(never)]
 fn weighted_sums(
     matrix: &RowMajorMatrix<KoalaBear>,
     weights: &[Vec<PackedExtension>],
@@ -234,27 +235,31 @@ impl<'a> Level<'a> {
     /// The column: all columns less what they are said to be, over the distances.
     fn column(&self) -> Vec<Extension> {
         let mut column = Extension::zero_vec(self.height);
-        column.par_chunks_mut(GROUPS * LANES).enumerate().for_each(|(task, column)| {
-            let mut columns = Vec::new();
-            let mut sums = vec![PackedExtension::ZERO; self.points.len()];
-            for (group, column) in (task * GROUPS..).zip(column.chunks_exact_mut(LANES)) {
-                for ((_, said), sum) in self.points.iter().zip(&mut sums) {
-                    *sum = (*said).into();
-                }
-                for part in &self.parts {
-                    let width = part.matrix.width;
-                    gather(&part.matrix.values[group * LANES * width..][..LANES * width], width, &mut columns);
-                    let combined = PackedExtension::from_basis_coefficients_fn(|at| {
-                        Packed::batched_linear_combination(&columns, &part.powers[at])
-                    });
-                    sums[part.first] -= combined;
-                    part.others.iter().for_each(|(point, higher)| sums[*point] -= combined * *higher);
-                }
-                let terms = self.points.iter().zip(&sums).map(|((distance, _), sum)| *sum * distance.inverses[group]);
-                terms.sum::<PackedExtension>().to_ext_slice(column);
-            }
-        });
+        column.par_chunks_mut(GROUPS * LANES).enumerate().for_each(|(task, column)| self.fill(task * GROUPS, column));
         column
+    }
+
+    /// Some of it, from a vector of rows on.
+    #[inline(never)]
+    fn fill(&self, first: usize, column: &mut [Extension]) {
+        let mut columns = Vec::new();
+        let mut sums = vec![PackedExtension::ZERO; self.points.len()];
+        for (group, column) in (first..).zip(column.chunks_exact_mut(LANES)) {
+            for ((_, said), sum) in self.points.iter().zip(&mut sums) {
+                *sum = (*said).into();
+            }
+            for part in &self.parts {
+                let width = part.matrix.width;
+                gather(&part.matrix.values[group * LANES * width..][..LANES * width], width, &mut columns);
+                let combined = PackedExtension::from_basis_coefficients_fn(|at| {
+                    Packed::batched_linear_combination(&columns, &part.powers[at])
+                });
+                sums[part.first] -= combined;
+                part.others.iter().for_each(|(point, higher)| sums[*point] -= combined * *higher);
+            }
+            let terms = self.points.iter().zip(&sums).map(|((distance, _), sum)| *sum * distance.inverses[group]);
+            terms.sum::<PackedExtension>().to_ext_slice(column);
+        }
     }
 }
 

@@ -154,6 +154,7 @@ impl<'a, A: Circuit> Half<'a, A> {
     }
 
     /// The quotient at some vectors.
+    #[inline(never)]
     fn values(&self, places: std::ops::Range<usize>) -> Vec<PackedExtension> {
         let Committed { air, columns, lookups, plan, combiner, .. } = self.committed;
         let points: Vec<Packed> = {

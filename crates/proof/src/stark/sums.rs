@@ -61,6 +61,7 @@ struct Piece {
 
 impl Piece {
     /// Fills the lookup columns of some rows in, the sums as if nothing were above them, and gives the sum of the rows.
+    #[inline(never)]
     fn fill(
         &mut self,
         air: &impl Circuit,
