@@ -6,6 +6,7 @@
 #![allow(clippy::cast_possible_truncation, reason = "counts of a few million, of the bench's own making")]
 
 mod covenant;
+mod disk;
 mod engine;
 mod fixture;
 mod hash;

@@ -97,12 +97,44 @@ impl BaseAir<KoalaBear> for TableAir {
 
 impl<AB: AirBuilder<F = KoalaBear> + InteractionBuilder> Air<AB> for TableAir {
     fn eval(&self, builder: &mut AB) {
+        self.assert_all(builder);
+        self.say_all(builder);
+    }
+}
+
+#[cfg(feature = "prove")]
+impl crate::stark::Circuit for TableAir {
+    fn constraints<AB: AirBuilder<F = KoalaBear>>(&self, builder: &mut AB) {
+        self.assert_all(builder);
+    }
+
+    fn messages<AB: AirBuilder<F = KoalaBear> + InteractionBuilder>(&self, builder: &mut AB) {
+        self.say_all(builder);
+    }
+}
+
+impl TableAir {
+    /// What every row asserts.
+    #[inline]
+    fn assert_all<AB: AirBuilder<F = KoalaBear>>(&self, builder: &mut AB) {
         match self {
-            Self::Claims(_) => claims::eval(builder),
-            Self::Journal { wide } => journal::eval(builder, *wide),
-            Self::Slots => slots::eval(builder),
-            Self::Nodes => nodes::eval(builder),
-            Self::Range => range::eval(builder),
+            Self::Claims(_) => claims::constraints(builder),
+            Self::Journal { .. } => journal::constraints(builder),
+            Self::Slots => slots::constraints(builder),
+            Self::Nodes => nodes::constraints(builder),
+            Self::Range => range::constraints(builder),
+        }
+    }
+
+    /// What every row says to the other tables.
+    #[inline]
+    fn say_all<AB: AirBuilder<F = KoalaBear> + InteractionBuilder>(&self, builder: &mut AB) {
+        match self {
+            Self::Claims(_) => claims::messages(builder),
+            Self::Journal { wide } => journal::messages(builder, *wide),
+            Self::Slots => slots::messages(builder),
+            Self::Nodes => nodes::messages(builder),
+            Self::Range => range::messages(builder),
         }
     }
 }

@@ -1,15 +1,17 @@
 //! A STARK of nothing but Poseidon2 compressions, with the parameters of the proof: the rate that it is measured against.
 
 use crate::air::poseidon;
-use crate::config::{Config, Settings, config};
+use crate::config::{Settings, config};
 use crate::prove::ProveError;
+use crate::stark::{Circuit, Form, prove_tables};
 use crate::statement::Statement;
 use crate::trace::hash_rows;
 use crate::verify::VerifyError;
 use ghostplane_ghostcipher::poseidon2::KoalaBear;
 use p3_air::{Air, AirBuilder, BaseAir, WindowAccess};
-use p3_batch_stark::{ProverData, StarkInstance, prove_batch, verify_batch};
+use p3_batch_stark::{CommonData, verify_batch};
 use p3_field::PrimeCharacteristicRing;
+use p3_lookup::{InteractionBuilder, Lookups};
 use p3_matrix::dense::RowMajorMatrix;
 use rayon::ThreadPool;
 
@@ -33,6 +35,12 @@ impl BaseAir<KoalaBear> for BareAir {
 
 impl<AB: AirBuilder<F = KoalaBear>> Air<AB> for BareAir {
     fn eval(&self, builder: &mut AB) {
+        self.constraints(builder);
+    }
+}
+
+impl Circuit for BareAir {
+    fn constraints<AB: AirBuilder<F = KoalaBear>>(&self, builder: &mut AB) {
         let main = builder.main();
         let row = main.current_slice();
         for columns in row.chunks_exact(COLUMNS) {
@@ -41,6 +49,8 @@ impl<AB: AirBuilder<F = KoalaBear>> Air<AB> for BareAir {
             poseidon::eval(builder, &input, columns);
         }
     }
+
+    fn messages<AB: AirBuilder<F = KoalaBear> + InteractionBuilder>(&self, _: &mut AB) {}
 }
 
 /// Proves and verifies 2^`log_rows` rows of bare compressions, and says how many they were. Nothing that hashes so much in a
@@ -58,13 +68,11 @@ pub fn prove_bare(log_rows: u8, settings: Settings, pool: &ThreadPool) -> Result
         hash_rows(&mut cells, COLUMNS, 16, |row| *row.first_chunk().expect("a row starts with its input"));
         let trace = RowMajorMatrix::new(cells, COMPRESSIONS * COLUMNS);
         let config = config(&Statement::of_nothing(), settings);
-        let instance: StarkInstance<'_, Config, BareAir> =
-            StarkInstance { air: &BareAir, trace: &trace, public_values: Vec::new() };
-        let system = |error: String| ProveError::System(error);
-        let data = ProverData::from_airs_and_degrees(&config, &[BareAir], &[log_rows.into()]);
-        let data = data.map_err(|error| system(error.to_string()))?;
-        let proof = prove_batch(&config, &[instance], &data).map_err(|error| system(error.to_string()))?;
-        verify_batch(&config, &[BareAir], &proof, &[Vec::new()], &data.common)
+        let (forms, lookups) = ([Form::new(&BareAir, &[])], [Lookups::default()]);
+        let proof = prove_tables(&config, settings.parameters(), &forms, &lookups, &[BareAir], &[trace]);
+        let proof = proof.map_err(ProveError::System)?;
+        let data = CommonData::empty(1);
+        verify_batch(&config, &[BareAir], &proof, &[Vec::new()], &data)
             .map_err(|error| ProveError::DoesNotVerify(VerifyError::Invalid { reason: error.to_string() }))?;
         Ok(rows * COMPRESSIONS)
     })

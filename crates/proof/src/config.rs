@@ -97,7 +97,7 @@ type NodeHash = CompressionFunctionFromHasher<Blake3, 2, 32>;
 pub(crate) type ValueMmcs = MerkleTreeMmcs<KoalaBear, u8, RowHash, NodeHash, 2, 32>;
 pub(crate) type ExtensionMmcsOfValues = ExtensionMmcs<KoalaBear, Extension, ValueMmcs>;
 type Pcs = TwoAdicFriPcs<KoalaBear, Transform, ValueMmcs, ExtensionMmcsOfValues>;
-type Challenger = SerializingChallenger32<KoalaBear, Transcript>;
+pub(crate) type Challenger = SerializingChallenger32<KoalaBear, Transcript>;
 pub(crate) type Config = StarkConfig<Pcs, Extension, Challenger>;
 pub(crate) type StarkProof = BatchProof<Config>;
 
@@ -109,9 +109,19 @@ pub(crate) fn config(statement: &Statement, settings: Settings) -> Config {
 
 /// The same with parameters of its own.
 pub(crate) fn config_with(statement: &Statement, settings: Settings, parameters: Parameters) -> Config {
+    let pcs = Pcs::new(Transform::shared().clone(), value_mmcs(), fri_parameters(parameters));
+    let mut binding = statement.binding();
+    if settings != Settings::Fast {
+        binding.push(settings.code());
+    }
+    let seed: [u8; 32] = Blake3.hash_iter(binding);
+    StarkConfig::new(pcs, Challenger::new(Transcript::new(&seed)))
+}
+
+/// The low-degree test.
+pub(crate) fn fri_parameters(parameters: Parameters) -> FriParameters<ExtensionMmcsOfValues> {
     let Parameters { log_blowup, queries, query_work_bits } = parameters;
-    let values = ValueMmcs::new(RowHash, NodeHash::new(Blake3), 0);
-    let fri = FriParameters {
+    FriParameters {
         log_blowup,
         log_final_poly_len: LOG_FINAL_POLY,
         max_log_arity: LOG_ARITY_MAX,
@@ -119,16 +129,13 @@ pub(crate) fn config_with(statement: &Statement, settings: Settings, parameters:
         batch_proof_of_work_bits: 0,
         commit_proof_of_work_bits: 0,
         query_proof_of_work_bits: query_work_bits,
-        mmcs: ExtensionMmcs::new(values.clone()),
-    };
-    static TRANSFORM: LazyLock<Transform> = LazyLock::new(Transform::default);
-    let pcs = Pcs::new(TRANSFORM.clone(), values, fri);
-    let mut binding = statement.binding();
-    if settings != Settings::Fast {
-        binding.push(settings.code());
+        mmcs: ExtensionMmcs::new(value_mmcs()),
     }
-    let seed: [u8; 32] = Blake3.hash_iter(binding);
-    StarkConfig::new(pcs, Challenger::new(Transcript::new(&seed)))
+}
+
+/// The commitment to columns.
+pub(crate) fn value_mmcs() -> ValueMmcs {
+    ValueMmcs::new(RowHash, NodeHash::new(Blake3), 0)
 }
 
 /// What the tables of a layout say to each other, packed two messages to a column. Worked out once.
@@ -144,11 +151,7 @@ pub(crate) fn common_data(wide: bool) -> CommonData<Config> {
 
 fn derive_lookups(wide: bool) -> Vec<Lookups<KoalaBear>> {
     let statement = Statement::of_nothing();
-    let layout = crate::Layout {
-        journal: if wide { crate::layout::LOG_JOURNAL_NARROW + 1 } else { crate::layout::LOG_ROWS_MIN },
-        slots: crate::layout::LOG_ROWS_MIN,
-        nodes: crate::layout::LOG_ROWS_MIN,
-    };
+    let layout = crate::Layout::least(wide);
     let airs = TableAir::all(&statement, &layout);
     let degrees = layout.log_rows(&statement);
     let budgets = [DEGREE_MAX; 5];
@@ -167,6 +170,14 @@ fn derive_lookups(wide: bool) -> Vec<Lookups<KoalaBear>> {
 /// The Fourier transform over the columns of a table, with the roots of unity that it has come across.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Transform(Radix2DitParallel<KoalaBear>);
+
+impl Transform {
+    /// The one that all proofs use.
+    pub(crate) fn shared() -> &'static Self {
+        static TRANSFORM: LazyLock<Transform> = LazyLock::new(Transform::default);
+        &TRANSFORM
+    }
+}
 
 impl TwoAdicSubgroupDft<KoalaBear> for Transform {
     type Evaluations = BitReversedMatrixView<RowMajorMatrix<KoalaBear>>;

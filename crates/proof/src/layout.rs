@@ -93,6 +93,12 @@ impl Layout {
             .filter(|layout| layout.is_allowed(settings))
     }
 
+    /// The least one whose journal is narrow or wide.
+    pub(crate) fn least(wide: bool) -> Self {
+        let journal = if wide { LOG_JOURNAL_NARROW + 1 } else { LOG_ROWS_MIN };
+        Self { journal, slots: LOG_ROWS_MIN, nodes: LOG_ROWS_MIN }
+    }
+
     /// Whether a prover may choose this.
     pub(crate) fn is_allowed(&self, settings: Settings) -> bool {
         let tallest = usize::from(self.journal.max(self.slots).max(self.nodes));

@@ -25,6 +25,8 @@ mod verify;
 #[cfg(feature = "prove")]
 mod prove;
 #[cfg(feature = "prove")]
+mod stark;
+#[cfg(feature = "prove")]
 mod trace;
 #[cfg(feature = "prove")]
 mod witness;

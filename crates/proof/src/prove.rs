@@ -2,14 +2,14 @@
 
 use crate::air::TableAir;
 use crate::codec::encode;
-use crate::config::{Config, Settings, common_data, config};
+use crate::config::{Settings, config, lookups};
 use crate::security::{BITS_MIN, SecurityReport};
+use crate::stark::{Form, prove_tables};
 use crate::statement::{BatchClaim, Statement};
 use crate::trace::{Draft, Traces};
 use crate::verify::{VerifyError, verify};
 use crate::witness::BatchWitness;
 use ghostplane_types::{AssetId, SlotIndex};
-use p3_batch_stark::{ProverData, ProverOnlyData, StarkInstance, prove_batch};
 use rayon::ThreadPool;
 use std::collections::BTreeMap;
 use thiserror::Error;
@@ -159,11 +159,9 @@ pub fn prove_with(
 pub(crate) fn prove_traces(statement: &Statement, traces: Traces, settings: Settings) -> Result<Vec<u8>, ProveError> {
     let Traces { layout, tables } = traces;
     let airs = TableAir::all(statement, &layout);
-    let instances: Vec<StarkInstance<'_, Config, TableAir>> =
-        airs.iter().zip(&tables).map(|(air, trace)| StarkInstance { air, trace, public_values: Vec::new() }).collect();
-    let data = ProverData { common: common_data(layout.is_wide()), prover_only: ProverOnlyData::empty() };
-    let proof = prove_batch(&config(statement, settings), &instances, &data);
-    let proof = proof.map_err(|error| ProveError::System(error.to_string()))?;
+    let (forms, lookups) = (Form::all(layout.is_wide()), lookups(layout.is_wide()));
+    let proof = prove_tables(&config(statement, settings), settings.parameters(), forms, lookups, &airs, &tables);
+    let proof = proof.map_err(ProveError::System)?;
     Ok(encode(&layout, settings, &proof))
 }
 

@@ -4,6 +4,7 @@
 //! rate; latency counts from the moment a transfer was due, so that a stall of the generator is not hidden.
 
 use super::Row;
+use super::disk;
 use super::measure::{Random, resident_bytes};
 use crate::node::api::Rung;
 use crate::node::{self, Options, Running, grpc, now_ms};
@@ -93,11 +94,16 @@ impl Measured {
     }
 
     fn percentile(&self, share: f64) -> f64 {
-        let last = self.latencies.len().saturating_sub(1);
-        #[allow(clippy::cast_sign_loss, reason = "a share is not negative")]
-        let at = (share * last as f64).round() as usize;
-        self.latencies.get(at).copied().unwrap_or(f64::NAN)
+        percentile(&self.latencies, share)
     }
+}
+
+/// The sample that a share of them does not exceed, of sorted ones.
+fn percentile(sorted: &[f64], share: f64) -> f64 {
+    let last = sorted.len().saturating_sub(1);
+    #[allow(clippy::cast_sign_loss, reason = "a share is not negative")]
+    let at = (share * last as f64).round() as usize;
+    sorted.get(at).copied().unwrap_or(f64::NAN)
 }
 
 /// Measures a node under load.
@@ -183,6 +189,8 @@ pub(super) fn measure(seconds: u64, screen: &Screen) -> anyhow::Result<Vec<Row>>
     // What the runs at full speed left to the L1 is not part of half the load.
     let left = running.node().status().batch;
     runtime.block_on(running.node().reached(left, Rung::Challengeable))?;
+    // The same disk a moment before, with nothing else to do: no receipt is there before its group is synced.
+    let syncs = disk::syncs(dir.path(), 3)?;
     let paced = runtime.block_on(run(&url, paced, STREAMS, Some(half)))?;
     rows.push(Row::rate(
         "latency/accepted",
@@ -194,6 +202,8 @@ pub(super) fn measure(seconds: u64, screen: &Screen) -> anyhow::Result<Vec<Row>>
     rows.push(Row::cost("latency/p50", paced.percentile(0.5), "ms", 5.0, "what was asked for"));
     rows.push(Row::cost("latency/p99", paced.percentile(0.99), "ms", 20.0, "what was asked for"));
     rows.push(Row::plain("latency/p100", paced.percentile(1.0), "ms"));
+    rows.push(Row::plain("latency/sync-p50", percentile(&syncs, 0.5), "ms"));
+    rows.push(Row::plain("latency/sync-p99", percentile(&syncs, 0.99), "ms"));
     progress.inc(1);
 
     // Last, since it changes every account.

@@ -102,13 +102,18 @@ pub(crate) fn limbs(amount: Amount) -> [KoalaBear; 4] {
     std::array::from_fn(|limb| KoalaBear::from_u16(u16::from_le_bytes([bytes[2 * limb], bytes[2 * limb + 1]])))
 }
 
-pub(crate) fn eval<AB: AirBuilder<F = KoalaBear> + InteractionBuilder>(builder: &mut AB) {
+pub(crate) fn constraints<AB: AirBuilder<F = KoalaBear>>(builder: &mut AB) {
     let main = builder.main();
     let row = main.current_slice();
     for (column, variable) in row.iter().enumerate().take(FIXED) {
         let fixed: AB::Expr = builder.periodic_values()[column].into();
         builder.assert_eq(*variable, fixed);
     }
+}
+
+pub(crate) fn messages<AB: AirBuilder<F = KoalaBear> + InteractionBuilder>(builder: &mut AB) {
+    let main = builder.main();
+    let row = main.current_slice();
     let column = |at: usize| -> AB::Expr { row[at].into() };
     let tree = column(TREE);
     let claim = Node {

@@ -55,16 +55,24 @@ pub(crate) const fn width(wide: bool) -> usize {
     if wide { NARROW_WIDTH + 2 } else { NARROW_WIDTH }
 }
 
-pub(crate) fn eval<AB: AirBuilder<F = KoalaBear> + InteractionBuilder>(builder: &mut AB, wide: bool) {
+pub(crate) fn constraints<AB: AirBuilder<F = KoalaBear>>(builder: &mut AB) {
     let main = builder.main();
     let (row, next) = (main.current_slice(), main.next_slice());
     eval_order(builder, row, next);
     eval_chain(builder, row, next);
-    eval_touches(builder, row, wide);
+    eval_touches(builder, row);
+}
+
+pub(crate) fn messages<AB: AirBuilder<F = KoalaBear> + InteractionBuilder>(builder: &mut AB, wide: bool) {
+    let main = builder.main();
+    let row = main.current_slice();
+    end_of_segment(builder, row);
+    touched_cells(builder, row);
+    small_numbers(builder, row, wide);
 }
 
 /// Which entry stands where: batch, segment, time.
-fn eval_order<AB: AirBuilder<F = KoalaBear> + InteractionBuilder>(builder: &mut AB, row: &[AB::Var], next: &[AB::Var]) {
+fn eval_order<AB: AirBuilder<F = KoalaBear>>(builder: &mut AB, row: &[AB::Var], next: &[AB::Var]) {
     let column = |at: usize| -> AB::Expr { row[at].into() };
     let below = |at: usize| -> AB::Expr { next[at].into() };
     let one = AB::Expr::ONE;
@@ -88,7 +96,7 @@ fn eval_order<AB: AirBuilder<F = KoalaBear> + InteractionBuilder>(builder: &mut 
 }
 
 /// The digest chain of the segments.
-fn eval_chain<AB: AirBuilder<F = KoalaBear> + InteractionBuilder>(builder: &mut AB, row: &[AB::Var], next: &[AB::Var]) {
+fn eval_chain<AB: AirBuilder<F = KoalaBear>>(builder: &mut AB, row: &[AB::Var], next: &[AB::Var]) {
     let column = |at: usize| -> AB::Expr { row[at].into() };
     let start = segment_start();
     for (element, start) in start.0.iter().enumerate() {
@@ -107,6 +115,11 @@ fn eval_chain<AB: AirBuilder<F = KoalaBear> + InteractionBuilder>(builder: &mut 
         _ => AB::Expr::from(FieldTag::Entry.element()),
     });
     poseidon::eval(builder, &input, &row[HASH..HASH + poseidon::COLUMNS]);
+}
+
+/// The end of a segment, which the journal's tree takes up.
+fn end_of_segment<AB: AirBuilder<F = KoalaBear> + InteractionBuilder>(builder: &mut AB, row: &[AB::Var]) {
+    let column = |at: usize| -> AB::Expr { row[at].into() };
     let end = exprs::<AB, 8>(row, HASH + poseidon::DIGEST);
     let closed = Node {
         tree: column(TREE) + AB::Expr::ONE,
@@ -118,12 +131,20 @@ fn eval_chain<AB: AirBuilder<F = KoalaBear> + InteractionBuilder>(builder: &mut 
     node(builder, closed, AB::Expr::ONE - column(REAL) - column(END));
 }
 
-/// What the entry does to its two cells.
-fn eval_touches<AB: AirBuilder<F = KoalaBear> + InteractionBuilder>(builder: &mut AB, row: &[AB::Var], wide: bool) {
+/// What the entry does to its two cells, as far as the row itself says.
+fn eval_touches<AB: AirBuilder<F = KoalaBear>>(builder: &mut AB, row: &[AB::Var]) {
     let column = |at: usize| -> AB::Expr { row[at].into() };
     builder.assert_bools([column(FROM_OUTSIDE), column(TO_OUTSIDE)]);
     builder.assert_zero(column(FROM_OUTSIDE) * column(FROM));
     builder.assert_zero(column(TO_OUTSIDE) * column(TO));
+    for carry in (PAYER_CARRY..PAYER_CARRY + 3).chain(PAYEE_CARRY..PAYEE_CARRY + 3) {
+        builder.assert_bool(row[carry]);
+    }
+}
+
+/// The two cells, taken as they were and left as they are now.
+fn touched_cells<AB: AirBuilder<F = KoalaBear> + InteractionBuilder>(builder: &mut AB, row: &[AB::Var]) {
+    let column = |at: usize| -> AB::Expr { row[at].into() };
     // Nobody gives a cell with key 0, so an entry that names the outside has to set the flag.
     let from = column(FROM) - column(FROM_OUTSIDE);
     let to = column(TO) + column(TO_OUTSIDE) * KoalaBear::new(RETIRE_KEY);
@@ -131,22 +152,26 @@ fn eval_touches<AB: AirBuilder<F = KoalaBear> + InteractionBuilder>(builder: &mu
     let payer = exprs::<AB, 4>(row, PAYER);
     let payee = exprs::<AB, 4>(row, PAYEE);
     let amount = exprs::<AB, 4>(row, AMOUNT);
-    for carry in (PAYER_CARRY..PAYER_CARRY + 3).chain(PAYEE_CARRY..PAYEE_CARRY + 3) {
-        builder.assert_bool(row[carry]);
-    }
     let payer_before = carried::<AB>(row, PAYER_CARRY, |limb| payer[limb].clone() + amount[limb].clone(), false);
     let payee_before = carried::<AB>(row, PAYEE_CARRY, |limb| payee[limb].clone() - amount[limb].clone(), true);
 
     let now = column(CLOCK) + AB::Expr::ONE;
-    let touches = [(from, PAYER_TIME, payer_before, payer.clone()), (to, PAYEE_TIME, payee_before, payee.clone())];
+    let touches = [(from, PAYER_TIME, payer_before, payer), (to, PAYEE_TIME, payee_before, payee)];
     for (slot, time, before, after) in touches {
         let cell = |time, balance| Cell { tree: column(TREE), slot: slot.clone(), time, balance, asset: column(ASSET) };
         mem(builder, cell(column(time), before), -column(REAL));
         mem(builder, cell(now.clone(), after), column(REAL));
     }
+}
+
+/// What has to be below 2^16 for balances not to be negative or too large, and for time to run forwards.
+fn small_numbers<AB: AirBuilder<F = KoalaBear> + InteractionBuilder>(builder: &mut AB, row: &[AB::Var], wide: bool) {
+    let column = |at: usize| -> AB::Expr { row[at].into() };
     // The payer's balance only falls, and the payee's stays below 2^63: its highest limb is a sum of two limbs and a carry, so
     // that twice as much is far below the prime.
-    let [low, middle, high, highest] = payee;
+    let payer = exprs::<AB, 4>(row, PAYER);
+    let [low, middle, high, highest] = exprs::<AB, 4>(row, PAYEE);
+    let amount = exprs::<AB, 4>(row, AMOUNT);
     for limb in payer.into_iter().chain([low, middle, high, highest * KoalaBear::TWO]).chain(amount) {
         below_2_16(builder, limb);
     }

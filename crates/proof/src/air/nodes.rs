@@ -25,7 +25,7 @@ pub(crate) const OLD_HASH: usize = NEW + 16;
 pub(crate) const NEW_HASH: usize = OLD_HASH + poseidon::COLUMNS;
 pub(crate) const WIDTH: usize = NEW_HASH + poseidon::COLUMNS;
 
-pub(crate) fn eval<AB: AirBuilder<F = KoalaBear> + InteractionBuilder>(builder: &mut AB) {
+pub(crate) fn constraints<AB: AirBuilder<F = KoalaBear>>(builder: &mut AB) {
     let main = builder.main();
     let row = main.current_slice();
     let column = |at: usize| -> AB::Expr { row[at].into() };
@@ -39,7 +39,12 @@ pub(crate) fn eval<AB: AirBuilder<F = KoalaBear> + InteractionBuilder>(builder: 
     }
     poseidon::eval(builder, &exprs::<AB, 16>(row, OLD), &row[OLD_HASH..NEW_HASH]);
     poseidon::eval(builder, &exprs::<AB, 16>(row, NEW), &row[NEW_HASH..WIDTH]);
+}
 
+pub(crate) fn messages<AB: AirBuilder<F = KoalaBear> + InteractionBuilder>(builder: &mut AB) {
+    let main = builder.main();
+    let row = main.current_slice();
+    let column = |at: usize| -> AB::Expr { row[at].into() };
     let own = Node {
         tree: column(TREE),
         level: column(LEVEL),

@@ -13,11 +13,16 @@ pub(crate) const TIMES: usize = 1;
 pub(crate) const NUMBERS: usize = 8;
 pub(crate) const WIDTH: usize = TIMES + NUMBERS;
 
-pub(crate) fn eval<AB: AirBuilder<F = KoalaBear> + InteractionBuilder>(builder: &mut AB) {
+pub(crate) fn constraints<AB: AirBuilder<F = KoalaBear>>(builder: &mut AB) {
     let main = builder.main();
     let (row, next) = (main.current_slice(), main.next_slice());
     builder.when_first_row().assert_zero(row[FIRST]);
     builder.when_transition().assert_eq(next[FIRST], row[FIRST] + constant::<AB>(8));
+}
+
+pub(crate) fn messages<AB: AirBuilder<F = KoalaBear> + InteractionBuilder>(builder: &mut AB) {
+    let main = builder.main();
+    let row = main.current_slice();
     for (number, column) in (0..8).zip(TIMES..) {
         provide_range(builder, row[FIRST] + constant::<AB>(number), row[column].into());
     }

@@ -28,7 +28,7 @@ pub(crate) const OLD_HASH: usize = 32;
 pub(crate) const NEW_HASH: usize = OLD_HASH + poseidon::COLUMNS;
 pub(crate) const WIDTH: usize = NEW_HASH + poseidon::COLUMNS;
 
-pub(crate) fn eval<AB: AirBuilder<F = KoalaBear> + InteractionBuilder>(builder: &mut AB) {
+pub(crate) fn constraints<AB: AirBuilder<F = KoalaBear>>(builder: &mut AB) {
     let main = builder.main();
     let row = main.current_slice();
     let column = |at: usize| -> AB::Expr { row[at].into() };
@@ -53,7 +53,12 @@ pub(crate) fn eval<AB: AirBuilder<F = KoalaBear> + InteractionBuilder>(builder: 
         let digest = column(OLD_HASH + poseidon::DIGEST + element);
         builder.assert_zero(digest.clone() - column(FRESH) * digest - column(LEAF + element));
     }
+}
 
+pub(crate) fn messages<AB: AirBuilder<F = KoalaBear> + InteractionBuilder>(builder: &mut AB) {
+    let main = builder.main();
+    let row = main.current_slice();
+    let column = |at: usize| -> AB::Expr { row[at].into() };
     let leaf = Node {
         tree: column(TREE),
         level: constant::<AB>(DEPTH),

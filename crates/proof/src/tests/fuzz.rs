@@ -1,7 +1,7 @@
 //! Proofs changed at random: fields for other fields, and bytes for other bytes. None is taken, and none stops the verifier.
 //!
-//! Some thousands here. The slow job says how many: `GHOSTPLANE_PROOF_MUTANTS=10000000 cargo test --release -p ghostplane-proof
-//! --lib fuzz -- --nocapture`. One in sixteen is a proof of the usual settings, of a megabyte. The others have eight queries
+//! Some thousands here. The slow job says how many, and from which seed on: `GHOSTPLANE_PROOF_MUTANTS=10000000
+//! GHOSTPLANE_PROOF_SEED=1 cargo test --release -p ghostplane-proof --lib fuzz -- --nocapture`. One in sixteen is a proof of the usual settings, of a megabyte. The others have eight queries
 //! and no work, which is read and verified by the same code in a small part of the time, and lets changes get past the
 //! work, where most of the others end.
 #![allow(clippy::disallowed_methods, reason = "a slow job is told how slow, and tells how fast it was")]
@@ -11,11 +11,12 @@ use super::ledger::{Batch, Ledger, Random, entry, witnesses};
 use super::{finish, pool};
 use crate::air::TableAir;
 use crate::codec::{HEADER_BYTES, Shape, decode, decode_header, encode};
-use crate::config::{Config, Parameters, common_data, config_with};
+use crate::config::{Parameters, config_with, lookups};
+use crate::stark::{Form, prove_tables};
 use crate::statement::Statement;
 use crate::trace::Draft;
+use crate::verify::verify_decoded;
 use crate::{Settings, verify};
-use p3_batch_stark::{ProverData, ProverOnlyData, StarkInstance, prove_batch, verify_batch};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -95,26 +96,18 @@ impl Subject {
         }
         let shape = Shape::with(&self.statement, &layout, parameters);
         let proof = decode(&shape, bytes).map_err(|error| format!("{error:?}"))?;
-        let airs = TableAir::all(&self.statement, &layout);
         let config = config_with(&self.statement, settings, parameters);
-        let nothing = vec![Vec::new(); airs.len()];
-        let data = common_data(layout.is_wide());
-        verify_batch(&config, &airs, &proof, &nothing, &data).map_err(|error| error.to_string())
+        verify_decoded(&self.statement, &layout, &config, &proof)
     }
 }
 
 fn prove(statement: &Statement, batches: &[Batch], parameters: Parameters) -> Vec<u8> {
     let traces = finish(Draft::new(statement, &witnesses(batches), Settings::Fast).expect("small"));
     let airs = TableAir::all(statement, &traces.layout);
-    let instances: Vec<StarkInstance<'_, Config, TableAir>> = airs
-        .iter()
-        .zip(&traces.tables)
-        .map(|(air, trace)| StarkInstance { air, trace, public_values: Vec::new() })
-        .collect();
-    let data = ProverData { common: common_data(traces.layout.is_wide()), prover_only: ProverOnlyData::empty() };
     let config = config_with(statement, Settings::Fast, parameters);
-    let proof = pool(2).install(|| prove_batch(&config, &instances, &data)).expect("honest batches");
-    encode(&traces.layout, Settings::Fast, &proof)
+    let (forms, lookups) = (Form::all(false), lookups(false));
+    let prove = || prove_tables(&config, parameters, forms, lookups, &airs, &traces.tables);
+    encode(&traces.layout, Settings::Fast, &pool(2).install(prove).expect("honest batches"))
 }
 
 /// Bytes that are changed, tried and put back.
@@ -222,13 +215,22 @@ impl Bench<'_> {
     }
 }
 
+/// A number of the environment.
+fn asked(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is no number")))
+}
+
+/// Mutants between two words of a long run.
+const ROUND: usize = 100_000;
+
 #[test]
 fn no_mutant_of_a_proof_is_taken() {
-    let mutants = std::env::var("GHOSTPLANE_PROOF_MUTANTS").ok();
-    let mutants = mutants.map_or(MUTANTS, |text| text.parse().expect("a number of mutants"));
-    let (full, light) = (Subject::new(None), Subject::new(Some(LIGHT)));
+    let mutants = asked("GHOSTPLANE_PROOF_MUTANTS").unwrap_or(MUTANTS);
+    let first_seed = asked("GHOSTPLANE_PROOF_SEED").unwrap_or(1);
+    let subjects = [(Subject::new(None), "203 queries"), (Subject::new(Some(LIGHT)), "8 queries")];
     let started = Instant::now();
-    let run = |subject, seed, count: u64| {
+    let run = |kind: usize, seed, count: u64| {
+        let subject = &subjects[kind].0;
         let mut bench = Bench { subject, random: Random(seed), bytes: subject.proof.clone(), touched: Vec::new() };
         let mut ends: BTreeMap<&str, u64> = BTreeMap::new();
         for _ in 0..count {
@@ -236,22 +238,27 @@ fn no_mutant_of_a_proof_is_taken() {
         }
         ends
     };
-    let both = &|seed| {
-        let count = mutants / 2;
-        [run(&full, seed, count / FULL_EVERY), run(&light, seed + 2, count - count / FULL_EVERY)]
-    };
-    let [one, two] = std::thread::scope(|scope| {
-        [1, 2]
-            .map(|seed| scope.spawn(move || both(seed)))
-            .map(|thread| thread.join().expect("no mutant stops the verifier"))
-    });
-    let mut tried = 0;
-    for (kind, name) in ["203 queries", "8 queries"].into_iter().enumerate() {
-        let mut ends = one[kind].clone();
-        two[kind].iter().for_each(|(end, count)| *ends.entry(end).or_default() += count);
-        tried += ends.values().sum::<u64>();
-        println!("{name}: {} mutants, refused for {ends:?}", ends.values().sum::<u64>());
+    // Two seeds for each of two threads of a round.
+    let of_thread =
+        &|seed, count: u64| [run(0, seed, count / FULL_EVERY), run(1, seed + 1, count - count / FULL_EVERY)];
+    let mut all: [BTreeMap<&str, u64>; 2] = Default::default();
+    for (start, seed) in (0..mutants).step_by(ROUND).zip((first_seed..).step_by(4)) {
+        let count = (mutants - start).min(ROUND as u64);
+        let ended = std::thread::scope(|scope| {
+            [(seed, count / 2), (seed + 2, count - count / 2)]
+                .map(|(seed, count)| scope.spawn(move || of_thread(seed, count)))
+                .map(|thread| thread.join().expect("no mutant stops the verifier"))
+        });
+        for ends in ended {
+            for (all, ends) in all.iter_mut().zip(ends) {
+                ends.into_iter().for_each(|(end, count)| *all.entry(end).or_default() += count);
+            }
+        }
+        for ((_, name), ends) in subjects.iter().zip(&all) {
+            println!("{name}: {} mutants, refused for {ends:?}", ends.values().sum::<u64>());
+        }
+        let tried: u64 = all.iter().flat_map(BTreeMap::values).sum();
+        println!("seeds {first_seed} to {}, {:.0} a second", seed + 3, tried as f64 / started.elapsed().as_secs_f64());
     }
-    println!("{:.0} a second", tried as f64 / started.elapsed().as_secs_f64());
-    assert!(tried >= mutants - 1);
+    assert_eq!(all.iter().flat_map(BTreeMap::values).sum::<u64>(), mutants);
 }
