@@ -4,6 +4,7 @@ use crate::address::Address;
 use crate::amount::{Amount, DECIMALS_MAX, DECIMALS_NATIVE};
 use crate::asset::AssetId;
 use crate::codec::{Decode, DecodeError, Encode, Reader, fields, put_byte_string, put_list};
+use crate::committers::{Committers, CommittersError};
 use crate::limits::{FEE_SHARES_MAX, GENESIS_ASSETS_MAX, SYMBOL_BYTES_MAX};
 use crate::slot::TREE_DEPTH;
 use ghostplane_ghostcipher::{Digest, Domain, VerificationKey, digest};
@@ -45,6 +46,8 @@ pub struct Genesis {
     pub sequencer: VerificationKey,
     /// What the L1 enforces.
     pub settlement: SettlementTerms,
+    /// Who has to vouch for commitments besides the sequencer.
+    pub committers: Committers,
 }
 
 /// An asset that exists from the start.
@@ -150,6 +153,9 @@ pub enum GenesisError {
     /// Settlement terms that contradict each other.
     #[error("settlement terms: {0}")]
     Terms(&'static str),
+    /// Committers that no commitment could pass by, or not by them alone.
+    #[error(transparent)]
+    Committers(#[from] CommittersError),
 }
 
 /// The account that collects fees until a batch's end; nobody's.
@@ -189,7 +195,8 @@ impl Genesis {
         if !bounds.contains(&self.slots_max) || !bounds.contains(&self.objects_max) {
             return Err(GenesisError::StateBounds);
         }
-        self.check_terms()
+        self.check_terms()?;
+        Ok(self.committers.check(&self.sequencer)?)
     }
 
     /// The asset's registration.
@@ -270,11 +277,13 @@ impl Encode for Genesis {
         put_list(out, &self.fee_shares);
         self.sequencer.encode(out);
         self.settlement.encode(out);
+        self.committers.encode(out);
     }
 }
 
 impl Decode for Genesis {
-    const BYTES_MIN: usize = 8 + 8 + 4 + 8 + 1 + 8 + 8 + 8 + 4 + 4 + 1 + 32 + SettlementTerms::BYTES_MIN;
+    const BYTES_MIN: usize =
+        8 + 8 + 4 + 8 + 1 + 8 + 8 + 8 + 4 + 4 + 1 + 32 + SettlementTerms::BYTES_MIN + Committers::BYTES_MIN;
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
             chain_id: reader.read()?,
@@ -290,6 +299,7 @@ impl Decode for Genesis {
             fee_shares: reader.list("fee shares", FEE_SHARES_MAX)?,
             sequencer: reader.read()?,
             settlement: reader.read()?,
+            committers: reader.read()?,
         })
     }
 }
@@ -329,6 +339,7 @@ impl Genesis {
                 challenge_blocks: 10,
                 upgrade_notice_blocks: 100,
             },
+            committers: Committers::default(),
         }
     }
 }
