@@ -280,7 +280,8 @@ impl Plane {
         Ok(header)
     }
 
-    /// Checks that `header` is under a commitment which the sequencer attested.
+    /// Checks that `header` is under a commitment which the sequencer attested, and a quorum of the committers where genesis
+    /// names some.
     ///
     /// # Errors
     /// [`CheckError`], with both values.
@@ -309,12 +310,28 @@ impl Plane {
         if index + 1 == batches {
             same("last header", header, &commitment.last_header)?;
         }
-        let attestation = commitment.attestations.first().ok_or(CheckError::Lacks("attestation"))?;
-        same("first to attest", &self.genesis.sequencer, &attestation.key)?;
-        let verified = commitment.verify_attestation(self.chain_id(), attestation);
-        verified.map_err(|error| CheckError::Signature { what: "commitment", error })?;
+        self.attested(&commitment)?;
         let rung = Rung::from_wire(answer.rung)?;
         Ok(Anchored { commitment, l1_height: answer.l1_height, rung })
+    }
+
+    /// That everybody vouches for a commitment who has to.
+    fn attested(&self, commitment: &Commitment) -> Result<(), CheckError> {
+        let (attestations, committers) = (&commitment.attestations, &self.genesis.committers);
+        let first = attestations.first().ok_or(CheckError::Lacks("attestation"))?;
+        same("first to attest", &self.genesis.sequencer, &first.key)?;
+        for (at, by) in attestations.iter().enumerate() {
+            let is_first = attestations[..at].iter().all(|earlier| earlier.key != by.key);
+            same("whether an attestation is the first of its key", &true, &is_first)?;
+            let verified = commitment.verify_attestation(self.chain_id(), by);
+            verified.map_err(|error| CheckError::Signature { what: "commitment", error })?;
+        }
+        let (found, needed) = (committers.weight(attestations), committers.quorum);
+        if found >= needed {
+            return Ok(());
+        }
+        let expected = format!("at least {needed}");
+        Err(CheckError::Differs { what: "weight of the committers' attestations", expected, found: found.to_string() })
     }
 
     /// Checks a batch's header against the fields beside it.

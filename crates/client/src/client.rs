@@ -4,7 +4,10 @@ use crate::check::{self, Anchored, CheckError, Plane, ProvenAccount, Receipt, Ru
 use crate::error::{ClientError, Refused};
 use crate::wire;
 use ghostplane_ghostcipher::Digest;
-use ghostplane_types::{Address, BatchHeader, Decode as _, Encode as _, L1Address, Transaction, Withdrawal};
+use ghostplane_types::{
+    Address, Attestation, BatchHeader, Commitment, Decode as _, Encode as _, InboxEntry, L1Address, Transaction,
+    Withdrawal,
+};
 use std::sync::Arc;
 use std::time::Duration;
 use tonic::transport::{Channel, Endpoint};
@@ -372,6 +375,57 @@ impl Client {
         let request = wire::SubmitProofRequest { id, proof: proof.into() };
         let taken = call!(self, proofs_client::ProofsClient::submit(request))?;
         Ok((taken.first_batch, taken.last_batch))
+    }
+
+    /// Gives a job back that is too large. Returns how many of its batches are offered together from now on.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] if the job is no longer the caller's.
+    pub async fn decline_proof(&self, id: u64) -> Result<u64, ClientError> {
+        let request = wire::DeclineProofJobRequest { id };
+        Ok(call!(self, proofs_client::ProofsClient::decline(request))?.batches_max)
+    }
+
+    /// Inbox entries from `from` up to, not with, `upto`, by the node's word; as many as it gives at a time.
+    ///
+    /// # Errors
+    /// [`ClientError::Lied`] if they do not decode, or stand elsewhere than asked for.
+    pub async fn inbox(&self, from: u64, upto: u64) -> Result<Vec<InboxEntry>, ClientError> {
+        let request = wire::GetInboxRequest { from, upto };
+        let answer = call!(self, bridge_client::BridgeClient::get_inbox(request))?;
+        let mut entries = Vec::with_capacity(answer.entries.len());
+        for (expected, bytes) in (from..upto).zip(&answer.entries) {
+            let entry =
+                InboxEntry::from_bytes(bytes).map_err(|error| CheckError::Decode { what: "inbox entry", error })?;
+            equal("index of the inbox entry", &expected, &entry.index)?;
+            entries.push(entry);
+        }
+        Ok(entries)
+    }
+
+    /// What the sequencer wants to commit and committers are to vouch for, with what was said so far; the node's word.
+    ///
+    /// # Errors
+    /// If the call fails, genesis names no committers, or the commitment does not decode.
+    pub async fn proposal(&self) -> Result<Option<Commitment>, ClientError> {
+        let request = wire::GetCommitmentProposalRequest {};
+        let answer = call!(self, committers_client::CommittersClient::get_proposal(request))?;
+        if !answer.present {
+            return Ok(None);
+        }
+        let commitment = Commitment::from_bytes(&answer.commitment)
+            .map_err(|error| CheckError::Decode { what: "commitment", error })?;
+        Ok(Some(commitment))
+    }
+
+    /// Brings a committer's word for the commitment with this digest. Returns the weight of all so far, and the weight needed.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] if something else is proposed by now, [`ClientError::Failed`] if it is not taken.
+    pub async fn attest(&self, digest: &Digest, by: &Attestation) -> Result<(u32, u32), ClientError> {
+        let request = wire::AttestRequest { digest: digest.0.to_vec().into(), attestation: by.to_bytes().into() };
+        let taken = call!(self, committers_client::CommittersClient::attest(request))?;
+        Ok((taken.weight, taken.quorum))
     }
 
     /// What happens from now on; all kinds if none is named. It ends with an error or with the node.

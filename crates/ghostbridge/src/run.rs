@@ -40,6 +40,69 @@ pub fn l1_address(key: &SigningKey) -> L1Address {
     L1Address(*key.verification_key().as_bytes())
 }
 
+/// A batch by what a commitment says of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// What it claims.
+    pub header: BatchHeader,
+    /// Digest of its posted data, see [`posted_digest`].
+    pub posted: Digest,
+    /// Bytes of that data.
+    pub posted_len: u64,
+}
+
+impl Committed {
+    /// A batch with its posted data.
+    pub fn new(plane: &Plane, header: &BatchHeader, posted: &[u8]) -> Self {
+        let digest = posted_digest(plane.chain_id(), posted);
+        Self { header: *header, posted: digest, posted_len: posted.len() as u64 }
+    }
+}
+
+/// The commitment to `batches` in order, that follow `prev`. Nobody has attested it yet.
+pub fn claim(
+    plane: &Plane,
+    generation: u32,
+    prev: &BatchHeader,
+    batches: &[Committed],
+) -> Result<Commitment, RunError> {
+    let found = batches.len();
+    let count = RunError::Count { found };
+    let (first, last) = (batches.first().ok_or(count)?, batches.last().ok_or(count)?);
+    if found > COMMITMENT_BATCHES_MAX {
+        return Err(count);
+    }
+    for (batch, expected) in batches.iter().zip(prev.number.saturating_add(1)..) {
+        if batch.header.number != expected {
+            return Err(RunError::Order { found: batch.header.number, expected });
+        }
+        if batch.posted_len == 0 {
+            return Err(RunError::Empty { batch: expected });
+        }
+    }
+    let chain_id = plane.chain_id();
+    let headers: Vec<Digest> = batches.iter().map(|batch| batch.header.digest(chain_id)).collect();
+    let data: Vec<Digest> = batches.iter().map(|batch| batch.posted).collect();
+    Ok(Commitment {
+        version: COMMITMENT_VERSION,
+        plane_id: plane.plane_id(),
+        generation,
+        first_batch: first.header.number,
+        headers_root: merkle::root(&headers),
+        prev_header_digest: prev.digest(chain_id),
+        last_header: last.header,
+        data_digest: merkle::root(&data),
+        data_len: batches.iter().map(|batch| batch.posted_len).fold(0, u64::saturating_add),
+        attestations: Vec::new(),
+    })
+}
+
+/// What vouches for a commitment: the sequencer's word, or a committer's.
+pub fn attest(plane: &Plane, key: &SigningKey, commitment: &Commitment) -> Attestation {
+    let signature = key.sign(Domain::Attestation, plane.chain_id(), &commitment.digest(plane.chain_id()));
+    Attestation { key: key.verification_key(), signature }
+}
+
 /// The commitment to `batches`, headers with their posted data in order, that follow `prev`, attested by the sequencer.
 pub fn commitment(
     plane: &Plane,
@@ -48,37 +111,9 @@ pub fn commitment(
     prev: &BatchHeader,
     batches: &[(&BatchHeader, &[u8])],
 ) -> Result<Commitment, RunError> {
-    let found = batches.len();
-    let count = RunError::Count { found };
-    let ((first, _), (last, _)) = (batches.first().ok_or(count)?, batches.last().ok_or(count)?);
-    if found > COMMITMENT_BATCHES_MAX {
-        return Err(count);
-    }
-    for ((header, posted), expected) in batches.iter().zip(prev.number.saturating_add(1)..) {
-        if header.number != expected {
-            return Err(RunError::Order { found: header.number, expected });
-        }
-        if posted.is_empty() {
-            return Err(RunError::Empty { batch: expected });
-        }
-    }
-    let chain_id = plane.chain_id();
-    let headers: Vec<Digest> = batches.iter().map(|(header, _)| header.digest(chain_id)).collect();
-    let data: Vec<Digest> = batches.iter().map(|(_, posted)| posted_digest(chain_id, posted)).collect();
-    let mut commitment = Commitment {
-        version: COMMITMENT_VERSION,
-        plane_id: plane.plane_id(),
-        generation,
-        first_batch: first.number,
-        headers_root: merkle::root(&headers),
-        prev_header_digest: prev.digest(chain_id),
-        last_header: **last,
-        data_digest: merkle::root(&data),
-        data_len: batches.iter().map(|(_, posted)| posted.len() as u64).sum(),
-        attestations: Vec::new(),
-    };
-    let signature = sequencer.sign(Domain::Attestation, chain_id, &commitment.digest(chain_id));
-    commitment.attestations.push(Attestation { key: sequencer.verification_key(), signature });
+    let committed = batches.iter().map(|(header, posted)| Committed::new(plane, header, posted));
+    let mut commitment = claim(plane, generation, prev, &committed.collect::<Vec<_>>())?;
+    commitment.attestations.push(attest(plane, sequencer, &commitment));
     Ok(commitment)
 }
 
@@ -101,7 +136,11 @@ pub fn commitment_run(
     prev: &BatchHeader,
     batches: &[(&BatchHeader, &[u8])],
 ) -> Result<Vec<Message>, RunError> {
-    let commitment = Box::new(commitment(plane, sequencer, generation, prev, batches)?);
+    Ok(posting_run(commitment(plane, sequencer, generation, prev, batches)?, batches))
+}
+
+/// The messages that post the data of `batches` in chunks and then commit to them by `commitment`, which is to be theirs.
+pub fn posting_run(commitment: Commitment, batches: &[(&BatchHeader, &[u8])]) -> Vec<Message> {
     let mut run = Vec::new();
     for (header, posted) in batches {
         let chunks = posted.chunks(CHUNK_BYTES_MAX);
@@ -112,8 +151,8 @@ pub fn commitment_run(
         }
     }
     let headers = batches.iter().map(|(header, _)| **header).collect();
-    run.push(Message::Commit { commitment, headers });
-    Ok(run)
+    run.push(Message::Commit { commitment: Box::new(commitment), headers });
+    run
 }
 
 /// The messages that bring a proof with what it is about, in pieces: one run. Nothing for a bundle of no batches.

@@ -1,5 +1,6 @@
 //! The command line: what can be asked, and who answers.
 
+mod committer;
 mod connect;
 mod covenant;
 mod explain;
@@ -32,6 +33,7 @@ use serde_json::json;
 
 pub use node::{GRPC, HTTP};
 
+use crate::committer::NotVouched;
 use crate::screen::{Screen, clean};
 use crate::{bench, demo, inspect};
 
@@ -82,7 +84,7 @@ pub enum Command {
         /// How long each run against a node lasts, about
         #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=60))]
         seconds: u64,
-        /// Prove runs of a million transfers, too: many minutes, and some 10 GiB
+        /// Prove runs of a million transfers, too: many minutes, and up to 6 GiB
         #[arg(long)]
         large: bool,
     },
@@ -90,6 +92,8 @@ pub enum Command {
     Proof(proof::ProofArgs),
     /// Prove batches for a node that has them proved elsewhere
     Prover(prover::ProverArgs),
+    /// Execute a plane's batches and vouch for its commitments, as one of its committers
+    Committer(committer::CommitterArgs),
     /// Make and show signing keys
     Key(key::KeyArgs),
     /// Who speaks for an address: DID documents, signing in
@@ -201,6 +205,7 @@ pub fn run(command: Command, target: &Target, screen: &Screen) -> anyhow::Result
         Command::Config(args) => crate::config::run(&args, screen),
         Command::Bench { suite, seconds, large } => bench::run(suite, seconds, large, screen),
         Command::Prover(args) => prover::run(&args, target, screen),
+        Command::Committer(args) => committer::run(&args, target, screen),
         Command::Proof(args) => proof::run(&args, target, screen),
         Command::Key(args) => key::run(args, target, screen),
         Command::Identity(args) => identity::run(&args, target, screen),
@@ -262,6 +267,9 @@ pub fn show_error(error: &anyhow::Error, json: bool) {
 
 /// The stable code of what a node or a rule turned down, if that is what went wrong.
 fn code_of(error: &anyhow::Error) -> Option<u16> {
+    if let Some(NotVouched::False { difference, .. }) = error.downcast_ref() {
+        return Some(difference.code());
+    }
     error.chain().find_map(|cause| match cause.downcast_ref::<SendError>() {
         Some(SendError::Client(error)) => error.code(),
         _ if cause.is::<identity::NotSignedIn>() => {

@@ -25,6 +25,7 @@
 //! uncommitted_bytes = 67108864
 //! verify_threads = 0
 //! checkpoint_batches = 256
+//! attestation_wait_ms = 60000
 //!
 //! [prover]                             # each may be left out
 //! mode = "in-process"                  # or "external", or "off"
@@ -36,6 +37,7 @@
 //! The file itself may be named by `GHOSTPLANE_CONFIG`; the flag `--config` goes before it.
 
 use crate::keys::{self, Passphrase, PassphraseSource};
+use crate::node::options::ATTESTATION_WAIT_MS;
 use crate::node::{L1Options, Options, ProverMode, ProverOptions};
 use crate::screen::Screen;
 use anyhow::{Context as _, bail, ensure};
@@ -44,7 +46,7 @@ use ghostplane_ghostcipher::VerificationKey;
 use ghostplane_sequencer::Limits;
 use ghostplane_types::PublicKey;
 use ghostplane_types::genesis::{FeeShare, GenesisAsset, Governance, SettlementTerms};
-use ghostplane_types::{Address, Amount, AssetId, Decode, Genesis, L1Address, ManaTerms};
+use ghostplane_types::{Address, Amount, AssetId, Committer, Committers, Decode, Genesis, L1Address, ManaTerms};
 use serde::Deserialize;
 use serde_json::json;
 use std::net::SocketAddr;
@@ -88,6 +90,7 @@ pub struct Settings {
     limits: Limits,
     verify_threads: usize,
     checkpoint_batches: u64,
+    attestation_wait_ms: u64,
     prover: ProverOptions,
 }
 
@@ -141,6 +144,7 @@ struct LimitsTable {
     uncommitted_bytes: Option<u64>,
     verify_threads: Option<usize>,
     checkpoint_batches: Option<u64>,
+    attestation_wait_ms: Option<u64>,
 }
 
 #[derive(Default, Deserialize)]
@@ -221,6 +225,11 @@ pub fn read(path: &Path) -> anyhow::Result<Settings> {
     ensure!((10..=600_000).contains(&block_ms), "l1.block_ms is {block_ms}, it can be 10 to 600000");
     let balances = file.l1.balances.iter().map(BalanceTable::read).collect::<anyhow::Result<Vec<_>>>()?;
     let prover = file.prover.read(ProverOptions::usual_wait_ms(&genesis, block_ms))?;
+    let attestation_wait_ms = file.limits.attestation_wait_ms.unwrap_or(ATTESTATION_WAIT_MS);
+    ensure!(
+        (1..=86_400_000).contains(&attestation_wait_ms),
+        "limits.attestation_wait_ms is {attestation_wait_ms}, it can be 1 to 86400000"
+    );
     let address = |usual: &str| usual.parse().expect("a constant address");
     Ok(Settings {
         grpc: file.serve.grpc.unwrap_or_else(|| address(crate::cli::GRPC)),
@@ -238,6 +247,7 @@ pub fn read(path: &Path) -> anyhow::Result<Settings> {
         limits,
         verify_threads: file.limits.verify_threads.unwrap_or(0),
         checkpoint_batches: file.limits.checkpoint_batches.unwrap_or(256).max(1),
+        attestation_wait_ms,
         prover,
     })
 }
@@ -272,6 +282,7 @@ impl Settings {
             limits: self.limits,
             verify_threads: self.verify_threads,
             checkpoint_batches: self.checkpoint_batches,
+            attestation_wait_ms: self.attestation_wait_ms,
             prover: self.prover,
         })
     }
@@ -296,6 +307,8 @@ struct GenesisFile {
     #[serde(default)]
     governance: GovernanceTable,
     mana: ManaTable,
+    #[serde(default)]
+    committers: CommittersTable,
 }
 
 #[derive(Default, Deserialize)]
@@ -345,6 +358,39 @@ struct TermsTable {
     challenge_bond: u64,
     challenge_blocks: u64,
     upgrade_notice_blocks: u64,
+}
+
+/// Nobody, where genesis does not name them.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CommittersTable {
+    quorum: u32,
+    members: Vec<CommitterTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CommitterTable {
+    key: String,
+    #[serde(default = "one")]
+    weight: u16,
+}
+
+const fn one() -> u16 {
+    1
+}
+
+impl CommittersTable {
+    /// In whatever order they stand: genesis has them by their keys.
+    fn read(self) -> anyhow::Result<Committers> {
+        let member = |member: CommitterTable| {
+            let key = hex_32(&member.key).and_then(|bytes| Ok(VerificationKey::parse(bytes)?));
+            Ok(Committer { key: key.context("committers: key")?, weight: member.weight })
+        };
+        let mut members = self.members.into_iter().map(member).collect::<anyhow::Result<Vec<Committer>>>()?;
+        members.sort_unstable_by_key(|member| *member.key.as_bytes());
+        Ok(Committers { members, quorum: self.quorum })
+    }
 }
 
 /// Reads a genesis: TOML if the file's name ends in it, else canonical bytes.
@@ -417,6 +463,7 @@ impl GenesisFile {
                 supply_max: amount(mana.supply_max, "supply_max")?,
                 grants: mana.grants,
             },
+            committers: self.committers.read()?,
         })
     }
 }

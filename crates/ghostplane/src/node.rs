@@ -5,7 +5,7 @@
 //!                   ^                       |         ^                        |
 //!                   +------- [answer] <-----+---------+------- durable --------+
 //!                                           +-> [archive: history, checkpoints]
-//!                                           +-> [settle: L1 blocks in, commitments and proofs out]
+//!                                           +-> [settle: L1 blocks in, commitments and proofs out] <-> committers
 //!                                           +-> [witnesses] -> [prover]
 //! ```
 //!
@@ -16,6 +16,7 @@
 mod answer;
 pub mod api;
 mod archive;
+mod attesting;
 mod background;
 pub mod case;
 mod core;
@@ -36,6 +37,7 @@ mod tests;
 mod verify;
 mod writer;
 
+pub use attesting::AttestingView;
 pub use options::{L1Options, Options, ProverMode, ProverOptions};
 pub use start::{Recovered, Running, StartError, find_case, start, verify_directory};
 
@@ -67,8 +69,8 @@ pub const STREAM_MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 pub const EVENTS_BEHIND_MAX: usize = 4_096;
 /// When a busy node is to be asked again.
 const RETRY_MS: u64 = 50;
-/// When a node that waits for its prover is to be asked again.
-const PROVING_RETRY_MS: u64 = 1_000;
+/// When a node that waits for its prover, or for committers, is to be asked again.
+const BEHIND_RETRY_MS: u64 = 1_000;
 
 /// A running node. Cheap to clone.
 #[derive(Clone)]
@@ -93,6 +95,7 @@ struct Inner {
     history: HistoryReader,
     l1: L1,
     proving: Arc<prove::Proving>,
+    attesting: attesting::Attesting,
     log_end: Mutex<LogEnd>,
     pulse: Mutex<Pulse>,
     counters: Counters,
@@ -232,10 +235,18 @@ impl Submitter {
     /// most [`STREAM_MESSAGE_TRANSACTIONS_MAX`] at a time.
     pub async fn submit(&mut self, first: u64, transactions: Vec<Bytes>) {
         let Ok(count) = u32::try_from(transactions.len()) else { return };
-        // As long as too much waits to be proved, submitters wait; a node that stops refuses them below.
-        let (mut room, mut ending) = (self.node.inner.proving.watch_room(), self.node.inner.ending.subscribe());
+        // As long as too much waits to be proved, or waits too long to be attested, submitters wait; a node that stops refuses
+        // them below.
+        let inner = &self.node.inner;
+        let (mut room, mut late) = (inner.proving.watch_room(), inner.attesting.watch());
+        let mut ending = inner.ending.subscribe();
+        let caught_up = async {
+            // Both senders live as long as the node.
+            let _ = room.wait_for(|full| !full).await.map(drop);
+            let _ = late.wait_for(|late| !late).await.map(drop);
+        };
         tokio::select! {
-            _ = room.wait_for(|full| !full) => {}
+            () = caught_up => {}
             _ = ending.wait_for(Option::is_some) => {}
         }
         let permit = Arc::clone(&self.node.inner.permits).acquire_many_owned(count).await;
@@ -284,8 +295,8 @@ impl Node {
         if inner.is_stopping() {
             return Err(Refusal::Stopping { retry_after_ms: 1_000 });
         }
-        if inner.proving.is_full() {
-            return Err(Refusal::Busy { retry_after_ms: PROVING_RETRY_MS });
+        if inner.proving.is_full() || inner.attesting.is_late() {
+            return Err(Refusal::Busy { retry_after_ms: BEHIND_RETRY_MS });
         }
         let permit = Arc::clone(&inner.permits).try_acquire_owned();
         let permit = permit.map_err(|_| Refusal::Busy { retry_after_ms: RETRY_MS })?;

@@ -4,15 +4,15 @@ use crate::bench::measure::Random;
 use crate::local::Threads;
 use ghostplane_ghostcipher::{Digest, Domain, digest, poseidon2};
 use ghostplane_keystone::{Changeset, Keystone, SlotChange, StateView as _, journal};
-use ghostplane_proof::{BatchWitness, Statement};
+use ghostplane_proof::{BatchWitness, Rows, Statement};
 use ghostplane_types::batch::flows_digest;
 use ghostplane_types::genesis::CHAIN_DEV;
 use ghostplane_types::{Amount, AssetId, BatchHeader, JournalEntry, ObjectKey, PlaneState, Slot, SlotIndex, SlotKind};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Slots of a trial's ledger, the outside among them.
 pub const SLOTS: u32 = 1 << 20;
-/// A longer run is proved in several parts.
+/// A longer run is proved in several parts, and so is one whose tables would be too tall.
 pub const TRANSFERS_PER_PROOF_MAX: usize = 1 << 17;
 /// What every account starts with. All transfers of a run together cannot empty one.
 const BALANCE: u64 = 1 << 40;
@@ -34,35 +34,80 @@ pub struct Part {
     pub transfers: usize,
 }
 
-/// A run of `transfers` transfers between `among` of the accounts of a ledger of so many slots, spread over all of them; in
-/// as many parts as it takes.
-/// Each run of the same size is the same.
+/// A run of transfers between some of the accounts of a ledger, spread over all of it, in as many parts as it takes. A part is
+/// made up when it is asked for, so that nothing of the others is held while it is proved.
 ///
-/// # Errors
-/// If the ledger refuses what is made up for it, which would be a bug.
-pub fn make_up(slots: u32, transfers: usize, among: usize, threads: Threads) -> anyhow::Result<Vec<Part>> {
-    let mut random = Random(1);
-    let accounts = random.distinct(among, 1..slots);
-    let nothing: [(ObjectKey, Option<&[u8]>); 0] = [];
-    let leaves: Vec<Slot> = (1..slots).map(account).collect();
-    let mut keystone = Keystone::from_leaves(1, leaves, nothing, &threads)?;
-    let plane_id = digest::hash(Domain::Test, 0, &[b"a made-up plane"]);
-    let state = PlaneState { number: 0, time: 0, roots: keystone.roots(), inbox_upto: 0, log_upto: 0, outbox_upto: 0 };
-    let mut header = BatchHeader::genesis(&state);
-    let count = transfers.div_ceil(TRANSFERS_PER_PROOF_MAX);
-    let mut parts = Vec::with_capacity(count);
-    for place in 0..count {
-        let transfers = transfers * (place + 1) / count - transfers * place / count;
-        let entries = payments(&mut random, &accounts, transfers);
-        let changes = changes(&keystone, &entries)?;
-        let witness = BatchWitness::collect(&keystone, &entries, &changes)?;
-        let roots = keystone.apply(&changes, &threads)?;
-        let next = follow(&header, &plane_id, roots.ledger_root, &entries)?;
-        let statement = Statement::new(CHAIN_DEV, plane_id, &header, &[(next, Vec::new())])?;
-        header = next;
-        parts.push(Part { statement, witnesses: vec![witness], transfers });
+/// Each run of the same size is the same.
+#[derive(Debug)]
+pub struct Run {
+    keystone: Keystone,
+    random: Random,
+    accounts: Vec<u32>,
+    header: BatchHeader,
+    plane_id: Digest,
+    threads: Threads,
+    /// Transfers that are in no part yet; the first of them may be made up already.
+    left: usize,
+    made_up: VecDeque<JournalEntry>,
+    /// The most of one part, less once its tables were too tall.
+    together_max: usize,
+}
+
+impl Run {
+    /// `transfers` transfers between `among` of the accounts of a ledger of so many slots.
+    ///
+    /// # Errors
+    /// If the ledger refuses what is made up for it, which would be a bug.
+    pub fn make_up(slots: u32, transfers: usize, among: usize, threads: Threads) -> anyhow::Result<Self> {
+        let mut random = Random(1);
+        let accounts = random.distinct(among, 1..slots);
+        let nothing: [(ObjectKey, Option<&[u8]>); 0] = [];
+        let leaves: Vec<Slot> = (1..slots).map(account).collect();
+        let keystone = Keystone::from_leaves(1, leaves, nothing, &threads)?;
+        let plane_id = digest::hash(Domain::Test, 0, &[b"a made-up plane"]);
+        let roots = keystone.roots();
+        let state = PlaneState { number: 0, time: 0, roots, inbox_upto: 0, log_upto: 0, outbox_upto: 0 };
+        let (header, made_up) = (BatchHeader::genesis(&state), VecDeque::new());
+        let together_max = TRANSFERS_PER_PROOF_MAX;
+        Ok(Self { keystone, random, accounts, header, plane_id, threads, left: transfers, made_up, together_max })
     }
-    Ok(parts)
+
+    /// Transfers that are in no part yet.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        self.left
+    }
+
+    /// The next part, on the ledger as the parts before it left it; nothing after the last.
+    ///
+    /// # Errors
+    /// As [`Run::make_up`].
+    pub fn next_part(&mut self) -> anyhow::Result<Option<Part>> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        loop {
+            // As many parts as it takes, all of a size.
+            let transfers = self.left.div_ceil(self.left.div_ceil(self.together_max));
+            let missing = transfers.saturating_sub(self.made_up.len());
+            self.made_up.extend(payments(&mut self.random, &self.accounts, missing));
+            let entries: Vec<JournalEntry> = self.made_up.iter().take(transfers).copied().collect();
+            let changes = changes(&self.keystone, &entries)?;
+            let witness = BatchWitness::collect(&self.keystone, &entries, &changes)?;
+            let witnesses = vec![witness];
+            if transfers > 1 && !Rows::of(&witnesses).are_light() {
+                self.together_max = transfers.div_ceil(2);
+                continue;
+            }
+            self.made_up.drain(..transfers);
+            self.left -= transfers;
+            let roots = self.keystone.apply(&changes, &self.threads)?;
+            let next = follow(&self.header, &self.plane_id, roots.ledger_root, &entries)?;
+            let statement = Statement::new(CHAIN_DEV, self.plane_id, &self.header, &[(next, Vec::new())])?;
+            self.header = next;
+            return Ok(Some(Part { statement, witnesses, transfers }));
+        }
+    }
 }
 
 fn account(index: u32) -> Slot {
@@ -125,9 +170,14 @@ mod tests {
     use super::*;
     use ghostplane_proof::compressions;
 
+    fn parts(slots: u32, transfers: usize, among: usize) -> Vec<Part> {
+        let mut run = Run::make_up(slots, transfers, among, Threads::new(2)).expect("a run");
+        std::iter::from_fn(|| run.next_part().expect("a part")).collect()
+    }
+
     #[test]
     fn a_run_is_what_was_asked_for_and_always_the_same() {
-        let run = || make_up(SLOTS, 500, 20, Threads::new(2)).expect("a small run");
+        let run = || parts(SLOTS, 500, 20);
         let parts = run();
         let [part] = &parts[..] else { panic!("one proof holds it") };
         assert_eq!((part.transfers, part.statement.entries()), (500, 500));
@@ -138,9 +188,21 @@ mod tests {
     #[test]
     fn a_long_run_comes_in_parts_that_follow_each_other() {
         let transfers = TRANSFERS_PER_PROOF_MAX + 1;
-        let parts = make_up(64, transfers, 2, Threads::new(2)).expect("a run");
+        let parts = parts(64, transfers, 2);
         assert_eq!(parts.iter().map(|part| part.transfers).sum::<usize>(), transfers);
         let [first, second] = &parts[..] else { panic!("two proofs hold it") };
         assert_eq!(first.statement.batches()[0].root_after, second.statement.batches()[0].root_before);
+    }
+
+    #[test]
+    fn what_would_need_tall_tables_is_split_further_and_moves_the_same() {
+        let (transfers, among) = (TRANSFERS_PER_PROOF_MAX, 1_000_000);
+        let parts = parts(SLOTS, transfers, among);
+        assert_eq!(parts.iter().map(|part| part.transfers).collect::<Vec<_>>(), [transfers / 2; 2]);
+        for part in &parts {
+            let rows = Rows::of(&part.witnesses);
+            assert!(rows.are_light() && rows.nodes > 1 << 18, "{rows:?}");
+        }
+        assert_eq!(parts[0].statement.batches()[0].root_after, parts[1].statement.batches()[0].root_before);
     }
 }

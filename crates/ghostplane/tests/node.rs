@@ -1,6 +1,8 @@
 //! The node as others meet it: the built binary in a process of its own, spoken to over gRPC, HTTP and the command line,
 //! killed and started again, with its log damaged, and among clients that do not behave.
 
+#[path = "node/committers.rs"]
+mod committers;
 #[path = "node/covenants.rs"]
 mod covenants;
 #[path = "node/crowd.rs"]

@@ -7,7 +7,7 @@
 use ghostplane::local::{LocalL1, Operator, Threads, Watcher, case_messages, claim_message};
 use ghostplane::trial;
 use ghostplane_engine::{Plane, posted};
-use ghostplane_ghostbridge::L1_REFUSAL_CODES;
+use ghostplane_ghostbridge::{L1_REFUSAL_CODES, run};
 use ghostplane_ghostcipher::node::{self, TreeKey};
 use ghostplane_ghostcipher::poseidon2::{self, FieldTag};
 use ghostplane_ghostcipher::webauthn::Authenticator;
@@ -28,10 +28,11 @@ use ghostplane_types::receipt::log_leaves;
 use ghostplane_types::reject::REJECT_CODES;
 use ghostplane_types::transaction::ACTION_KINDS;
 use ghostplane_types::{
-    Action, Address, Amount, Approval, AssetId, BatchHeader, ConsentForm, Decode, Encode, EntityType, Flow, Flush,
-    Genesis, Gid, GuardianSet, InboxEntry, InboxPayload, JournalEntry, KeyChange, KeyRef, KindSet, L1Address, Limit,
-    Money, Nonce, ObjectClass, ObjectKey, Outcome, Pay, PublicKey, Roots, Scheme, Scope, Session, SignedFlush,
-    SignedL1Message, Signer, SlotIndex, Source, Transaction, TransactionBody, Window, Withdrawal, gas, limits,
+    Action, Address, Amount, Approval, AssetId, BatchHeader, Committer, Committers, ConsentForm, Decode, Encode,
+    EntityType, Flow, Flush, Genesis, Gid, GuardianSet, InboxEntry, InboxPayload, JournalEntry, KeyChange, KeyRef,
+    KindSet, L1Address, Limit, Money, Nonce, ObjectClass, ObjectKey, Outcome, Pay, PublicKey, Roots, Scheme, Scope,
+    Session, SignedFlush, SignedL1Message, Signer, SlotIndex, Source, Transaction, TransactionBody, Window, Withdrawal,
+    gas, limits,
 };
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -297,6 +298,7 @@ fn encodings() {
         "encodings.json",
         &json!({
             "genesis": { "bytes": encoding(plane.genesis()), "plane_id": plane.plane_id().to_string() },
+            "with_committers": with_committers(),
             "transaction": {
                 "bytes": encoding(&transaction), "body": encoding(&transaction.body),
                 "id": transaction.body.id().to_string(),
@@ -482,6 +484,7 @@ fn prices_and_limits() {
             "proposal_ms": limits::PROPOSAL_MS_MAX,
             "commitment_batches": limits::COMMITMENT_BATCHES_MAX,
             "attestations": limits::ATTESTATIONS_MAX,
+            "committers": limits::COMMITTERS_MAX,
             "chunk_bytes": limits::CHUNK_BYTES_MAX,
             "witness_bytes_bound": [
                 limits::witness_bytes_bound(2, 2, 1, 1, 80),
@@ -489,6 +492,32 @@ fn prices_and_limits() {
             ],
         }),
     );
+}
+
+/// A plane whose commitments need weight 3 of 4, and a commitment that three vouch for: the sequencer and two.
+fn with_committers() -> Value {
+    let mut genesis = plane().genesis().clone();
+    let member = |(name, weight)| Committer { key: key(name).verification_key(), weight };
+    let mut members = [("first committer", 1), ("second committer", 2), ("third committer", 1)].map(member).to_vec();
+    members.sort_unstable_by_key(|member| *member.key.as_bytes());
+    genesis.committers = Committers { members, quorum: 3 };
+    let plane = Plane::new(genesis).expect("a quorum can be had");
+    let mut keystone = Keystone::new(0);
+    let roots = keystone.apply(&plane.founding_changes().expect("genesis holds"), &Serial).expect("an empty state");
+    let before = BatchHeader::genesis(&plane.genesis_state(roots));
+    let header = BatchHeader { number: 1, bytes: 3, ..before };
+    let batch = run::Committed::new(&plane, &header, &[1, 0, 0]);
+    let mut commitment = run::claim(&plane, 0, &before, &[batch]).expect("one batch");
+    for name in ["operator", "second committer", "third committer"] {
+        commitment.attestations.push(run::attest(&plane, &key(name), &commitment));
+    }
+    assert_eq!(plane.genesis().committers.weight(&commitment.attestations), 3);
+    json!({
+        "genesis": encoding(plane.genesis()),
+        "plane_id": plane.plane_id().to_string(),
+        "commitment": encoding(&commitment),
+        "digest": commitment.digest(CHAIN).to_string(),
+    })
 }
 
 /// A whole life in small: deposits, payments, a bundle, refusals, a forced transaction, a withdrawal, a commitment, a
@@ -799,8 +828,9 @@ fn fresh_state_before(operator: &Operator, number: u64) -> Keystone {
 
 #[test]
 fn proofs() {
-    let run = trial::make_up(64, 100, 20, Threads::new(2)).expect("a small run");
-    let [part] = &run[..] else { panic!("one proof holds it") };
+    let mut run = trial::Run::make_up(64, 100, 20, Threads::new(2)).expect("a small run");
+    let part = run.next_part().expect("a part").expect("one proof holds it");
+    assert_eq!(run.left(), 0);
     let batch = &part.statement.batches()[0];
     let pool = ThreadPoolBuilder::new().num_threads(2).build().expect("threads");
     let proofs = Settings::ALL.map(|settings| {

@@ -424,6 +424,7 @@ fn the_tables_of_limits_and_gas_are_those_of_the_code() {
             PROPOSAL_MS_MAX,
             COMMITMENT_BATCHES_MAX,
             ATTESTATIONS_MAX,
+            COMMITTERS_MAX,
             CHUNK_BYTES_MAX,
             L1_MESSAGE_BYTES_MAX,
             GENESIS_ASSETS_MAX,

@@ -48,6 +48,6 @@ pub use prove::{Phase, ProveError, prove, prove_with};
 #[cfg(feature = "prove")]
 pub use rayon::{ThreadPool, ThreadPoolBuilder};
 #[cfg(feature = "prove")]
-pub use trace::compressions;
+pub use trace::{Rows, compressions};
 #[cfg(feature = "prove")]
 pub use witness::{BATCH_WITNESS_BYTES_MAX, BatchWitness, WitnessFault};

@@ -386,16 +386,47 @@ impl Opening {
     }
 }
 
+/// Rows that batches fill of the tables that grow with them, those left out that only fill a table up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rows {
+    /// One for each journal entry.
+    pub journal: usize,
+    /// One for each touched slot of each batch.
+    pub slots: usize,
+    /// One for each node on a way.
+    pub nodes: usize,
+}
+
+impl Rows {
+    /// What a proof of these batches takes.
+    pub fn of(witnesses: &[BatchWitness]) -> Self {
+        let mut rows = Self::default();
+        for witness in witnesses {
+            let opened: usize = Opening::new(KoalaBear::ZERO, witness, 0, 0).levels.iter().map(Vec::len).sum();
+            rows.journal += witness.entries.len();
+            rows.slots += witness.slots.len();
+            rows.nodes += opened + witness.entries.len().div_ceil(JOURNAL_SEGMENT);
+        }
+        rows
+    }
+
+    /// Whether the tables are so short that a prover needs no more than 6 GiB, the smaller settings aside. Taller ones are proved
+    /// as well, and halves of them in about the same time: what is padded makes up for ways that are walked twice.
+    pub const fn are_light(&self) -> bool {
+        self.journal <= 1 << 18 && self.slots <= 1 << 18 && self.nodes <= 1 << 19
+    }
+
+    /// Poseidon2 compressions in them.
+    pub const fn compressions(&self) -> usize {
+        Table::Journal.compressions() * self.journal
+            + Table::Slots.compressions() * self.slots
+            + Table::Nodes.compressions() * self.nodes
+    }
+}
+
 /// Poseidon2 compressions that a proof of these batches is about, rows that only fill a table up left out.
 pub fn compressions(witnesses: &[BatchWitness]) -> usize {
-    let of = |witness: &BatchWitness| {
-        let opened: usize = Opening::new(KoalaBear::ZERO, witness, 0, 0).levels.iter().map(Vec::len).sum();
-        let nodes = opened + witness.entries.len().div_ceil(JOURNAL_SEGMENT);
-        Table::Journal.compressions() * witness.entries.len()
-            + Table::Slots.compressions() * witness.slots.len()
-            + Table::Nodes.compressions() * nodes
-    };
-    witnesses.iter().map(of).sum()
+    Rows::of(witnesses).compressions()
 }
 
 /// Which batch and segment an entry stands in.

@@ -488,6 +488,18 @@ refusals! {
         /// Whose.
         key: VerificationKey,
     } => "the attestation of {key} does not verify",
+    /// Somebody vouches whom genesis does not ask.
+    394 UnknownAttester {
+        /// Who.
+        key: VerificationKey,
+    } => "attested by {key}, who is no committer of the plane",
+    /// Too few of the committers vouch for it.
+    395 CommitterQuorum {
+        /// What those weigh who do.
+        found: u32,
+        /// What is needed.
+        needed: u32,
+    } => "committers of weight {found} vouch for it, {needed} is needed",
 
     /// The batch is not committed, or final.
     400 BatchNotPending {

@@ -4,6 +4,7 @@ use crate::address::Address;
 use crate::amount::{Amount, DECIMALS_MAX, DECIMALS_NATIVE, SUPPLY_MAX};
 use crate::asset::AssetId;
 use crate::codec::{Decode, DecodeError, Encode, Reader, fields, put_byte_string, put_list};
+use crate::committers::{Committers, CommittersError};
 use crate::limits::{FEE_SHARES_MAX, GENESIS_ASSETS_MAX, SYMBOL_BYTES_MAX};
 use crate::mana::ManaTerms;
 use crate::slot::TREE_DEPTH;
@@ -50,6 +51,8 @@ pub struct Genesis {
     pub governance: Governance,
     /// How mana regenerates.
     pub mana: ManaTerms,
+    /// Who has to vouch for commitments besides the sequencer.
+    pub committers: Committers,
 }
 
 /// Who may set rules for the plane and for the assets that the L1 holds, and how long they are announced ahead.
@@ -169,6 +172,9 @@ pub enum GenesisError {
     /// Terms of mana that give away more than there is, or cannot be reckoned with.
     #[error("terms of mana: {0}")]
     Mana(&'static str),
+    /// Committers that no commitment could pass by, or not by them alone.
+    #[error(transparent)]
+    Committers(#[from] CommittersError),
 }
 
 /// The account that collects fees until a batch's end; nobody's.
@@ -209,7 +215,8 @@ impl Genesis {
             return Err(GenesisError::StateBounds);
         }
         self.check_terms()?;
-        self.mana.broken_rule().map_or(Ok(()), |rule| Err(GenesisError::Mana(rule)))
+        self.mana.broken_rule().map_or(Ok(()), |rule| Err(GenesisError::Mana(rule)))?;
+        Ok(self.committers.check(&self.sequencer)?)
     }
 
     /// The asset's registration.
@@ -298,6 +305,7 @@ impl Encode for Genesis {
         self.settlement.encode(out);
         self.governance.encode(out);
         self.mana.encode(out);
+        self.committers.encode(out);
     }
 }
 
@@ -316,7 +324,8 @@ impl Decode for Genesis {
         + 32
         + SettlementTerms::BYTES_MIN
         + Governance::BYTES_MIN
-        + ManaTerms::BYTES_MIN;
+        + ManaTerms::BYTES_MIN
+        + Committers::BYTES_MIN;
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
             chain_id: reader.read()?,
@@ -334,6 +343,7 @@ impl Decode for Genesis {
             settlement: reader.read()?,
             governance: reader.read()?,
             mana: reader.read()?,
+            committers: reader.read()?,
         })
     }
 }
@@ -382,6 +392,7 @@ impl Genesis {
                 supply_max: amount(10_000_000 * 1_000_000_000),
                 grants: vec![50_000, 500_000, 5_000_000],
             },
+            committers: Committers::default(),
         }
     }
 }

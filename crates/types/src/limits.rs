@@ -112,6 +112,8 @@ pub const PROPOSAL_MS_MAX: u64 = 30 * 24 * 3600 * 1000;
 pub const COMMITMENT_BATCHES_MAX: usize = 1024;
 /// Attestations on one commitment.
 pub const ATTESTATIONS_MAX: usize = 32;
+/// Committers of one plane: their attestations stand beside the sequencer's.
+pub const COMMITTERS_MAX: usize = ATTESTATIONS_MAX - 1;
 /// Bytes of one chunk of posted data or of a witness: what fits one L1 message.
 pub const CHUNK_BYTES_MAX: usize = 512 * 1024;
 /// Bytes of one L1 message before it is signed.

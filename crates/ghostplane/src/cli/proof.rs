@@ -3,8 +3,8 @@
 use super::connect::{Target, block_on};
 use crate::bench::measure::{Samples, peak_bytes, wall_seconds};
 use crate::local::Threads;
-use crate::screen::{Align, Progress, Screen, Table, bytes, duration, grouped, per_second};
-use crate::trial::{self, Part};
+use crate::screen::{Align, Screen, Table, bytes, duration, grouped, per_second};
+use crate::trial::{self, Part, Run};
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use ghostplane_proof::security::{BITS_MIN, NOT_PROVED, SecurityReport};
@@ -39,7 +39,7 @@ enum ProofCommand {
 
 #[derive(Debug, Args)]
 struct TrialArgs {
-    /// Transfers to prove; more than 131,072 take several proofs
+    /// Transfers to prove; more than 131,072 take several proofs, and fewer of many accounts, too
     #[arg(long, value_name = "N", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..=4_000_000))]
     transfers: u32,
     /// Accounts that take part, of 1,048,575
@@ -286,13 +286,18 @@ const LOG_BARE_ROWS: u8 = 13;
 /// Times that the finished proof is verified, on one thread.
 const VERIFICATIONS: usize = 5;
 
-/// Times of one trial, sample by sample.
-#[derive(Default)]
+/// Times of one trial. What parts take is added up, sample by sample.
 struct Times {
-    all: Samples,
-    phases: [Samples; Phase::ALL.len()],
+    all: Vec<f64>,
+    phases: [Vec<f64>; Phase::ALL.len()],
     bare: Samples,
     verify: Samples,
+}
+
+fn median(sums: &[f64]) -> f64 {
+    let mut samples = Samples::default();
+    sums.iter().for_each(|seconds| samples.push(*seconds));
+    samples.median()
 }
 
 fn show_trial(args: &TrialArgs, screen: &Screen) -> anyhow::Result<()> {
@@ -301,37 +306,44 @@ fn show_trial(args: &TrialArgs, screen: &Screen) -> anyhow::Result<()> {
     let pool = |count| ThreadPoolBuilder::new().num_threads(count).build();
     let (prover, single) = (pool(threads.0.get())?, pool(1)?);
     let bar = screen.progress("making transfers up", 0);
-    let run = trial::make_up(trial::SLOTS, args.transfers as usize, args.among as usize, threads)?;
+    let mut run = Run::make_up(trial::SLOTS, args.transfers as usize, args.among as usize, threads)?;
     bar.finish(&format!("{} among {}", grouped(args.transfers.into()), grouped(args.among.into())));
-    let used: usize = run.iter().map(|part| compressions(&part.witnesses)).sum();
 
-    let samples = args.samples.unwrap_or(1);
-    let steps = u64::from(samples) * (run.len() * Phase::ALL.len()) as u64;
-    let bar = screen.progress("proving", steps);
-    let mut times = Times::default();
-    let mut last = Vec::new();
-    for _ in 0..samples {
-        last = times.sample(&run, settings, &prover, &bar)?;
-        if args.samples.is_some() {
-            let (seconds, proved) = wall_seconds(|| prove_bare(LOG_BARE_ROWS, settings, &prover));
-            times.bare.push(proved? as f64 / seconds);
+    let samples = args.samples.unwrap_or(1) as usize;
+    let bar = screen.progress("proving", u64::from(args.transfers) * samples as u64);
+    let mut times = Times::of(samples);
+    let (mut proofs, mut used, mut last) = (0, 0, None);
+    // One part at a time: what was proved is let go before the next is made up.
+    while let Some(part) = run.next_part()? {
+        drop(last.take());
+        used += compressions(&part.witnesses);
+        let mut proof = Vec::new();
+        for sample in 0..samples {
+            proof = times.sample(sample, &part, settings, &prover)?;
+            bar.inc(part.transfers as u64);
+            if args.samples.is_some() {
+                let (seconds, proved) = wall_seconds(|| prove_bare(LOG_BARE_ROWS, settings, &prover));
+                times.bare.push(proved? as f64 / seconds);
+            }
         }
+        proofs += 1;
+        last = Some((part.statement, proof));
     }
-    bar.finish(&format!("{} of {}", plural(run.len(), "proof", "proofs"), bytes(last.len() as u64)));
+    let (statement, last) = last.context("a run has a part")?;
+    bar.finish(&format!("{}, the last of {}", plural(proofs, "proof", "proofs"), bytes(last.len() as u64)));
     let peak = peak_bytes();
-    let part = run.last().expect("a run has a part");
     for _ in 0..VERIFICATIONS {
-        let (seconds, verified) = wall_seconds(|| single.install(|| verify(&part.statement, &last)));
+        let (seconds, verified) = wall_seconds(|| single.install(|| verify(&statement, &last)));
         verified?;
         times.verify.push(seconds);
     }
     screen.good(&format!("it verifies, on one thread in {}", duration(Duration::from_secs_f64(times.verify.median()))));
 
-    let drawing = draw(&part.statement, &last, screen)?;
-    let seconds = times.all.median();
+    let drawing = draw(&statement, &last, screen)?;
+    let seconds = median(&times.all);
     let rate = f64::from(args.transfers) / seconds;
     screen.heading("Where the time goes");
-    let phases = Phase::ALL.map(|phase| (phase.name(), times.phases[phase as usize].median()));
+    let phases = Phase::ALL.map(|phase| (phase.name(), median(&times.phases[phase as usize])));
     let shown = |(name, seconds): &(&'static str, f64)| {
         let share = 100.0 * seconds / phases.iter().map(|(_, seconds)| seconds).sum::<f64>();
         (*name, *seconds, format!("{share:.1} %  {}", duration(Duration::from_secs_f64(*seconds))))
@@ -357,7 +369,7 @@ fn show_trial(args: &TrialArgs, screen: &Screen) -> anyhow::Result<()> {
         "transfers": args.transfers,
         "among": args.among,
         "threads": threads.0.get(),
-        "proofs": run.len(),
+        "proofs": proofs,
         "seconds": seconds,
         "transfers_per_second": rate,
         "phase_seconds": phases.iter().map(|(name, seconds)| (name.to_string(), json!(seconds))).collect::<serde_json::Map<_, _>>(),
@@ -372,31 +384,24 @@ fn show_trial(args: &TrialArgs, screen: &Screen) -> anyhow::Result<()> {
 }
 
 impl Times {
-    /// Proves all parts of a run once; the last proof.
-    fn sample(
-        &mut self,
-        run: &[Part],
-        settings: Settings,
-        pool: &ThreadPool,
-        bar: &Progress<'_>,
-    ) -> anyhow::Result<Vec<u8>> {
-        let mut spent = [0.0; Phase::ALL.len()];
-        let mut proof = Vec::new();
+    fn of(samples: usize) -> Self {
+        let zeros = || vec![0.0; samples];
+        let phases = std::array::from_fn(|_| zeros());
+        Self { all: zeros(), phases, bare: Samples::default(), verify: Samples::default() }
+    }
+
+    /// Proves a part once, and adds what it took to a sample. Returns the proof.
+    fn sample(&mut self, sample: usize, part: &Part, settings: Settings, pool: &ThreadPool) -> anyhow::Result<Vec<u8>> {
+        let mut began: Vec<(Phase, Instant)> = Vec::with_capacity(Phase::ALL.len());
         let started = Instant::now();
-        for part in run {
-            let mut began: Vec<(Phase, Instant)> = Vec::with_capacity(Phase::ALL.len());
-            proof = prove_with(&part.statement, &part.witnesses, settings, pool, &mut |phase| {
-                bar.inc(u64::from(phase != Phase::Check));
-                began.push((phase, Instant::now()));
-            })?;
-            bar.inc(1);
-            let ends = began.iter().skip(1).map(|(_, instant)| *instant).chain([Instant::now()]);
-            for ((phase, start), end) in began.iter().zip(ends) {
-                spent[*phase as usize] += (end - *start).as_secs_f64();
-            }
+        let proof = prove_with(&part.statement, &part.witnesses, settings, pool, &mut |phase| {
+            began.push((phase, Instant::now()));
+        })?;
+        self.all[sample] += started.elapsed().as_secs_f64();
+        let ends = began.iter().skip(1).map(|(_, instant)| *instant).chain([Instant::now()]);
+        for ((phase, start), end) in began.iter().zip(ends) {
+            self.phases[*phase as usize][sample] += (end - *start).as_secs_f64();
         }
-        self.all.push(started.elapsed().as_secs_f64());
-        self.phases.iter_mut().zip(spent).for_each(|(samples, seconds)| samples.push(seconds));
         Ok(proof)
     }
 }

@@ -376,6 +376,11 @@ pub fn status(target: &Target, screen: &Screen) -> anyhow::Result<()> {
             "accepted": status.accepted, "refused": status.refused, "flushes": status.flushes,
             "memory_bytes": status.memory_bytes, "rate_per_second": status.rate_per_second,
             "checkpoint_batch": status.checkpoint_batch,
+            "attesting": status.attesting.as_ref().map(|attesting| json!({
+                "quorum": attesting.quorum, "weight": attesting.weight, "first_batch": attesting.first_batch,
+                "last_batch": attesting.last_batch, "waited_ms": attesting.waited_ms, "wait_max_ms": attesting.wait_max_ms,
+                "missing": attesting.missing.iter().map(|key| digits(key)).collect::<Vec<_>>(),
+            })),
         }));
         Ok(())
     })
@@ -408,7 +413,27 @@ pub(super) fn status_table(status: &wire::Status) -> Table {
         .row(["their entries", &grouped(status.unproven_entries)])
         .row(["their witnesses", &of(status.unproven_bytes, status.unproven_bytes_max)])
         .row(["memory", &crate::screen::bytes(status.memory_bytes)]);
+    if let Some(attesting) = &status.attesting {
+        attesting_rows(&mut table, attesting);
+    }
     table
+}
+
+/// What is proposed to committers, and whose word is missing.
+fn attesting_rows(table: &mut Table, attesting: &wire::AttestingStatus) {
+    if attesting.last_batch == 0 {
+        table.row(["committers", "nothing waits for them"]);
+        return;
+    }
+    let (first, last) = (grouped(attesting.first_batch), grouped(attesting.last_batch));
+    let (weight, quorum) = (attesting.weight, attesting.quorum);
+    let waited = duration(Duration::from_millis(attesting.waited_ms));
+    table.row(["committers", &format!("weight {weight} of {quorum} for batches {first} to {last}, after {waited}")]);
+    if weight < quorum {
+        for key in &attesting.missing {
+            table.row(["waits for", &digits(key)]);
+        }
+    }
 }
 
 /// What plane this is.

@@ -11,9 +11,10 @@ use ghostplane_types::gas;
 use ghostplane_types::genesis::{FeeShare, GenesisAsset};
 use ghostplane_types::reject::REJECT_CODES;
 use ghostplane_types::{
-    AccountRecord, Action, Address, Amount, Approval, AssetId, Attestation, Auth, BatchHeader, Commitment, Encode as _,
-    EntityType, Flush, Genesis, Gid, InboxEntry, InboxPayload, KeyRef, LogRecord, Money, ObjectKey, Outcome,
-    PlaneState, PreparedKey, PublicKey, Reject, Scheme, SignedFlush, Slot, SlotKind, Source, Transaction, Withdrawal,
+    AccountRecord, Action, Address, Amount, Approval, AssetId, Attestation, Auth, BatchHeader, Commitment, Committer,
+    Encode as _, EntityType, Flush, Genesis, Gid, InboxEntry, InboxPayload, KeyRef, LogRecord, Money, ObjectKey,
+    Outcome, PlaneState, PreparedKey, PublicKey, Reject, Scheme, SignedFlush, Slot, SlotKind, Source, Transaction,
+    Withdrawal,
 };
 use serde_json::Value;
 
@@ -121,6 +122,9 @@ pub(super) fn genesis(genesis: &Genesis) -> Decoded {
     };
     let share =
         |share: &FeeShare| Sheet::new().text("address", share.address).number("basis points", share.basis_points);
+    let committer = |member: &Committer| {
+        Sheet::new().text("key", key(&PublicKey::Ed25519(member.key))).number("weight", member.weight)
+    };
     let terms = &genesis.settlement;
     let fields = Sheet::new()
         .id("chain id", genesis.chain_id)
@@ -152,7 +156,9 @@ pub(super) fn genesis(genesis: &Genesis) -> Decoded {
                 genesis.governance.governor.map_or_else(|| "nobody".to_owned(), |governor| governor.to_string());
             Sheet::new().text("governor", governor).number("notice ms", genesis.governance.notice_ms)
         })
-        .group("mana", mana::terms(&genesis.mana));
+        .group("mana", mana::terms(&genesis.mana))
+        .list("committers", genesis.committers.members.iter().map(committer))
+        .number("committer quorum", genesis.committers.quorum);
     let refused = genesis.check().err();
     Decoded::new(fields).derived(Sheet::new().text("plane id", genesis.plane_id())).doubt_if(
         refused.is_some(),

@@ -138,7 +138,10 @@ impl Watcher {
     }
 
     /// Executes one batch and compares. Moves on if the claim is true; keeps the state before it if not.
-    fn check(
+    ///
+    /// # Errors
+    /// If the watcher's own state does not hold.
+    pub fn check(
         &mut self,
         published: &Published,
         inbox: &[InboxEntry],

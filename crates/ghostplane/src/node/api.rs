@@ -449,6 +449,8 @@ pub struct StatusView {
     pub unproven_entries: u64,
     /// Bytes of their witnesses; over the most, nothing is taken.
     pub unproven_bytes: Bounded,
+    /// How commitments stand with the committers, where genesis names some.
+    pub attesting: Option<super::AttestingView>,
     /// Microseconds that collecting witnesses took since the start.
     pub witness_us: u64,
     /// The batch of the newest checkpoint.

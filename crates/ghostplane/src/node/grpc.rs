@@ -83,6 +83,7 @@ pub async fn serve(node: Node, listener: TcpListener, shutdown: impl Future<Outp
         .add_service(bounded!(batches_server, BatchesServer))
         .add_service(bounded!(events_server, EventsServer))
         .add_service(bounded!(bridge_server, BridgeServer))
+        .add_service(bounded!(committers_server, CommittersServer))
         .add_service(
             wire::proofs_server::ProofsServer::new(service.clone())
                 .max_decoding_message_size(2 * MESSAGE_BYTES_MAX)

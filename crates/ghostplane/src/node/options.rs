@@ -22,9 +22,14 @@ pub struct Options {
     pub verify_threads: usize,
     /// Batches between two checkpoints.
     pub checkpoint_batches: u64,
+    /// How long a commitment may wait for committers before no more transactions are taken, in milliseconds.
+    pub attestation_wait_ms: u64,
     /// Who proves batches.
     pub prover: ProverOptions,
 }
+
+/// How long a commitment may wait for committers unless settings say otherwise.
+pub const ATTESTATION_WAIT_MS: u64 = 60_000;
 
 /// Who proves batches, and how much may wait for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +111,7 @@ impl Options {
             limits: Limits::default(),
             verify_threads: 0,
             checkpoint_batches: 256,
+            attestation_wait_ms: ATTESTATION_WAIT_MS,
             prover: ProverOptions::default(),
         }
     }

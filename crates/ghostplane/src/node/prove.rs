@@ -16,7 +16,7 @@ pub(super) use files::Files;
 use super::options::{ProverMode, ProverOptions};
 use crossbeam_channel::Receiver;
 use ghostplane_proof::{
-    BATCHES_MAX, BatchWitness, ProveError, Statement, ThreadPool, ThreadPoolBuilder, prove, verify,
+    BATCHES_MAX, BatchWitness, ProveError, Rows, Statement, ThreadPool, ThreadPoolBuilder, prove, verify,
 };
 use ghostplane_settlement::{ProofBundle, Settlement};
 use ghostplane_types::{BatchHeader, Encode, Flow};
@@ -164,9 +164,17 @@ struct Waiting {
     is_taken: bool,
     /// Whether its file is synced.
     is_synced: bool,
-    /// Whether it was too much together with others.
-    is_alone: bool,
+    /// The most batches that it is proved together with, itself among them: fewer, once it was too much.
+    together_max: u64,
+    /// Not offered before, because somebody found it too much by itself.
+    rests_until: Option<Instant>,
     tries: u32,
+}
+
+impl Waiting {
+    fn is_free(&self, now: Instant) -> bool {
+        !self.is_taken && self.tries < TRIES_MAX && self.rests_until.is_none_or(|until| until <= now)
+    }
 }
 
 struct Lease {
@@ -181,8 +189,16 @@ impl Board {
         self.remove(number);
         self.entries += entries;
         self.bytes += bytes;
-        let waiting =
-            Waiting { entries, bytes, since: now, is_taken: false, is_synced: false, is_alone: false, tries: 0 };
+        let waiting = Waiting {
+            entries,
+            bytes,
+            since: now,
+            is_taken: false,
+            is_synced: false,
+            together_max: BATCHES_MAX as u64,
+            rests_until: None,
+            tries: 0,
+        };
         self.waiting.insert(number, waiting);
     }
 
@@ -196,10 +212,17 @@ impl Board {
     }
 
     /// Batches go back to those that wait.
-    fn give_back(&mut self, first: u64, last: u64, alone: bool) {
+    fn give_back(&mut self, first: u64, last: u64) {
         for waiting in self.waiting.range_mut(first..=last).map(|(_, waiting)| waiting) {
             waiting.is_taken = false;
-            waiting.is_alone |= alone;
+        }
+    }
+
+    /// The same, and from now on at most so many of them are proved together.
+    fn give_back_in_parts(&mut self, first: u64, last: u64, together_max: u64) {
+        self.give_back(first, last);
+        for waiting in self.waiting.range_mut(first..=last).map(|(_, waiting)| waiting) {
+            waiting.together_max = waiting.together_max.min(together_max);
         }
     }
 
@@ -230,7 +253,7 @@ impl Board {
         for id in late {
             if let Some(job) = self.jobs.remove(&id) {
                 // Whoever had it may never have meant to prove anything: that is no fault of the batches.
-                self.give_back(job.first, job.last, false);
+                self.give_back(job.first, job.last);
             }
         }
     }
@@ -238,22 +261,24 @@ impl Board {
     /// The batches that are best proved next: the first that wait and follow each other, as many as fill their tables well.
     /// None as long as more may come that would fill them better, and nobody has waited for `wait`.
     fn choose(&self, now: Instant, wait: Duration) -> Option<(u64, u64)> {
-        let is_free = |waiting: &Waiting| !waiting.is_taken && waiting.tries < TRIES_MAX;
+        let is_free = |waiting: &Waiting| waiting.is_free(now);
         let provable = (Bound::Excluded(self.too_late.min(self.committed)), Bound::Included(self.committed));
         let mut from = self.waiting.range(provable).skip_while(|(_, waiting)| !is_free(waiting)).peekable();
         let (&first, oldest) = from.peek().map(|(number, waiting)| (*number, *waiting))?;
         let (mut entries, mut bytes, mut last) = (0, 0, None);
+        let mut together_max = oldest.together_max;
         let mut best: Option<(u64, u64, u64)> = None;
         let mut is_full = false;
         for (&number, waiting) in from {
             let follows = last.is_none_or(|last| last + 1 == number);
-            if !follows || !is_free(waiting) || last.is_some() && (waiting.is_alone || oldest.is_alone) {
+            together_max = together_max.min(waiting.together_max);
+            if !follows || !is_free(waiting) || last.is_some() && number - first >= together_max {
                 // What follows is worked on, or was lost: nothing better will come.
                 is_full = true;
                 break;
             }
             let over = entries + waiting.entries > ENTRIES_TOGETHER || bytes + waiting.bytes > JOB_BYTES_MAX;
-            if last.is_some() && (over || number - first >= BATCHES_MAX as u64) {
+            if last.is_some() && over {
                 is_full = true;
                 break;
             }
@@ -267,7 +292,9 @@ impl Board {
             }
         }
         let waited = now.saturating_duration_since(oldest.since) >= wait;
-        let (last, ..) = best.filter(|_| is_full || waited || oldest.is_alone)?;
+        // What was together with others already has waited for company.
+        let in_parts = oldest.together_max < BATCHES_MAX as u64;
+        let (last, ..) = best.filter(|_| is_full || waited || in_parts)?;
         Some((first, last))
     }
 }
@@ -467,7 +494,7 @@ impl Proving {
                 Err(error) => {
                     let mut board = self.board.lock();
                     board.jobs.remove(&id);
-                    board.give_back(first, last, false);
+                    board.give_back(first, last);
                     board.remove(number);
                     board.fault = Some(format!("batch {number} goes the longer way, its witness is gone: {error}"));
                     self.files.remove_witness(number);
@@ -483,6 +510,10 @@ impl Proving {
             Ok(both) => both,
             Err(why) => return self.give_up(job, &why, false),
         };
+        // Halves take about as long and half the memory. One batch is proved whatever it takes.
+        if job.batches.len() > 1 && !Rows::of(&witnesses).are_light() {
+            return self.give_up(job, "too large", true);
+        }
         match prove(&statement, &witnesses, pool) {
             Ok(proof) => drop(self.put(job.id, job, proof)),
             Err(error @ (ProveError::TooLarge { .. } | ProveError::Weak)) => {
@@ -492,17 +523,40 @@ impl Proving {
         }
     }
 
-    /// Batches of a job that cannot be proved are tried one by one, and alone they are given up at last.
-    fn give_up(&self, job: &Job, why: &str, only_together: bool) {
+    /// Batches of a job that cannot be proved are tried one by one, those of one that is too large by halves, and alone they are
+    /// given up at last.
+    fn give_up(&self, job: &Job, why: &str, is_too_large: bool) {
         let mut board = self.board.lock();
         let Some(Lease { first, last, .. }) = board.jobs.remove(&job.id) else { return };
-        board.give_back(first, last, true);
+        board.give_back_in_parts(first, last, if is_too_large { half(first, last) } else { 1 });
         // What is too much together may be well alone. What is too much alone stays so.
-        match (only_together, first == last) {
+        match (is_too_large, first == last) {
             (true, true) => board.count_tries(first, last, TRIES_MAX, why),
             (true, false) => {}
             (false, _) => board.count_tries(first, last, 1, why),
         }
+    }
+
+    /// A worker that nobody trusts gives a job back as too large for it. Returns how many of the batches are offered together
+    /// from now on.
+    ///
+    /// His word costs nothing but smaller proofs: the batches are offered again by halves, and a single one rests as long as a
+    /// lease is, so that no two of them hand it to and fro. It is not given up, for another worker may have more memory.
+    pub(crate) fn decline(&self, id: u64) -> Result<u64, HandInError> {
+        let mut board = self.board.lock();
+        // This process's own prover declines nothing, and its jobs are nobody else's.
+        let lease = board.jobs.get(&id).filter(|lease| lease.until.is_some()).ok_or(HandInError::NoSuchJob(id))?;
+        let (first, last) = (lease.first, lease.last);
+        board.jobs.remove(&id);
+        let together_max = half(first, last);
+        board.give_back_in_parts(first, last, together_max);
+        if first == last
+            && let Some(waiting) = board.waiting.get_mut(&first)
+        {
+            waiting.rests_until = Some(Instant::now() + LEASE);
+        }
+        self.news.notify_all();
+        Ok(together_max)
     }
 
     /// Takes a proof of a job from a worker that nobody trusts.
@@ -541,7 +595,7 @@ impl Proving {
         board.ready.retain(|other| !Arc::ptr_eq(other, ready));
         let Some(bundle) = taken else {
             // Some of it may be final by now; what is not is proved again.
-            board.give_back(first, last, false);
+            board.give_back(first, last);
             board.count_tries(first, last, 1, "the L1 does not take it");
             return;
         };
@@ -619,6 +673,11 @@ impl Job {
         let witnesses = witnesses.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
         Ok((statement, witnesses))
     }
+}
+
+/// Half as many batches as these, but one at least.
+fn half(first: u64, last: u64) -> u64 {
+    (last - first).div_ceil(2).max(1)
 }
 
 /// Threads that prove when nothing else wants to run.

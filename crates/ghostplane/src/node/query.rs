@@ -5,6 +5,7 @@ use super::api::{
     L1Refused, ManaView, PlaneRulesView, ProofView, QueryError, ReceiptView, RootsView, Rung, SentToL1, StatusView,
     TransactionView, WithdrawalView,
 };
+use super::attesting::AttestError;
 use super::options::ProverMode;
 use super::prove::{HandInError, Job, LEASE};
 use super::verify::VERIFYING_MAX;
@@ -16,8 +17,8 @@ use ghostplane_keystone::{Changeset, Recorder, StateView};
 use ghostplane_settlement::Event;
 use ghostplane_store::{HistoryBatch, HistoryError};
 use ghostplane_types::{
-    AccountRecord, Address, Amount, AssetId, BatchHeader, CovenantText, Decode, Genesis, L1Address, ObjectKey,
-    PlaneRules, Reject, SignedL1Message, Source, Transaction,
+    AccountRecord, Address, Amount, AssetId, Attestation, BatchHeader, Commitment, CovenantText, Decode, Encode as _,
+    Genesis, InboxEntry, L1Address, ObjectKey, PlaneRules, Reject, SignedL1Message, Source, Transaction,
 };
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -30,6 +31,9 @@ const EVENTS_MAX: usize = 64;
 const SIMULATION_GAS_MAX: u64 = 20_000_000;
 /// Batches of one list.
 const BATCHES_MAX: usize = 256;
+/// Inbox entries of one answer, and their bytes; one entry is far shorter.
+const INBOX_ENTRIES_MAX: u64 = 1_024;
+const INBOX_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 impl From<HistoryError> for QueryError {
     fn from(error: HistoryError) -> Self {
@@ -146,6 +150,7 @@ impl Node {
             unproven_batches: lag.batches,
             unproven_entries: lag.entries,
             unproven_bytes: Bounded { now: lag.bytes, max: lag.bytes_max },
+            attesting: inner.attesting.view(Instant::now()),
             witness_us: inner.proving.collecting_us.load(Ordering::Relaxed),
             checkpoint: inner.checkpoint.load(Ordering::Relaxed),
             subscribers: inner.events.receiver_count() as u64,
@@ -418,6 +423,36 @@ impl Node {
     /// Takes a proof of a job, and says of which batches.
     pub(super) fn hand_in_proof(&self, id: u64, proof: Vec<u8>) -> Result<(u64, u64), HandInError> {
         self.inner.proving.hand_in(id, proof)
+    }
+
+    /// Takes a job back that is too large for whoever has it.
+    pub(super) fn decline_proof(&self, id: u64) -> Result<u64, HandInError> {
+        self.inner.proving.decline(id)
+    }
+
+    /// What committers are asked to vouch for, if anything.
+    pub(super) fn proposal(&self) -> Result<Option<Commitment>, QueryError> {
+        if !self.inner.attesting.is_required() {
+            return Err(QueryError::Unavailable("genesis names no committers: the sequencer commits alone".into()));
+        }
+        Ok(self.inner.attesting.proposal())
+    }
+
+    /// Takes a committer's word for what is proposed. Returns the weight of all so far, and the weight needed.
+    pub(super) fn attest(&self, digest: &Digest, by: Attestation) -> Result<(u32, u32), AttestError> {
+        let weight = self.inner.attesting.attest(digest, by)?;
+        Ok((weight, self.inner.attesting.quorum()))
+    }
+
+    /// Inbox entries as the L1 has them, as many as one answer takes. Reads the disk.
+    pub fn inbox(&self, from: u64, upto: u64) -> Result<Vec<InboxEntry>, QueryError> {
+        let entries = self.inner.l1.inbox(from, upto.min(from.saturating_add(INBOX_ENTRIES_MAX)))?;
+        let mut bytes = 0;
+        let fits = |entry: &InboxEntry| {
+            bytes += entry.to_bytes().len();
+            bytes <= INBOX_BYTES_MAX
+        };
+        Ok(entries.into_iter().take_while(fits).collect())
     }
 
     /// An account on the L1: the next number of its messages, and its balances in the L1's base units.

@@ -1,6 +1,7 @@
 //! The thread between plane and L1: tells the core of blocks and ripe inbox entries, and commits batches, one run a block.
 
 use super::api::NodeEvent;
+use super::attesting::Standing;
 use super::core::ToCore;
 use super::prove::{BLOCKS_TO_PROVE, Ready};
 use super::{Inner, now_ms};
@@ -10,10 +11,12 @@ use ghostplane_ghostcipher::SigningKey;
 use ghostplane_ghostcipher::merkle;
 use ghostplane_settlement::{Event, Message, ProofBundle, ProvenBatch, Settlement};
 use ghostplane_store::HistoryBatch;
+use ghostplane_types::BatchHeader;
 use ghostplane_types::limits::{BATCH_TRANSACTIONS_MAX, COMMITMENT_BATCHES_MAX};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 /// Messages to the core that it has not taken; then this thread waits for it. It may: the core never waits for this thread, whose
 /// posts are bounded by what the sequencer lets be uncommitted.
@@ -41,6 +44,8 @@ pub(super) struct Settle {
     pub(super) core: Sender<ToCore>,
     /// Room for messages to the core.
     pub(super) news: Sender<()>,
+    /// Committers of enough weight have vouched for what was proposed.
+    pub(super) attested: Receiver<()>,
 }
 
 impl Settle {
@@ -64,6 +69,10 @@ impl Settle {
                     if let (Ok(answer), Some(sent)) = (answer, sent.take()) {
                         self.hear(&answer, sent);
                     }
+                },
+                // The next block can have it.
+                recv(self.attested) -> _ => if sent.is_none() {
+                    sent = self.send(&mut waiting, &answered);
                 },
                 recv(blocks) -> block => match block {
                     Ok(block) => {
@@ -122,6 +131,7 @@ impl Settle {
                 _ => {}
             }
         }
+        self.shared.attesting.look(Instant::now());
         let progress = *self.shared.progress.borrow();
         let too_late = self.shared.l1.with_settlement(|l1| l1.final_in(BLOCKS_TO_PROVE));
         self.shared.proving.follow(progress.committed, progress.final_batch, too_late);
@@ -154,6 +164,7 @@ impl Settle {
 
     fn tell_committed(&self, number: u64) -> Result<(), ()> {
         let generation = self.shared.l1.with_settlement(Settlement::generation);
+        self.shared.attesting.committed(number);
         self.shared.progress.send_modify(|progress| progress.committed = progress.committed.max(number));
         self.tell(ToCore::Committed { generation, number })
     }
@@ -172,6 +183,7 @@ impl Settle {
                 self.shared.note(format!("the L1 did not take {what}: {}", refused.refusal));
                 if refused.taken < sent.commitment {
                     // The proof was not tried.
+                    self.shared.attesting.refused();
                     return;
                 }
                 false
@@ -255,7 +267,8 @@ impl Settle {
         Some((ready, bundle))
     }
 
-    /// The messages that commit what waits, as much as a block takes; none if nothing does. Nothing at all if the node fails.
+    /// The messages that commit what waits, as much as a block takes; none if nothing does, or committers are to vouch for it
+    /// first. Nothing at all if the node fails.
     fn commitment(&self, waiting: &mut VecDeque<u64>) -> Option<Vec<Message>> {
         let shared = &self.shared;
         let (tip, generation, next_posted) =
@@ -265,42 +278,75 @@ impl Settle {
             shared.fail(format!("batch {} should be committed next, and is not there", tip.number + 1));
             return None;
         }
-        // The next block is no earlier than now, and no batch may be later than the block that takes it.
-        let now = now_ms();
-        let mut batches: Vec<Arc<HistoryBatch>> = Vec::new();
-        for number in waiting.iter().take(COMMITMENT_BATCHES_MAX) {
-            match shared.history_batch(*number) {
-                Ok(Some(batch)) if batch.header.time <= now => batches.push(batch),
-                Ok(Some(_)) => break,
-                Ok(None) => {
-                    shared.fail(format!("batch {number} is to be committed, and its data is gone"));
-                    return None;
-                }
-                Err(error) => {
-                    shared.fail(format!("batch {number} cannot be read for its commitment: {error}"));
-                    return None;
-                }
+        let (commitment, batches) = match shared.attesting.standing(&tip, generation) {
+            Standing::Waits => return Some(Vec::new()),
+            Standing::Attested(commitment) => {
+                let last = commitment.last_header.number;
+                let numbers: Vec<u64> = waiting.iter().copied().take_while(|number| *number <= last).collect();
+                (*commitment, self.batches(&numbers)?)
             }
-            if run::fitting(&shared.plane, batches.iter().map(|batch| batch.posted.len())) < batches.len() {
-                batches.pop();
-                break;
-            }
-        }
-        if batches.is_empty() {
-            return Some(Vec::new());
-        }
-        let parts: Vec<_> = batches.iter().map(|batch| (&batch.header, batch.posted.as_slice())).collect();
-        let messages = run::commitment_run(&shared.plane, &self.key, generation, &tip, &parts);
-        let mut messages = match messages {
-            Ok(messages) => messages,
-            Err(error) => {
-                shared.fail(format!("no commitment can be made: {error}"));
-                return None;
+            Standing::Nothing => {
+                let batches = self.fitting(waiting)?;
+                if batches.is_empty() {
+                    return Some(Vec::new());
+                }
+                let commitment = match run::commitment(&shared.plane, &self.key, generation, &tip, &parts(&batches)) {
+                    Ok(commitment) => commitment,
+                    Err(error) => {
+                        shared.fail(format!("no commitment can be made: {error}"));
+                        return None;
+                    }
+                };
+                if shared.attesting.is_required() {
+                    shared.attesting.propose(commitment, Instant::now());
+                    return Some(Vec::new());
+                }
+                (commitment, batches)
             }
         };
+        let mut messages = run::posting_run(commitment, &parts(&batches));
         if next_posted != tip.number + 1 {
             messages.insert(0, Message::DiscardData);
         }
         Some(messages)
     }
+
+    /// The first batches that wait, as many as one block takes. Nothing at all if the node fails.
+    fn fitting(&self, waiting: &VecDeque<u64>) -> Option<Vec<Arc<HistoryBatch>>> {
+        // The next block is no earlier than now, and no batch may be later than the block that takes it.
+        let now = now_ms();
+        let mut batches: Vec<Arc<HistoryBatch>> = Vec::new();
+        for number in waiting.iter().take(COMMITMENT_BATCHES_MAX) {
+            let batch = self.batch(*number)?;
+            if batch.header.time > now {
+                break;
+            }
+            batches.push(batch);
+            let sizes = batches.iter().map(|batch| batch.posted.len());
+            if run::fitting(&self.shared.plane, sizes) < batches.len() {
+                batches.pop();
+                break;
+            }
+        }
+        Some(batches)
+    }
+
+    fn batches(&self, numbers: &[u64]) -> Option<Vec<Arc<HistoryBatch>>> {
+        numbers.iter().map(|number| self.batch(*number)).collect()
+    }
+
+    fn batch(&self, number: u64) -> Option<Arc<HistoryBatch>> {
+        match self.shared.history_batch(number) {
+            Ok(Some(batch)) => return Some(batch),
+            Ok(None) => self.shared.fail(format!("batch {number} is to be committed, and its data is gone")),
+            Err(error) => {
+                self.shared.fail(format!("batch {number} cannot be read for its commitment: {error}"));
+            }
+        }
+        None
+    }
+}
+
+fn parts(batches: &[Arc<HistoryBatch>]) -> Vec<(&BatchHeader, &[u8])> {
+    batches.iter().map(|batch| (&batch.header, batch.posted.as_slice())).collect()
 }

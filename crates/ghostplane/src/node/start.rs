@@ -5,6 +5,7 @@
 
 use super::answer::{self, ToAnswer};
 use super::archive::{self, Archive, ToArchive};
+use super::attesting::Attesting;
 use super::background::{give_way, in_background};
 use super::case::Case;
 use super::core::{Core, ToCore, Ways};
@@ -32,7 +33,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::sync::{Semaphore, broadcast, watch};
 
@@ -457,6 +458,8 @@ fn set_up(
     let (to_settle, settle_from) = crossbeam_channel::unbounded::<ToSettle>();
     let (l1_news, l1_news_taken) = crossbeam_channel::bounded::<()>(settle::NEWS_MAX);
     let (to_witnesses, witnesses_from) = crossbeam_channel::bounded::<Provable>(prove::WAITING_MAX);
+    let wait_max = Duration::from_millis(options.attestation_wait_ms);
+    let (attesting, attested) = Attesting::new(plane.genesis(), wait_max);
     let shared = Arc::new(Inner {
         plane,
         limits: options.limits,
@@ -468,6 +471,7 @@ fn set_up(
         history: history.reader(),
         l1,
         proving: Arc::clone(&proving),
+        attesting,
         log_end: Mutex::new(end.clone()),
         pulse: Mutex::new(Pulse { sequencer: sequencer.status(), pending: 0 }),
         counters: Counters::new(),
@@ -519,7 +523,8 @@ fn set_up(
     spawn("archive", Box::new(archive))?;
     let (answer_shared, archive_way) = (Arc::clone(&shared), to_archive.clone());
     spawn("answer", Box::new(move || answer::run(&answer_shared, &answer_from, &archive_way)))?;
-    let settle = Settle { shared: Arc::clone(&shared), key: options.sequencer, core: to_core.clone(), news: l1_news };
+    let (settle_shared, core) = (Arc::clone(&shared), to_core.clone());
+    let settle = Settle { shared: settle_shared, key: options.sequencer, core, news: l1_news, attested };
     let settle = move || {
         give_way();
         settle.run(&settle_from);

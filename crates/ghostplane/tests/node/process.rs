@@ -2,8 +2,9 @@
 
 use ghostplane::keys;
 use ghostplane_client::{Client, Draft, Options, ProvenAccount, wire};
-use ghostplane_ghostcipher::SigningKey;
-use ghostplane_types::{AccountRecord, Address, Amount, AssetId, Gid, Transaction};
+use ghostplane_ghostcipher::{SigningKey, VerificationKey};
+use ghostplane_types::genesis::CHAIN_DEV;
+use ghostplane_types::{AccountRecord, Address, Amount, AssetId, EntityType, Gid, Transaction};
 use serde_json::Value;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -171,9 +172,7 @@ impl Home {
 
     /// Runs another command against a node.
     pub fn run(&self, node: &Process, arguments: &[&str]) -> Ended {
-        let mut command = self.command(&["--json", "--url", &node.grpc, "--keys"]);
-        command.arg(self.keys()).args(arguments);
-        Ended::of(command)
+        self.run_at(&node.grpc, arguments)
     }
 
     /// Executes the log again.
@@ -183,6 +182,48 @@ impl Home {
         let said = Ended::of(command).json();
         assert_eq!(said["ok"], true, "{said}");
         said
+    }
+
+    /// A key for development.
+    pub fn key(&self, name: &str, entity_type: EntityType) -> VerificationKey {
+        let new = keys::NewKey::ed25519(name, entity_type, CHAIN_DEV);
+        keys::create(&self.keys(), &new, None).expect("a new key");
+        self.signing_key(name).verification_key()
+    }
+
+    pub fn signing_key(&self, name: &str) -> SigningKey {
+        keys::load_ed25519(&self.keys(), name, None).expect("a key for development")
+    }
+
+    /// Writes a file of this test.
+    pub fn write(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, content).expect("a scratch file");
+        path
+    }
+
+    /// Starts a node by its settings and waits until it serves.
+    pub fn node(&self, config: &Path) -> Process {
+        let mut command = self.command(&["node", "--json", "--config"]);
+        command.arg(config);
+        self.started(command)
+    }
+
+    /// Runs a command against whoever serves at `url`, until it ends.
+    pub fn run_at(&self, url: &str, arguments: &[&str]) -> Ended {
+        Ended::of(self.command_at(url, arguments))
+    }
+
+    /// Starts a command that goes on until it is killed.
+    pub fn begin_at(&self, url: &str, arguments: &[&str]) -> Begun {
+        let mut command = self.command_at(url, arguments);
+        Begun(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary starts"))
+    }
+
+    fn command_at(&self, url: &str, arguments: &[&str]) -> Command {
+        let mut command = self.command(&["--json", "--url", url, "--keys"]);
+        command.arg(self.keys()).args(arguments);
+        command
     }
 
     pub fn person(&self, name: &str) -> Person {
@@ -273,6 +314,16 @@ impl Process {
         let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
         (status, serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}")))
+    }
+}
+
+/// A command that goes on. Dropping it kills it.
+pub struct Begun(Child);
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

@@ -113,6 +113,10 @@ fn a_worker_elsewhere_proves_and_is_not_trusted() {
         assert!(forged.to_string().contains("job 0 is refused") && forged.code() == Some(711), "{forged:?}");
         let unknown = client.submit_proof(1 << 40, Vec::new()).await.expect_err("no job");
         assert!(unknown.to_string().contains("ask for another") && unknown.code() == Some(711), "{unknown:?}");
+        // What is too large for him is given back, once, and is nobody's then.
+        assert_eq!(client.decline_proof(job.id).await.expect("his job"), (job.batches.len() / 2).max(1) as u64);
+        let again = client.decline_proof(job.id).await.expect_err("given back already");
+        assert_eq!(again.code(), Some(711), "{again:?}");
         prove_elsewhere(&home, &node, &client).await;
     });
     assert!(node.interrupt().success());

@@ -223,7 +223,10 @@ impl Settlement {
         Ok(())
     }
 
+    /// That the sequencer vouches for it, and committers of enough weight, each once, and nobody else: what an attestation
+    /// says that nobody asked for is not worth a signature check. Everything that needs no such check comes before the first.
     fn check_attestations(&self, commitment: &Commitment) -> Result<(), Refusal> {
+        let committers = &self.genesis.committers;
         let attestations = &commitment.attestations;
         let first = attestations.first().ok_or(Refusal::NoAttestation)?;
         if attestations.len() > ATTESTATIONS_MAX {
@@ -236,6 +239,15 @@ impl Settlement {
             if attestations[..at].iter().any(|earlier| earlier.key == by.key) {
                 return Err(Refusal::AttestationTwice { key: by.key });
             }
+            if at > 0 && committers.weight_of(&by.key).is_none() {
+                return Err(Refusal::UnknownAttester { key: by.key });
+            }
+        }
+        let (found, needed) = (committers.weight(attestations), committers.quorum);
+        if found < needed {
+            return Err(Refusal::CommitterQuorum { found, needed });
+        }
+        for by in attestations {
             let valid = commitment.verify_attestation(self.genesis.chain_id, by);
             valid.map_err(|_| Refusal::AttestationInvalid { key: by.key })?;
         }

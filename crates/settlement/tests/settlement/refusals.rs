@@ -13,7 +13,9 @@ use ghostplane_settlement::message::Reserved;
 use ghostplane_settlement::{Claim, ClaimedUnder, Message, OpenCaseRequest, Purpose, REFUSAL_CODES};
 use ghostplane_types::amount::{AMOUNT_MAX, SUPPLY_MAX};
 use ghostplane_types::limits::{CHUNK_BYTES_MAX, TRANSACTION_BYTES_MAX, WITNESS_BYTES_MAX};
-use ghostplane_types::{Address, Amount, AssetId, BatchHeader, Withdrawal};
+use ghostplane_types::{
+    Address, Amount, AssetId, Attestation, BatchHeader, Committer, Committers, Genesis, Withdrawal,
+};
 use std::collections::BTreeSet;
 
 /// What makes a good thing bad.
@@ -52,6 +54,7 @@ fn every_refusal_has_its_case() {
     of_inbox_age(&mut table);
     of_commitments_to_data(&mut table);
     of_attestations(&mut table);
+    of_committers(&mut table);
     of_full_queues(&mut table);
     of_opening(&mut table);
     of_material(&mut table);
@@ -194,13 +197,19 @@ fn of_data(table: &mut Table) {
 
 /// Two batches that are planned and posted: the second consumes a deposit that is younger than the first.
 fn drafted() -> (World, Draft) {
-    let mut world = World::new().bonded().mine(1);
+    let (world, draft) = drafted_on(genesis());
+    world.clone().must(OPERATOR, &draft.clone().message());
+    (world, draft)
+}
+
+/// The same on other terms, which the draft's one attestation may not satisfy.
+fn drafted_on(terms: Genesis) -> (World, Draft) {
+    let mut world = World::with(terms).bonded().mine(1);
     world.plan(Plan::default());
     let mut world = world.mine(1).deposit("alice", AssetId::GCC, gcc(10)).mine(3);
     world.plan(Plan { withdrawals: vec![(who("alice"), AssetId::GCC, gcc(1))], ..Plan::default() });
     world.post();
     let draft = world.draft();
-    world.clone().must(OPERATOR, &draft.clone().message());
     (world, draft)
 }
 
@@ -367,14 +376,68 @@ fn of_attestations(table: &mut Table) {
         (with((0..33).map(|seed| if seed == 0 { first } else { by(100 + seed, &draft) }).collect()), 390),
         (with(vec![other, first]), 391),
         (with(vec![first, first]), 392),
-        (with(vec![first, other, other]), 392),
         (with(vec![bent]), 393),
-        (with(vec![first, ghostplane_types::Attestation { signature: first.signature, ..other }]), 393),
+        // Genesis asks for nobody but the sequencer.
+        (with(vec![first, other]), 394),
     ];
     for (message, code) in &rows {
         table.refused(&world, OPERATOR, message, *code);
     }
-    world.clone().must(OPERATOR, &with(vec![first, other]));
+    world.clone().must(OPERATOR, &with(vec![first]));
+}
+
+/// A plane whose commitments need a weight of 3: of two that weigh 2 and 1, or of 2 and the other 1.
+fn of_committers(table: &mut Table) {
+    let (world, draft) = drafted_on({
+        let mut terms = genesis();
+        let member = |(seed, weight): (u8, u16)| Committer { key: committer(seed).verification_key(), weight };
+        let mut members: Vec<Committer> = [(50, 2), (51, 1), (52, 1)].map(member).to_vec();
+        members.sort_unstable_by_key(|member| *member.key.as_bytes());
+        terms.committers = Committers { members, quorum: 3 };
+        terms
+    });
+    let chain_id = world.chain_id();
+    let first = draft.commitment.attestations[0];
+    let by = |seed: u8| attest(&committer(seed), &draft.commitment, chain_id);
+    let with = |attestations: &[Attestation]| {
+        let mut draft = draft.clone();
+        draft.commitment.attestations = [&[first], attestations].concat();
+        draft.message()
+    };
+    let (heavy, light, other, stranger) = (by(50), by(51), by(52), by(53));
+    let unsigned = |by: Attestation| Attestation { signature: first.signature, ..by };
+    let rows = [
+        (with(&[]), 395),
+        (with(&[heavy]), 395),
+        (with(&[light, other]), 395),
+        // Nobody counts twice.
+        (with(&[heavy, heavy]), 392),
+        (with(&[heavy, light, light]), 392),
+        (with(&[first, heavy, light]), 392),
+        (with(&[heavy, stranger]), 394),
+        (with(&[heavy, light, stranger]), 394),
+        (with(&[heavy, unsigned(light)]), 393),
+        // One more than needed has to hold as well.
+        (with(&[heavy, light, unsigned(other)]), 393),
+        // What can be told without a signature check is told before any.
+        (with(&[unsigned(heavy)]), 395),
+        (with(&[unsigned(heavy), stranger]), 394),
+    ];
+    for (message, code) in &rows {
+        table.refused(&world, OPERATOR, message, *code);
+    }
+    // Whoever signed another commitment has not signed this one.
+    let mut another = draft.commitment.clone();
+    another.data_len += 1;
+    let of_another = attest(&committer(51), &another, chain_id);
+    table.refused(&world, OPERATOR, &with(&[heavy, of_another]), 393);
+    for enough in [&[heavy, light][..], &[other, heavy], &[heavy, light, other]] {
+        world.clone().must(OPERATOR, &with(enough));
+    }
+}
+
+fn committer(seed: u8) -> SigningKey {
+    SigningKey::from_seed([seed; 32])
 }
 
 fn of_full_queues(table: &mut Table) {

@@ -5,12 +5,13 @@ use crate::node::api::{
     PlaneRulesView, QueryError, ReceiptView, Refusal, RootsView, Rung, SentToL1, StatusView, TransactionView,
     WithdrawalView, code_name,
 };
+use crate::node::attesting::{AttestError, AttestingView};
 use crate::node::prove::{Job, Kept};
 use ghostplane_client::wire;
 use ghostplane_engine::{self as engine, Plane};
 use ghostplane_ghostcipher::{Digest, merkle};
 use ghostplane_types::codec::put_list;
-use ghostplane_types::{AssetId, CovenantText, Encode, L1Address, Reject, Source};
+use ghostplane_types::{AssetId, Commitment, CovenantText, Encode, InboxEntry, L1Address, Reject, Source};
 use tonic::codegen::Bytes;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
@@ -437,6 +438,35 @@ pub(super) fn proof_job(job: &Job) -> wire::ProofJob {
     }
 }
 
+pub(super) fn proposal(proposal: Option<&Commitment>) -> wire::CommitmentProposal {
+    wire::CommitmentProposal { present: proposal.is_some(), commitment: proposal.map(bytes).unwrap_or_default() }
+}
+
+/// The status of an attestation that is not taken. What the L1 would refuse has the L1's code.
+pub(super) fn attest_error(error: &AttestError) -> Status {
+    match error {
+        AttestError::NotProposed(_) => status(Code::NotFound, 710, error.to_string()),
+        AttestError::Refused(refusal) => status(Code::InvalidArgument, refusal.code(), refusal.to_string()),
+    }
+}
+
+pub(super) fn inbox(entries: &[InboxEntry]) -> wire::InboxEntries {
+    wire::InboxEntries { entries: entries.iter().map(bytes).collect() }
+}
+
+fn attesting(view: &AttestingView) -> wire::AttestingStatus {
+    let (first_batch, last_batch) = view.batches;
+    wire::AttestingStatus {
+        quorum: view.quorum,
+        weight: view.weight,
+        first_batch,
+        last_batch,
+        waited_ms: view.waited_ms,
+        wait_max_ms: view.wait_max_ms,
+        missing: view.missing.iter().map(|key| Bytes::copy_from_slice(key.as_bytes())).collect(),
+    }
+}
+
 pub(super) fn node_status(view: &StatusView) -> wire::Status {
     wire::Status {
         state: view.condition.word().to_owned(),
@@ -471,6 +501,7 @@ pub(super) fn node_status(view: &StatusView) -> wire::Status {
         unproven_entries: view.unproven_entries,
         unproven_bytes: view.unproven_bytes.now,
         unproven_bytes_max: view.unproven_bytes.max,
+        attesting: view.attesting.as_ref().map(attesting),
     }
 }
 

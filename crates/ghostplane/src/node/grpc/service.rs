@@ -5,7 +5,7 @@ use crate::node::Node;
 use crate::node::api::{QueryError, Rung};
 use ghostplane_client::wire;
 use ghostplane_ghostcipher::Digest;
-use ghostplane_types::{Address, L1Address};
+use ghostplane_types::{Address, Attestation, Decode as _, L1Address};
 use std::pin::Pin;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -225,6 +225,33 @@ impl wire::bridge_server::Bridge for Service {
         let view = self.ask(move |node| node.commitment(batch)).await?;
         Ok(Response::new(convert::commitment(&view)))
     }
+
+    async fn get_inbox(&self, request: Request<wire::GetInboxRequest>) -> Answer<wire::InboxEntries> {
+        let wire::GetInboxRequest { from, upto } = request.into_inner();
+        if upto < from {
+            return Err(convert::bad_request(format!("inbox entries from {from} up to {upto}: that is backwards")));
+        }
+        let entries = self.ask(move |node| node.inbox(from, upto)).await?;
+        Ok(Response::new(convert::inbox(&entries)))
+    }
+}
+
+#[tonic::async_trait]
+impl wire::committers_server::Committers for Service {
+    async fn get_proposal(&self, _: Request<wire::GetCommitmentProposalRequest>) -> Answer<wire::CommitmentProposal> {
+        let proposal = self.node.proposal().map_err(|error| convert::query_error(&error))?;
+        Ok(Response::new(convert::proposal(proposal.as_ref())))
+    }
+
+    async fn attest(&self, request: Request<wire::AttestRequest>) -> Answer<wire::AttestResponse> {
+        let wire::AttestRequest { digest, attestation } = request.into_inner();
+        let digest = Digest(convert::parse_32("digest", &digest)?);
+        let by = Attestation::from_bytes(&attestation)
+            .map_err(|error| convert::bad_request(format!("attestation: {error}")))?;
+        let taken = self.ask(move |node| Ok(node.attest(&digest, by))).await?;
+        let (weight, quorum) = taken.map_err(|error| convert::attest_error(&error))?;
+        Ok(Response::new(wire::AttestResponse { weight, quorum }))
+    }
 }
 
 #[tonic::async_trait]
@@ -246,6 +273,12 @@ impl wire::proofs_server::Proofs for Service {
         let taken = self.ask(move |node| Ok(node.hand_in_proof(id, proof.to_vec()))).await?;
         let (first_batch, last_batch) = taken.map_err(|error| convert::bad_request(error.to_string()))?;
         Ok(Response::new(wire::SubmitProofResponse { first_batch, last_batch }))
+    }
+
+    async fn decline(&self, request: Request<wire::DeclineProofJobRequest>) -> Answer<wire::DeclineProofJobResponse> {
+        let declined = self.node.decline_proof(request.into_inner().id);
+        let batches_max = declined.map_err(|error| convert::bad_request(error.to_string()))?;
+        Ok(Response::new(wire::DeclineProofJobResponse { batches_max }))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the node says, as JSON. Amounts are texts, because numbers of programs are not exact over 2^53.
 
 use crate::explain;
+use crate::node::AttestingView;
 use crate::node::api::{
     AccountView, BatchView, Bounded, BridgeView, CommitmentView, ExecutedRecord, NodeEvent, PlaneRulesView,
     ReceiptView, RootsView, Rung, SentToL1, StatusView, TransactionView, WithdrawalView, code_name,
@@ -381,6 +382,17 @@ pub(super) fn info(plane: &Plane) -> Value {
     })
 }
 
+fn attesting(view: &AttestingView) -> Value {
+    json!({
+        "quorum": view.quorum,
+        "weight": view.weight,
+        "first_batch": view.batches.0,
+        "last_batch": view.batches.1,
+        "waited_ms": bounded(Bounded { now: view.waited_ms, max: view.wait_max_ms }),
+        "missing": view.missing.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    })
+}
+
 pub(super) fn status(view: &StatusView) -> Value {
     json!({
         "state": view.condition.word(),
@@ -406,6 +418,7 @@ pub(super) fn status(view: &StatusView) -> Value {
         "unproven_batches": view.unproven_batches,
         "unproven_entries": view.unproven_entries,
         "unproven_bytes": bounded(view.unproven_bytes),
+        "attesting": view.attesting.as_ref().map(attesting),
         "accepted": view.accepted,
         "refused": view.refused,
         "flushes": view.flushes,
@@ -476,5 +489,8 @@ mod tests {
         assert_eq!(value["state"], "ready");
         assert_eq!(value["pool"], json!({ "now": 5, "max": 50 }));
         assert_eq!(value["memory_bytes"], Value::Null);
+        assert_eq!(value["attesting"]["waited_ms"], json!({ "now": 40, "max": 60_000 }));
+        let alone = status(&StatusView { attesting: None, ..status_view() });
+        assert_eq!(alone["attesting"], Value::Null);
     }
 }

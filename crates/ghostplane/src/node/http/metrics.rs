@@ -133,6 +133,14 @@ fn node(text: &mut Text, view: &StatusView) {
     text.gauge("ghostplane_unproven_batches", "Batches that wait for a proof.", view.unproven_batches);
     text.gauge("ghostplane_unproven_entries", "Their journal entries.", view.unproven_entries);
     text.bounded("ghostplane_unproven_bytes", "Bytes of their witnesses.", view.unproven_bytes);
+    if let Some(attesting) = &view.attesting {
+        let (weight, quorum) = (attesting.weight.into(), attesting.quorum.into());
+        let name = "ghostplane_attested_weight";
+        text.gauge(name, "Weight of the committers who have vouched for what is proposed.", weight);
+        text.gauge("ghostplane_attested_weight_needed", "The weight that a commitment needs.", quorum);
+        let waited = Bounded { now: attesting.waited_ms, max: attesting.wait_max_ms };
+        text.bounded("ghostplane_attesting_ms", "Milliseconds that commitments wait for committers.", waited);
+    }
     text.counter("ghostplane_witness_us_total", "Microseconds that collecting witnesses took.", view.witness_us);
     text.counter("ghostplane_accepted_total", "Transactions executed and durable since the start.", view.accepted);
     text.counter("ghostplane_refused_total", "Submissions refused since the start.", view.refused);

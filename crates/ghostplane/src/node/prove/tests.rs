@@ -47,7 +47,7 @@ fn what_is_taken_comes_back_and_is_given_up_at_last() {
     assert_eq!(board.choose(now + WAIT, WAIT), Some((2, 3)));
     board.expire(now + LEASE);
     assert_eq!(board.choose(now + WAIT, WAIT), Some((1, 1)), "whoever had it was late");
-    board.give_back(1, 3, true);
+    board.give_back_in_parts(1, 3, 1);
     board.count_tries(1, 3, 1, "it fails");
     assert_eq!(board.fault, None, "it is tried again");
     assert_eq!(board.choose(now + WAIT, WAIT), Some((1, 1)), "one by one");
@@ -86,6 +86,50 @@ fn a_batch_too_large_for_any_proof_is_given_up_at_once_and_said_so() {
     assert_eq!(proving.take_fault().as_deref(), Some("batch 1 goes the longer way, without a proof: too large"));
     assert_eq!(proving.job(None).expect("the second alone").range(), (2, 2));
     assert_eq!(proving.lag().batches, 2, "both wait to be final");
+}
+
+#[test]
+fn what_a_worker_finds_too_large_is_offered_by_halves_and_never_given_up_for_his_word() {
+    let still = Still::new("declined");
+    let proving = still.open(u64::MAX);
+    still.keep(&proving, 1..=9);
+    proving.follow(9, 0, 0);
+    let offered = |proving: &Proving| proving.job(Some(LEASE)).map(|job| (job.id, job.range()));
+    let (id, range) = offered(&proving).expect("all");
+    assert_eq!(range, (1, 9));
+    assert_eq!(proving.decline(id).expect("his job"), 4);
+    assert!(matches!(proving.decline(id), Err(HandInError::NoSuchJob(_))), "once");
+    let (id, range) = offered(&proving).expect("less");
+    assert_eq!(range, (1, 4));
+    assert_eq!(proving.decline(id).expect("his job"), 2);
+    let (id, range) = offered(&proving).expect("less");
+    assert_eq!(range, (1, 2));
+    assert_eq!(proving.decline(id).expect("his job"), 1);
+    // One that is too large alone rests, and the others go on. However often he says so, nothing goes round for ever.
+    let mut seen = Vec::new();
+    while let Some((id, (first, last))) = offered(&proving) {
+        assert!(seen.len() < 100, "a livelock: {seen:?}");
+        seen.push((first, last));
+        proving.decline(id).expect("his job");
+    }
+    let alone: Vec<u64> = seen.iter().filter(|(first, last)| first == last).map(|(first, _)| *first).collect();
+    assert_eq!(alone, (1..=9).collect::<Vec<_>>(), "each was offered alone, once: {seen:?}");
+    assert_eq!((proving.take_fault(), proving.lag().batches), (None, 9), "nothing is given up");
+    // After the rest they are there again, for a worker with more memory.
+    let board = proving.board.lock();
+    assert_eq!(board.choose(Instant::now(), WAIT), None);
+    assert_eq!(board.choose(Instant::now() + LEASE, WAIT), Some((1, 1)));
+}
+
+#[test]
+fn nobody_declines_what_the_node_proves_itself() {
+    let still = Still::new("own");
+    let proving = still.open(u64::MAX);
+    still.keep(&proving, 1..=2);
+    proving.follow(2, 0, 0);
+    let job = proving.job(None).expect("both");
+    assert!(matches!(proving.decline(job.id), Err(HandInError::NoSuchJob(_))));
+    assert!(proving.job(Some(LEASE)).is_none(), "it is still worked on");
 }
 
 struct Scratch(std::path::PathBuf);
