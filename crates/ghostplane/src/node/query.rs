@@ -1,7 +1,9 @@
 //! What can be asked of a node.
 
 use super::api::{
-    AccountView, AssetView, AssetsView, BalanceView, BatchView, Bounded, BridgeView, CommitmentView, Condition, ExecutedRecord, Flushed, KnownAsset, L1Refused, ManaView, PlaneRulesView, ProofView, QueryError, ReceiptView, RootsView, Rung, SentToL1, StatusView, TransactionView, WithdrawalView,
+    AccountView, AssetView, AssetsView, BalanceView, BatchView, Bounded, BridgeView, CommitmentView, Condition,
+    ExecutedRecord, Flushed, KnownAsset, L1Refused, ManaView, PlaneRulesView, ProofView, QueryError, ReceiptView,
+    RootsView, Rung, SentToL1, StatusView, TransactionView, WithdrawalView,
 };
 use super::attesting::AttestError;
 use super::options::ProverMode;
@@ -15,7 +17,9 @@ use ghostplane_keystone::{Changeset, Keystone, Recorder, StateView, scan};
 use ghostplane_settlement::Event;
 use ghostplane_store::{HistoryBatch, HistoryError};
 use ghostplane_types::{
-    AccountRecord, Address, Amount, AssetId, AssetRecord, Attestation, BatchHeader, Commitment, CovenantText, Decode, Encode as _, Genesis, InboxEntry, L1Address, ObjectClass, ObjectKey, PlaneRules, Reject, SignedL1Message, Source, Transaction,
+    AccountRecord, Address, Amount, AssetId, AssetRecord, Attestation, BatchHeader, Commitment, CovenantText, Decode,
+    Encode as _, Genesis, InboxEntry, L1Address, ObjectClass, ObjectKey, PlaneRules, Reject, SignedL1Message, Source,
+    Transaction,
 };
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -530,7 +534,18 @@ impl Node {
     }
 }
 
-    /// What an account with so much ZMAN could pay with at some time. fn mana_of(genesis: &Genesis, QueryError> {     let record = AssetRecord::from_bytes(value);     record.map(KnownAsset::Own).map_err(|error| QueryError::Unavailable(format!("an asset's registration: {error}"))), at)).unwrap_or_default();     let grant = record.map_or(0, at: u64) -> ManaView {     let (terms, cap: terms.gas_cap(zman), grant } /// The registration that an object holds. fn registration(value: &[u8]) -> Result<KnownAsset, now, per_window: terms.gas_per_window(zman), record.level(), record: Option<&AccountRecord>, zman, zman) = (&genesis.mana, zman.unwrap_or(Amount::ZERO));     let now = record.map(|record| terms.now(record.mana(), zman: Option<Amount>, |record| terms.grant(record.level()));     ManaView { at,
+/// What an account with so much ZMAN could pay with at some time.
+fn mana_of(genesis: &Genesis, record: Option<&AccountRecord>, zman: Option<Amount>, at: u64) -> ManaView {
+    let (terms, zman) = (&genesis.mana, zman.unwrap_or(Amount::ZERO));
+    let now = record.map(|record| terms.now(record.mana(), zman, record.level(), at)).unwrap_or_default();
+    let grant = record.map_or(0, |record| terms.grant(record.level()));
+    ManaView { at, now, per_window: terms.gas_per_window(zman), cap: terms.gas_cap(zman), grant }
+}
+
+/// The registration that an object holds.
+fn registration(value: &[u8]) -> Result<KnownAsset, QueryError> {
+    let record = AssetRecord::from_bytes(value);
+    record.map(KnownAsset::Own).map_err(|error| QueryError::Unavailable(format!("an asset's registration: {error}")))
 }
 
 /// What came about on the L1, in words.

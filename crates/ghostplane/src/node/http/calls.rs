@@ -1,7 +1,9 @@
 //! The calls, one by one.
 
 use super::error::Error;
-use super::parse::{AccountQuery, Asked, AssetsQuery, BatchQuery, BatchesQuery, Named, Nothing, ProofQuery, SubmitQuery, Wait};
+use super::parse::{
+    AccountQuery, Asked, AssetsQuery, BatchQuery, BatchesQuery, Named, Nothing, ProofQuery, SubmitQuery, Wait,
+};
 use super::{App, BODY_BYTES_MAX, CALL_WITHIN, L1_BODY_BYTES_MAX, OPENAPI, ROUTES, json, metrics as figures, parse};
 use crate::node::Node;
 use crate::node::api::{Condition, QueryError, Rung};
