@@ -3,13 +3,14 @@
 //! Nothing here trusts the node. What an answer says beside its proofs is compared with them, and what no proof covers is
 //! set apart under a name that says so.
 
+use crate::gates;
 use crate::wire;
 use ghostplane_ghostcipher::{Digest, FieldDigest, VerificationKey, ed25519, merkle};
 use ghostplane_keystone::{ObjectProof, ProofError, SlotProof};
 use ghostplane_types::limits::COMMITMENT_BATCHES_MAX;
 use ghostplane_types::slot::SlotKind;
 use ghostplane_types::{
-    AccountRecord, Address, Amount, AssetId, BatchHeader, Commitment, Decode, DecodeError, Flush, Genesis,
+    AccountRecord, Address, Amount, AssetId, AssetRecord, BatchHeader, Commitment, Decode, DecodeError, Flush, Genesis,
     GenesisError, ManaNow, ObjectKey, SignedFlush,
 };
 use thiserror::Error;
@@ -193,6 +194,7 @@ impl Plane {
     pub fn account(&self, address: &Address, answer: &wire::Account) -> Result<ProvenAccount, CheckError> {
         let header = self.header(&answer.header)?;
         same("batch of the account", &header.number, &answer.batch)?;
+        same("time of the account", &header.time, &answer.time)?;
         same("address", address, &Address::from_bytes(digest("address", &answer.address)?.0))?;
         let roots = header.state().roots;
         let proof: ObjectProof = decode("proof of the record", &answer.record_proof)?;
@@ -205,6 +207,8 @@ impl Plane {
             same("number of no account", &0, &answer.number)?;
             same("next sequence number", &0, &answer.next_sequence)?;
             self.check_mana(answer, None, Amount::ZERO)?;
+            same("identity of no account", &None, &answer.identity)?;
+            same("gates of no account", &None, &answer.gates)?;
             return Ok(ProvenAccount { address: *address, header, record: None, balances: Vec::new() });
         };
         same("whether the account exists", &true, &answer.exists)?;
@@ -213,6 +217,8 @@ impl Plane {
         let record: AccountRecord = decode("record", bytes)?;
         same("address of the record", address, &record.address)?;
         same("next sequence number", &record.next_in_lane(0), &answer.next_sequence)?;
+        same("identity of the account", &gates::identity_message(&record), &answer.identity)?;
+        same("gates of the account", &gates::gates_message(&record, header.time), &answer.gates)?;
         same("number of balances", &record.slots.len(), &answer.balances.len())?;
         let mut balances = Vec::with_capacity(record.slots.len());
         for (of, balance) in record.slots.iter().zip(&answer.balances) {
@@ -268,6 +274,75 @@ impl Plane {
         let record = account.record()?;
         let zman = account.balance(AssetId::ZMAN).unwrap_or(Amount::ZERO);
         self.genesis.mana.ready_at(record.mana(), zman, record.level(), time, gas)
+    }
+
+    /// Checks an asset's answer with its proof against the header that comes with it. Genesis registers the bridged ones: of
+    /// those there is nothing to prove.
+    ///
+    /// # Errors
+    /// [`CheckError`], with both values.
+    pub fn asset(&self, asset: AssetId, answer: &wire::Asset) -> Result<ProvenAsset, CheckError> {
+        let header = self.header(&answer.header)?;
+        same("batch of the asset", &header.number, &answer.batch)?;
+        if asset.is_bridged() {
+            self.listed_asset(answer)?;
+            same("number of the asset", &asset.number(), &answer.asset)?;
+            return Ok(ProvenAsset { asset, header, record: None });
+        }
+        same("number of the asset", &asset.number(), &answer.asset)?;
+        let proof: ObjectProof = decode("proof of the asset", &answer.proof)?;
+        same("key of the asset's proof", &ObjectKey::asset(asset).as_bytes(), &proof.key.as_bytes())?;
+        let proven = proof.verify(&header.state().roots);
+        let proven = proven.map_err(|error| CheckError::Proof { what: "asset", error })?;
+        match proven.object() {
+            None => {
+                same("whether the asset exists", &false, &answer.exists)?;
+                same("registration of no asset", &0, &answer.record.len())?;
+                Ok(ProvenAsset { asset, header, record: None })
+            }
+            Some((_, bytes)) => {
+                same("registration of the asset", &Hex(bytes), &Hex(&answer.record))?;
+                let record = self.listed_asset(answer)?;
+                Ok(ProvenAsset { asset, header, record })
+            }
+        }
+    }
+
+    /// Checks what an answer says of an asset against the registration that it carries, or against genesis. Without a proof the
+    /// registration is the node's word.
+    ///
+    /// # Errors
+    /// [`CheckError`], with both values.
+    pub fn listed_asset(&self, answer: &wire::Asset) -> Result<Option<AssetRecord>, CheckError> {
+        let known = AssetId::new(answer.asset);
+        let known = known.ok_or_else(|| CheckError::Differs {
+            what: "number of the asset",
+            expected: "below 2^30".to_owned(),
+            found: answer.asset.to_string(),
+        })?;
+        same("whether the asset is bridged", &known.is_bridged(), &answer.bridged)?;
+        if known.is_bridged() {
+            let of_genesis = self.genesis.asset(known);
+            same("whether the asset exists", &of_genesis.is_some(), &answer.exists)?;
+            if let Some(of_genesis) = of_genesis {
+                same("symbol of the asset", &Hex(&of_genesis.symbol), &Hex(answer.symbol.as_bytes()))?;
+                same("decimals of the asset", &u32::from(of_genesis.decimals), &answer.decimals)?;
+            }
+            return Ok(None);
+        }
+        same("whether the asset exists", &!answer.record.is_empty(), &answer.exists)?;
+        if !answer.exists {
+            return Ok(None);
+        }
+        let record: AssetRecord = decode("registration of the asset", &answer.record)?;
+        same("number in the registration", &known, &record.asset)?;
+        same("symbol of the asset", &Hex(&record.symbol), &Hex(answer.symbol.as_bytes()))?;
+        same("decimals of the asset", &u32::from(record.decimals), &answer.decimals)?;
+        same("issuer of the asset", &Hex(record.issuer.as_bytes()), &Hex(&answer.issuer))?;
+        same("cap of the asset", &record.cap.units(), &answer.cap)?;
+        same("supply of the asset", &record.supply.units(), &answer.supply)?;
+        same("whether the asset is frozen", &record.is_frozen, &answer.frozen)?;
+        Ok(Some(record))
     }
 
     /// Decodes a header and checks that it is of this plane's protocol.
@@ -486,6 +561,34 @@ impl ProvenAccount {
     #[must_use]
     pub fn balance(&self, asset: AssetId) -> Option<Amount> {
         self.balances.iter().find(|(of, _)| *of == asset).map(|(_, amount)| *amount)
+    }
+}
+
+/// An asset, proven under the header it carries, or known from genesis. Only [`Plane::asset`] makes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProvenAsset {
+    asset: AssetId,
+    header: BatchHeader,
+    record: Option<AssetRecord>,
+}
+
+impl ProvenAsset {
+    /// Which.
+    #[must_use]
+    pub const fn asset(&self) -> AssetId {
+        self.asset
+    }
+
+    /// The header of the batch whose state this is.
+    #[must_use]
+    pub const fn header(&self) -> &BatchHeader {
+        &self.header
+    }
+
+    /// Its registration; `None` if it is bridged, or if it is proven that there is none.
+    #[must_use]
+    pub const fn record(&self) -> Option<&AssetRecord> {
+        self.record.as_ref()
     }
 }
 

@@ -1,12 +1,12 @@
 //! The connection to a node, and its questions and answers.
 
-use crate::check::{self, Anchored, CheckError, Plane, ProvenAccount, Receipt, Rung};
+use crate::check::{self, Anchored, CheckError, Plane, ProvenAccount, ProvenAsset, Receipt, Rung};
 use crate::error::{ClientError, Refused};
 use crate::wire;
 use ghostplane_ghostcipher::Digest;
 use ghostplane_types::{
-    Address, Attestation, BatchHeader, Commitment, Decode as _, Encode as _, InboxEntry, L1Address, Transaction,
-    Withdrawal,
+    Address, AssetId, Attestation, BatchHeader, Commitment, Decode as _, Encode as _, InboxEntry, L1Address,
+    Transaction, Withdrawal,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -249,6 +249,31 @@ impl Client {
     async fn account_answer(&self, address: &Address, proof: bool) -> Result<wire::Account, ClientError> {
         let request = wire::GetAccountRequest { address: address.as_bytes().to_vec().into(), proof, at: 0 };
         call!(self, state_client::StateClient::get_account(request))
+    }
+
+    /// An asset, with its registration proven under the header it carries; genesis registers the bridged ones.
+    ///
+    /// # Errors
+    /// [`ClientError::Lied`] if anything is not proven.
+    pub async fn asset(&self, asset: AssetId) -> Result<ProvenAsset, ClientError> {
+        let request = wire::GetAssetRequest { asset: asset.number(), proof: true };
+        let answer = call!(self, state_client::StateClient::get_asset(request))?;
+        Ok(self.plane.asset(asset, &answer)?)
+    }
+
+    /// Up to `count` assets from where an earlier list ended (empty for the beginning), and where this one ended if there are
+    /// more. What is said of each agrees with the registration beside it; that there are no others is the node's word.
+    ///
+    /// # Errors
+    /// If the call fails or an answer contradicts itself.
+    pub async fn assets(&self, after: Vec<u8>, count: u32) -> Result<(Vec<wire::Asset>, Vec<u8>), ClientError> {
+        let request = wire::ListAssetsRequest { after: after.into(), count };
+        let answer = call!(self, state_client::StateClient::list_assets(request))?;
+        for asset in &answer.assets {
+            self.plane.listed_asset(asset)?;
+            equal("whether a listed asset exists", &true, &asset.exists)?;
+        }
+        Ok((answer.assets, answer.next.to_vec()))
     }
 
     /// Finds the commitment that a header is under, and checks its path and the sequencer's attestation.

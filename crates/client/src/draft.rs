@@ -1,5 +1,6 @@
 //! Making and signing transactions.
 
+use crate::approve;
 use crate::check::Plane;
 use ghostplane_ghostcipher::{Digest, Domain};
 use ghostplane_types::limits::{ACTIONS_MAX, MEMO_BYTES_MAX, PROPOSAL_ACTIONS_MAX, TRANSACTION_BYTES_MAX};
@@ -45,6 +46,9 @@ pub enum DraftError {
     /// The sponsor is elsewhere and has not consented.
     #[error("the sponsor has not consented: without that the transaction is not complete")]
     Unsponsored,
+    /// An approval cannot be added.
+    #[error("an approval cannot be added: {0}")]
+    Approval(#[from] approve::ApproveError),
 }
 
 /// With what gas is paid.
@@ -150,6 +154,8 @@ pub struct Draft {
     payment: Payment,
     actions: Vec<Action>,
     memo: Vec<u8>,
+    /// Gas for approvals that are to come.
+    room: u64,
 }
 
 impl Draft {
@@ -168,6 +174,7 @@ impl Draft {
             payment: Payment::Gcc,
             actions: Vec::new(),
             memo: Vec::new(),
+            room: 0,
         }
     }
 
@@ -187,6 +194,33 @@ impl Draft {
     #[must_use]
     pub fn action(mut self, action: Action) -> Self {
         self.actions.push(action);
+        self
+    }
+
+    /// Holds the actions so far instead of doing them: they wait for the account's guardians, and for their time.
+    #[must_use]
+    pub fn propose(mut self) -> Self {
+        let actions = std::mem::take(&mut self.actions);
+        self.action(Action::Propose { actions })
+    }
+
+    /// What it does so far.
+    #[must_use]
+    pub fn actions(&self) -> &[Action] {
+        &self.actions
+    }
+
+    /// Leaves gas for approvals by keys of these schemes, which are added once it is signed.
+    #[must_use]
+    pub fn room_for(mut self, schemes: impl IntoIterator<Item = Scheme>) -> Self {
+        self.room = schemes.into_iter().map(approve::gas_at_most).fold(self.room, u64::saturating_add);
+        self
+    }
+
+    /// Leaves gas for so many approvals by whichever keys.
+    #[must_use]
+    pub fn room_for_any(mut self, count: usize) -> Self {
+        self.room = self.room.saturating_add(approve::gas_of_any(count));
         self
     }
 
@@ -226,12 +260,6 @@ impl Draft {
     pub fn pay(mut self, payment: Payment) -> Self {
         self.payment = payment;
         self
-    }
-
-    /// What it does.
-    #[must_use]
-    pub fn actions(&self) -> &[Action] {
-        &self.actions
     }
 
     /// The key of the sponsor who pays, if one does.
@@ -309,6 +337,20 @@ impl Draft {
         Ok(self.body(account, public_key, identity, 0)?.1)
     }
 
+    /// What [`Draft::sign_for`] signs, for a key that is elsewhere.
+    ///
+    /// # Errors
+    /// [`DraftError`], if it can be no transaction.
+    pub fn body_for(
+        &self,
+        account: Address,
+        public_key: &PublicKey,
+        identity: Gid,
+        sequence: u64,
+    ) -> Result<TransactionBody, DraftError> {
+        Ok(self.body(account, *public_key, identity, sequence)?.0)
+    }
+
     fn body(
         &self,
         account: Address,
@@ -375,7 +417,7 @@ impl Draft {
         let of_others = gas::approvals(of_sponsor.map(|(scheme, _)| scheme).into_iter());
         let (scheme, actions) = (public_key.scheme(), &body.actions);
         let gas_intrinsic = gas::intrinsic(scheme, bytes, actions.len()) + of_others;
-        let usual = gas_at_most(scheme, bytes, actions) + of_others;
+        let usual = (gas_at_most(scheme, bytes, actions) + of_others).saturating_add(self.room);
         let with_room = if self.gas_seen > usual { self.gas_seen.saturating_add(GAS_TO_SPARE) } else { usual };
         body.gas_limit = self.gas_limit.unwrap_or(with_room);
         let (gas_limit, gas_price) = (body.gas_limit, self.gas_price_max);

@@ -27,17 +27,20 @@
 //! # }
 //! ```
 
+pub mod approve;
 pub mod check;
 pub mod client;
 pub mod draft;
 pub mod error;
+pub mod gates;
 pub mod rules;
 pub mod sender;
 pub mod sign_in;
 pub mod stream;
 pub mod wire;
 
-pub use check::{Anchored, CheckError, Plane, ProvenAccount, Receipt, Rung};
+pub use approve::{ApproveError, approve};
+pub use check::{Anchored, CheckError, Plane, ProvenAccount, ProvenAsset, Receipt, Rung};
 pub use client::{Client, Options};
 pub use draft::{Draft, DraftError, Measured, Payment, Role, Sponsor, consent_to_sponsor};
 pub use error::{ClientError, Refused};

@@ -1,5 +1,6 @@
 //! One account's sequence numbers.
 
+use crate::approve::approve;
 use crate::check::Receipt;
 use crate::client::Client;
 use crate::draft::{Draft, DraftError, Measured, Role};
@@ -31,6 +32,7 @@ pub struct Sender {
     record: Option<AccountRecord>,
     role: Option<Role>,
     next: u64,
+    approvers: Vec<Box<dyn Signer + Send + Sync>>,
 }
 
 impl Sender {
@@ -56,9 +58,18 @@ impl Sender {
         key: impl Signer + Send + Sync + 'static,
         identity: Gid,
     ) -> Result<Self, ClientError> {
-        let mut sender = Self { client, key: Box::new(key), identity, account, record: None, role: None, next: 0 };
+        let approvers = Vec::new();
+        let mut sender =
+            Self { client, key: Box::new(key), identity, account, record: None, role: None, next: 0, approvers };
         sender.resynchronise().await?;
         Ok(sender)
+    }
+
+    /// Has these keys approve whatever is signed from now on.
+    #[must_use]
+    pub fn approved_by(mut self, keys: Vec<Box<dyn Signer + Send + Sync>>) -> Self {
+        self.approvers = keys;
+        self
     }
 
     /// The account's record, as it was when it was asked for last.
@@ -94,8 +105,10 @@ impl Sender {
     /// If the draft is no transaction; the number is not used then.
     pub fn sign(&mut self, draft: &Draft) -> Result<Transaction, DraftError> {
         let role = self.role.ok_or(DraftError::Key)?;
-        let draft = draft.clone().role(role);
-        let transaction = draft.sign_for(self.account, &*self.key, self.identity, self.next)?;
+        let schemes = self.approvers.iter().map(|key| key.public_key().scheme());
+        let draft = draft.clone().role(role).room_for(schemes);
+        let mut transaction = draft.sign_for(self.account, &*self.key, self.identity, self.next)?;
+        self.approvers.iter().try_for_each(|key| approve(&mut transaction, &**key))?;
         self.next += 1;
         Ok(transaction)
     }
@@ -106,7 +119,8 @@ impl Sender {
     /// If the draft is no transaction.
     pub fn measure(&self, draft: &Draft) -> Result<Measured, DraftError> {
         let role = self.role.ok_or(DraftError::Key)?;
-        draft.clone().role(role).measure(self.account, self.key.public_key(), self.identity)
+        let schemes = self.approvers.iter().map(|key| key.public_key().scheme());
+        draft.clone().role(role).room_for(schemes).measure(self.account, self.key.public_key(), self.identity)
     }
 
     /// Signs a draft, submits it and checks the receipt. If the very first answer is that the number is wrong, asks for the
@@ -185,7 +199,15 @@ impl Sender {
             Some(key) => draft.signed_by_sponsor(Arc::new(Unsigned(key))),
             None => draft,
         };
-        let transaction = draft.sign_for(self.account, &key, self.identity, self.next)?;
+        let mut transaction = draft.sign_for(self.account, &key, self.identity, self.next)?;
+        // Approvals are measured like the rest: nobody consents to what is only tried.
+        for approver in &self.approvers {
+            let stand_in = Unsigned(approver.public_key());
+            if ConsentForm::of(stand_in.0.scheme()) != ConsentForm::Signature {
+                return Ok(None);
+            }
+            approve(&mut transaction, &stand_in).map_err(DraftError::from)?;
+        }
         Ok(Some(self.client.simulate(&transaction).await?))
     }
 

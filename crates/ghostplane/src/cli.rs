@@ -1,21 +1,27 @@
 //! The command line: what can be asked, and who answers.
 
+mod asset;
+mod coins;
 mod committer;
 mod connect;
+mod consent;
 mod covenant;
 mod explain;
 mod fee;
+mod guardian;
 mod identity;
 mod key;
 mod node;
 mod pay;
 pub mod proof;
+mod proposal;
 mod prover;
 mod repair;
 mod rules;
 mod send;
 mod session;
 mod show;
+mod told;
 mod traffic;
 mod watch;
 mod who;
@@ -100,6 +106,16 @@ pub enum Command {
     Identity(identity::IdentityArgs),
     /// Keys that act for an account within limits
     Session(session::SessionArgs),
+    /// Those who stand behind an account: quorums, allowances, freeze and recovery
+    Guardian(guardian::GuardianArgs),
+    /// What waits for an account's guardians
+    Proposal(proposal::ProposalArgs),
+    /// Assets of the plane's own
+    Asset(asset::AssetArgs),
+    /// Look at a transaction in a file, and consent to it with keys of this machine
+    Approve(consent::ApproveArgs),
+    /// Send a transaction from a file, once enough have consented
+    Send(consent::SendArgs),
     /// Watch a plane as it goes
     Watch(watch::WatchArgs),
     /// Pay somebody on the plane
@@ -210,6 +226,11 @@ pub fn run(command: Command, target: &Target, screen: &Screen) -> anyhow::Result
         Command::Key(args) => key::run(args, target, screen),
         Command::Identity(args) => identity::run(&args, target, screen),
         Command::Session(args) => session::run(&args, target, screen),
+        Command::Guardian(args) => guardian::run(&args, target, screen),
+        Command::Proposal(args) => proposal::run(args, target, screen),
+        Command::Asset(args) => asset::run(&args, target, screen),
+        Command::Approve(args) => consent::approve_file(&args, target, screen),
+        Command::Send(args) => consent::send_file(&args, target, screen),
         Command::Transfer(args) => send::transfer(&args, target, screen),
         Command::Pay(args) => pay::run(&args, target, screen),
         Command::Watch(args) => watch::run(&args, target, screen),
@@ -275,6 +296,8 @@ fn code_of(error: &anyhow::Error) -> Option<u16> {
         _ if cause.is::<identity::NotSignedIn>() => {
             cause.downcast_ref::<identity::NotSignedIn>().map(|why| why.0.code())
         }
+        _ if cause.is::<told::Told>() => cause.downcast_ref::<told::Told>().map(told::Told::code),
+        _ if cause.is::<told::Advised>() => cause.downcast_ref::<told::Advised>().map(|advised| advised.code),
         _ => match cause.downcast_ref::<send::WithoutEffect>() {
             Some(failed) => Some(failed.code),
             None => match cause.downcast_ref::<SetError>() {

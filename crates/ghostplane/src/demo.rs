@@ -1,7 +1,8 @@
-//! The demo: a whole plane in one process, from deposits on the L1 to withdrawals on the L1, with a thief in the middle; then a
-//! node in a process of its own, paid through over its API and killed.
+//! The demo: a whole plane in one process, from deposits on the L1 to withdrawals on the L1, with a thief in the middle; who may
+//! act, on a second plane; then a node in a process of its own, paid through over its API and killed.
 
 mod cast;
+mod gates;
 mod process;
 mod report;
 
@@ -58,6 +59,7 @@ pub fn run(options: &Options, screen: &Screen) -> anyhow::Result<()> {
     demo.withdraw()?;
     demo.check_everything()?;
     let Demo { mut report, .. } = demo;
+    report.gates(gates::play(options.seed, options.threads, screen)?);
     report.node(process::play(options.seed, screen)?);
     report.elapsed = started.elapsed();
     report.show(screen);

@@ -42,6 +42,18 @@ pub struct InspectArgs {
     chain_id: Option<u64>,
 }
 
+/// An action as JSON.
+#[must_use]
+pub fn action_json(action: &ghostplane_types::Action) -> Value {
+    gates::action(action).to_json()
+}
+
+/// A time, as a date in UTC.
+#[must_use]
+pub fn date(milliseconds: u64) -> String {
+    sheet::utc(milliseconds)
+}
+
 /// Decodes and shows.
 ///
 /// # Errors

@@ -11,6 +11,7 @@ pub mod config;
 pub mod demo;
 pub mod did;
 pub mod explain;
+pub mod gates;
 pub mod inspect;
 pub mod keys;
 pub mod local;

@@ -13,6 +13,8 @@ mod damage;
 mod fees;
 #[path = "node/full.rs"]
 mod full;
+#[path = "node/gates.rs"]
+mod gates;
 #[path = "node/identities.rs"]
 mod identities;
 #[path = "node/kill.rs"]

@@ -106,6 +106,8 @@ impl Decode for AssetId {
 /// An asset of the plane's own, as its object says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AssetRecord {
+    /// Its number. Kept whole, so that a list of registrations says what they are of.
+    pub asset: AssetId,
     /// Who registered it, and makes more of it.
     pub issuer: Address,
     /// Its symbol, lower-case ASCII letters and digits; others may have the same.
@@ -129,6 +131,7 @@ const ASSET_RULES: u8 = 2;
 impl Encode for AssetRecord {
     fn encode(&self, out: &mut Vec<u8>) {
         out.push(ASSET_VERSION);
+        self.asset.encode(out);
         self.issuer.encode(out);
         put_byte_string(out, &self.symbol);
         self.decimals.encode(out);
@@ -143,12 +146,13 @@ impl Encode for AssetRecord {
 }
 
 impl Decode for AssetRecord {
-    const BYTES_MIN: usize = 1 + 32 + 1 + 1 + 8 + 8 + 1;
+    const BYTES_MIN: usize = 1 + 4 + 32 + 1 + 1 + 8 + 8 + 1;
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let version: u8 = reader.read()?;
         if version != ASSET_VERSION {
             return Err(reader.unknown("asset version", u64::from(version)));
         }
+        let asset = reader.read()?;
         let issuer = reader.read()?;
         let symbol = reader.byte_string("bytes of a symbol", SYMBOL_BYTES_MAX)?.to_vec();
         let (decimals, cap, supply) = (reader.read()?, reader.read()?, reader.read()?);
@@ -160,7 +164,7 @@ impl Decode for AssetRecord {
         if flags & ASSET_RULES != 0 && rules.is_empty() {
             return Err(reader.non_canonical("rules of an asset"));
         }
-        Ok(Self { issuer, symbol, decimals, cap, supply, is_frozen: flags & ASSET_FROZEN != 0, rules })
+        Ok(Self { asset, issuer, symbol, decimals, cap, supply, is_frozen: flags & ASSET_FROZEN != 0, rules })
     }
 }
 

@@ -138,6 +138,9 @@ fn an_account_with_any_byte_changed_is_refused_or_is_the_same() {
             refused(&changed);
         }
         refused(&wire::Account { exists: !honest.exists, ..honest.clone() });
+        refused(&wire::Account { time: honest.time + 1, ..honest.clone() });
+        refused(&wire::Account { identity: Some(wire::Identity::default()), ..honest.clone() });
+        refused(&wire::Account { gates: Some(wire::Gates::default()), ..honest.clone() });
         refused(&wire::Account { number: honest.number + 1, ..honest.clone() });
         refused(&wire::Account { next_sequence: honest.next_sequence + 1, ..honest.clone() });
     }

@@ -1,6 +1,6 @@
 //! A plane with real trees and signatures, and the honest answers about it.
 
-use ghostplane_client::{Plane, wire};
+use ghostplane_client::{Plane, gates, wire};
 use ghostplane_ghostcipher::workers::Serial;
 use ghostplane_ghostcipher::{Digest, Domain, SigningKey, merkle};
 use ghostplane_keystone::{Changeset, Keystone, ObjectChange, SlotChange};
@@ -85,6 +85,7 @@ impl World {
             header: self.header().to_bytes().into(),
             record_proof: proof.to_bytes().into(),
             rung: wire::Rung::Attested.into(),
+            time: self.header().time,
             ..wire::Account::default()
         };
         let proven = proof.verify(&roots).unwrap();
@@ -98,6 +99,8 @@ impl World {
         answer.number = index.index();
         answer.record = bytes.to_vec().into();
         answer.next_sequence = record.next_in_lane(0);
+        answer.identity = gates::identity_message(&record);
+        answer.gates = gates::gates_message(&record, self.header().time);
         answer.balances = record.slots.iter().map(|of| self.balance(of.asset, of.slot)).collect();
         let zman = answer.balances.iter().find(|balance| balance.asset == AssetId::ZMAN.number());
         let zman = Amount::new(zman.map_or(0, |balance| balance.amount)).unwrap();

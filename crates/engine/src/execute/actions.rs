@@ -304,6 +304,7 @@ impl Run<'_> {
         self.charge_object(actor, applied)?;
         let (issuer, symbol) = (*actor.address, symbol.to_vec());
         let record = AssetRecord {
+            asset,
             issuer,
             symbol,
             decimals,

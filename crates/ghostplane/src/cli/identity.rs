@@ -122,19 +122,9 @@ pub fn run(args: &IdentityArgs, target: &Target, screen: &Screen) -> anyhow::Res
     match &args.command {
         IdentityCommand::Show { who } => show(who, target, screen),
         IdentityCommand::Did { who } => document(who, target, screen),
-        IdentityCommand::AddKey { key, signing } => {
-            let change = KeyChange::Add(public_key(key, target)?);
-            act(Action::RotateKey(change), signing, target, screen, &format!("'{key}' is one of the account's keys"))
-        }
-        IdentityCommand::ReplaceKey { position, key, signing } => {
-            let change = KeyChange::Replace { position: *position, key: public_key(key, target)? };
-            let done = format!("'{key}' is in the place of key {position}");
-            act(Action::RotateKey(change), signing, target, screen, &done)
-        }
-        IdentityCommand::RemoveKey { position, signing } => {
-            let change = KeyChange::Remove { position: *position };
-            act(Action::RotateKey(change), signing, target, screen, &format!("key {position} is gone"))
-        }
+        IdentityCommand::AddKey { key, signing } => add_key(key, signing, target, screen),
+        IdentityCommand::ReplaceKey { position, key, signing } => replace_key(*position, key, signing, target, screen),
+        IdentityCommand::RemoveKey { position, signing } => remove_key(*position, signing, target, screen),
         IdentityCommand::Register { key, signing } => {
             let gid = keys::describe(&target.keys_dir()?, key)?.gid;
             act(
@@ -149,6 +139,30 @@ pub fn run(args: &IdentityArgs, target: &Target, screen: &Screen) -> anyhow::Res
         IdentityCommand::Answer(args) => answer(args, target, screen),
         IdentityCommand::Verify(args) => verify(args, target, screen),
     }
+}
+
+/// Gives an account one more key.
+pub(super) fn add_key(key: &str, signing: &Signing, target: &Target, screen: &Screen) -> anyhow::Result<()> {
+    let change = KeyChange::Add(public_key(key, target)?);
+    act(Action::RotateKey(change), signing, target, screen, &format!("'{key}' is one of the account's keys"))
+}
+
+/// Puts a key in the place of another.
+pub(super) fn replace_key(
+    position: u8,
+    key: &str,
+    signing: &Signing,
+    target: &Target,
+    screen: &Screen,
+) -> anyhow::Result<()> {
+    let change = KeyChange::Replace { position, key: public_key(key, target)? };
+    act(Action::RotateKey(change), signing, target, screen, &format!("'{key}' is in the place of key {position}"))
+}
+
+/// Takes a key from an account.
+pub(super) fn remove_key(position: u8, signing: &Signing, target: &Target, screen: &Screen) -> anyhow::Result<()> {
+    let change = KeyChange::Remove { position };
+    act(Action::RotateKey(change), signing, target, screen, &format!("key {position} is gone"))
 }
 
 fn public_key(name: &str, target: &Target) -> anyhow::Result<PublicKey> {

@@ -1,17 +1,23 @@
 //! Commands that sign something: transfer, withdraw, deposit, claim.
 
+use super::coins::{self, Coins, Sum};
 use super::connect::{Opening, Target, block_on};
+use super::consent::{Approving, Travelling, Written, body_for, room_for_voices, words_of};
+use super::told::{advise, next_step};
 use super::who;
 use crate::keys;
 use crate::node::api::code_name;
 use crate::screen::{Align, Screen, Table, duration, grouped};
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, ValueEnum};
-use ghostplane_client::{Client, ClientError, Draft, Payment, Receipt, Rung, Sender, Sponsor};
+use ghostplane_client::{
+    Client, ClientError, Draft, Payment, Receipt, Rung, SendError, Sender, Sponsor, approve, consent_to_sponsor,
+};
+use ghostplane_ghostcipher::{Digest, Domain};
 use ghostplane_settlement::Message;
 use ghostplane_types::genesis::GenesisAsset;
 use ghostplane_types::l1::SignedL1Message;
-use ghostplane_types::{Address, Amount, AssetId, Decode as _, Encode as _, Money};
+use ghostplane_types::{Address, Amount, AssetId, Decode as _, Encode as _, Gid, Money, Signer, Transaction};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -89,7 +95,7 @@ impl SponsorArgs {
 }
 
 /// Who signs, who pays, and how long to wait.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Signing {
     /// Whose account acts and pays: a key; with --signer, an address or DID as well
     #[arg(long, value_name = "WHO")]
@@ -104,6 +110,15 @@ pub struct Signing {
     pay: PayWith,
     #[command(flatten)]
     sponsor: SponsorArgs,
+    #[command(flatten)]
+    pub(super) approving: Approving,
+    #[command(flatten)]
+    waiting: Waiting,
+}
+
+/// How long to wait for what was sent.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Waiting {
     /// How long to wait
     #[arg(long, value_enum, default_value_t)]
     wait: Wait,
@@ -129,6 +144,15 @@ impl Signing {
         Ok((Payment::Sponsor(sponsor), format!("gcc of {}", who.shown())))
     }
 
+    /// The same where nobody signs here: a sponsor consents later.
+    fn payment_unsigned(&self, target: &Target, chain_id: u64) -> anyhow::Result<Payment> {
+        let Some((who, sponsor)) = self.sponsor.named(target)? else {
+            return Ok(if self.pay == PayWith::Mana { Payment::Mana } else { Payment::Gcc });
+        };
+        who.check_chain(chain_id)?;
+        Ok(Payment::Sponsor(sponsor))
+    }
+
     /// Whose account acts, as it was said.
     pub(super) fn from(&self) -> &str {
         &self.from
@@ -146,29 +170,32 @@ pub(super) fn open_draft(client: &Client) -> Draft {
 }
 
 /// `transfer` and what follows it.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct TransferArgs {
     #[command(flatten)]
-    signing: Signing,
+    pub(super) signing: Signing,
     /// Who is paid: a key, an address, a DID or 64 hexadecimal digits
     #[arg(long, value_name = "WHO")]
     to: String,
-    /// How much of what, such as 1.5gcc or '10 zman'
-    #[arg(value_parser = who::money)]
-    amount: Money,
+    /// How much of what: 1.5gcc, '10 zman', 5#65536 for 5 base units of asset 65536, 0.05tea#65536, or a number alone with --asset
+    #[arg(value_parser = coins::sum)]
+    amount: Sum,
+    /// What a number alone is of, by its decimals: gcc, zman or #NUMBER
+    #[arg(long, value_name = "ASSET", value_parser = who::asset)]
+    asset: Option<AssetId>,
     /// Somebody else to pay by the same transaction, such as carol=0.2gcc; all or nobody is paid
-    #[arg(long, value_name = "WHO=AMOUNT", value_parser = who::also)]
-    also: Vec<(String, Money)>,
+    #[arg(long, value_name = "WHO=AMOUNT", value_parser = coins::also)]
+    also: Vec<(String, Sum)>,
     /// What for: at most 64 bytes, for everybody to read
     #[arg(long, value_name = "TEXT")]
     memo: Option<String>,
 }
 
 /// `withdraw` and what follows it.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct WithdrawArgs {
     #[command(flatten)]
-    signing: Signing,
+    pub(super) signing: Signing,
     /// The L1 account to pay: 64 hexadecimal digits or a key [default: the L1 account of the key that pays]
     #[arg(long, value_name = "L1")]
     to: Option<String>,
@@ -220,27 +247,33 @@ pub(super) fn valid_until(batch_time: u64) -> u64 {
 /// Pays.
 pub fn transfer(args: &TransferArgs, target: &Target, screen: &Screen) -> anyhow::Result<()> {
     let dir = target.keys_dir()?;
-    let mut payees = vec![(who::resolve(&args.to, &dir)?, args.amount)];
-    for (text, money) in &args.also {
-        payees.push((who::resolve(text, &dir)?, *money));
+    let mut payees = vec![(who::resolve(&args.to, &dir)?, args.amount.clone())];
+    for (text, sum) in &args.also {
+        payees.push((who::resolve(text, &dir)?, sum.clone()));
     }
     block_on(async {
         let client = target.connect().await?;
-        for (payee, _) in &payees {
+        let mut paid = Vec::new();
+        for (payee, sum) in &payees {
             payee.check_chain(client.plane().chain_id())?;
+            paid.push((payee, sum.of(&client, args.asset).await?));
         }
+        let coins = Coins::of(&client, paid.iter().map(|(_, money)| money.asset)).await?;
         let draft = Draft::new(client.plane(), client.info().gas_price).memo(args.memo.clone().unwrap_or_default());
-        let draft =
-            payees.iter().fold(draft, |draft, (to, money)| draft.transfer(to.address, money.asset, money.amount));
+        let draft = paid.iter().fold(draft, |draft, (to, money)| draft.transfer(to.address, money.asset, money.amount));
         let sent = send(&args.signing, target, &client, draft, screen).await?;
-        let paid = payees.iter().map(|(to, money)| json!({ "to": to.text(), "amount": money.to_string() }));
-        let paid: Vec<_> = paid.collect();
+        let shown = |money: &Money| coins.show(money.asset, money.amount);
         sent.show(&client, screen, |table| {
-            for (to, money) in &payees {
-                table.row(["paid", &format!("{money} to {}", to.shown())]);
+            for (to, money) in &paid {
+                table.row(["paid", &format!("{} to {}", shown(money), to.shown())]);
             }
         });
-        screen.emit(&sent.json(&[("paid", json!(paid))]));
+        let paid = paid.iter().map(|(to, money)| {
+            json!({
+                "to": to.text(), "amount": shown(money), "asset": money.asset.number(), "units": money.amount.units(),
+            })
+        });
+        screen.emit(&sent.json(&[("paid", json!(paid.collect::<Vec<_>>()))]));
         Ok(())
     })
 }
@@ -256,8 +289,13 @@ pub fn withdraw(args: &WithdrawArgs, target: &Target, screen: &Screen) -> anyhow
         let draft = Draft::new(client.plane(), client.info().gas_price);
         let draft = draft.withdraw(to, args.amount.asset, args.amount.amount);
         let sent = send(&args.signing, target, &client, draft, screen).await?;
-        let status = client.transaction(&sent.receipt.id()).await?;
-        let index = (status.withdrawals > 0).then_some(status.first_withdrawal);
+        let index = match sent.done() {
+            Some(id) => {
+                let status = client.transaction(&id).await?;
+                (status.withdrawals > 0).then_some(status.first_withdrawal)
+            }
+            None => None,
+        };
         sent.show(&client, screen, |table| {
             table.row(["leaves", &format!("{} for {to}", args.amount)]);
             table.row([
@@ -385,14 +423,24 @@ fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 
+/// What became of a transaction that a command made.
+pub(super) enum Sent {
+    /// Executed, and applied.
+    Executed(Executed),
+    /// Written to a file: nothing is sent.
+    Written(Written),
+}
+
 /// A transaction that was executed and applied.
-pub(super) struct Sent {
+pub(super) struct Executed {
     receipt: Receipt,
     took: Duration,
     /// How far its batch was waited for, and how long that took in all.
     reached: Option<(Rung, Duration)>,
-    /// With what its gas was paid.
-    paid_with: String,
+    /// What it holds as a proposal instead of doing it.
+    held: Option<Vec<String>>,
+    /// With what its gas was paid, where that was said here.
+    paid_with: Option<String>,
 }
 
 pub(super) async fn send(
@@ -404,34 +452,83 @@ pub(super) async fn send(
 ) -> anyhow::Result<Sent> {
     let account = signing.account(target)?;
     account.check_chain(client.plane().chain_id())?;
-    let (info, key) = signing.opening.open(target, signing.signer.as_deref().unwrap_or(&signing.from))?;
-    let (payment, paid_with) = signing.payment(target, client.plane().chain_id())?;
-    let draft = draft.valid(0, valid_until(client.status().await?.batch_time)).pay(payment);
-    let mut sender = Sender::acting_for(account.address, client.clone(), key, info.gid).await?;
+    let held = if signing.approving.propose { Some(words_of(client, draft.actions()).await?) } else { None };
+    let draft = signing.approving.shape(draft)?;
+    let batch_time = client.status().await?.batch_time;
+    let draft = draft.valid(0, signing.approving.until(valid_until(batch_time), batch_time));
+    let name = signing.signer.as_deref().unwrap_or(&signing.from);
+    let chain_id = client.plane().chain_id();
+    if signing.approving.is_unsigned() {
+        let gid = keys::describe(&target.keys_dir()?, name)?.gid;
+        let draft = draft.pay(signing.payment_unsigned(target, chain_id)?);
+        return write(signing, client, account.address, draft, gid, None).await;
+    }
+    let (info, key) = signing.opening.open(target, name)?;
+    let (payment, paid_with) = signing.payment(target, chain_id)?;
+    let draft = draft.pay(payment.clone());
+    let approvers = signing.approving.open(&signing.opening, target)?;
+    if signing.approving.file().is_some() {
+        let consenting = Consenting { key, approvers, payment };
+        return write(signing, client, account.address, draft, info.gid, Some(consenting)).await;
+    }
+    let sender = Sender::acting_for(account.address, client.clone(), key, info.gid).await?;
+    let mut sender = sender.approved_by(approvers);
     let draft = sender.with_room(draft).await.map_err(anyhow::Error::from)?;
     let begun = Instant::now();
     let receipt = match sender.send(&draft).await {
         Ok(receipt) => receipt,
-        Err(ghostplane_client::SendError::Draft(error)) => return Err(anyhow!(error)),
-        Err(ghostplane_client::SendError::Client(error)) => {
+        Err(SendError::Client(error)) if error.code() == Some(MANA_SHORT) => {
             let gas = sender.measure(&draft)?.gas_limit;
             return Err(explained(client, &account.address, gas, error).await);
         }
+        Err(error) => return Err(advise(error)),
     };
-    let took = begun.elapsed();
-    applied(client, &receipt)?;
-    let reached = match signing.wait.rung() {
-        None => None,
-        Some(rung) => {
-            let waiting =
-                screen.progress(&format!("waiting until batch {} is {}", receipt.claimed().batch, rung.word()), 0);
-            let status = client.wait_for(&receipt.id(), rung, signing.timeout.saturating_mul(1000)).await;
-            drop(waiting);
-            let next = || format!("it is executed; to look again:  ghostplane tx {}", receipt.id());
-            Some((Rung::from_wire(status.with_context(next)?.rung).map_err(ClientError::from)?, begun.elapsed()))
+    let sent = Sent::executed(client, receipt, begun, &signing.waiting, screen).await?;
+    Ok(match sent {
+        Sent::Executed(executed) => Sent::Executed(Executed { held, paid_with: Some(paid_with), ..executed }),
+        written @ Sent::Written(_) => written,
+    })
+}
+
+/// Whoever consents to a transaction that is written to a file.
+struct Consenting {
+    key: keys::SecretKey,
+    approvers: Vec<Box<dyn Signer + Send + Sync>>,
+    payment: Payment,
+}
+
+/// Writes a transaction to a file, under whatever consent there is.
+async fn write(
+    signing: &Signing,
+    client: &Client,
+    account: Address,
+    draft: Draft,
+    gid: Gid,
+    consenting: Option<Consenting>,
+) -> anyhow::Result<Sent> {
+    let path = signing.approving.file().context("a file to write to")?;
+    let draft = room_for_voices(client, account, draft).await?;
+    let body = body_for(client, account, gid, draft).await?;
+    let mut travelling =
+        Travelling { body, signer: gid.public_key, auth: None, approvals: Vec::new(), sponsorship: None };
+    if let Some(Consenting { key, approvers, payment }) = consenting {
+        let body = travelling.body.clone();
+        let auth = key.consent(Domain::TransactionAuth, body.chain_id, &body.id());
+        let sponsorship = match &payment {
+            Payment::Sponsor(Sponsor { signer: Some(signer), .. }) => {
+                Some(Box::new(consent_to_sponsor(&body, signer.as_ref())))
+            }
+            Payment::Sponsor(_) | Payment::Gcc | Payment::Mana => None,
+        };
+        let mut transaction = Transaction { body, auth, approvals: Vec::new(), sponsorship };
+        for approver in &approvers {
+            approve(&mut transaction, &**approver)?;
         }
-    };
-    Ok(Sent { receipt, took, reached, paid_with })
+        travelling.auth = Some(transaction.auth);
+        travelling.approvals = transaction.approvals;
+        travelling.sponsorship = transaction.sponsorship.map(|by| *by);
+    }
+    Ok(Sent::Written(Written::new(path, travelling, client).await?))
 }
 
 /// Adds to an error what helps.
@@ -456,11 +553,12 @@ fn applied(client: &Client, receipt: &Receipt) -> anyhow::Result<()> {
     }
     let fee = fee(client, claimed.fee);
     let message = format!(
-        "executed in batch {} for a fee of {fee}, and without effect: action {} failed with {} ({}); nothing else of it was done. Why:  ghostplane explain {}",
+        "executed in batch {} for a fee of {fee}, and without effect: action {} failed with {} ({}); nothing else of it was done{}. Why:  ghostplane explain {}",
         claimed.batch,
         claimed.action,
         code_name(claimed.code),
         claimed.code,
+        next_step(claimed.code).map_or_else(String::new, |next| format!(". {next}")),
         receipt.id()
     );
     Err(WithoutEffect { code: claimed.code, message }.into())
@@ -485,32 +583,96 @@ pub(super) fn pairs() -> Table {
 }
 
 impl Sent {
+    /// Takes a receipt, sees that the transaction did what it should, and waits as long as was asked.
+    pub(super) async fn executed(
+        client: &Client,
+        receipt: Receipt,
+        begun: Instant,
+        waiting: &Waiting,
+        screen: &Screen,
+    ) -> anyhow::Result<Self> {
+        let took = begun.elapsed();
+        applied(client, &receipt)?;
+        let reached = match waiting.wait.rung() {
+            None => None,
+            Some(rung) => {
+                let batch = receipt.claimed().batch;
+                let bar = screen.progress(&format!("waiting until batch {batch} is {}", rung.word()), 0);
+                let status = client.wait_for(&receipt.id(), rung, waiting.timeout.saturating_mul(1000)).await;
+                drop(bar);
+                let next = || format!("it is executed; to look again:  ghostplane tx {}", receipt.id());
+                let reached = Rung::from_wire(status.with_context(next)?.rung).map_err(ClientError::from)?;
+                Some((reached, begun.elapsed()))
+            }
+        };
+        Ok(Self::Executed(Executed { receipt, took, reached, held: None, paid_with: None }))
+    }
+
+    /// The id of the transaction, if what was asked for is done: neither written to a file nor held.
+    pub(super) fn done(&self) -> Option<Digest> {
+        match self {
+            Self::Executed(executed) if executed.held.is_none() => Some(executed.receipt.id()),
+            Self::Executed(_) | Self::Written(_) => None,
+        }
+    }
+
     pub(super) fn show(&self, client: &Client, screen: &Screen, rows: impl FnOnce(&mut Table)) {
-        let claimed = self.receipt.claimed();
-        screen.good(&format!("executed and durable in {}", duration(self.took)));
-        if let Some((rung, after)) = self.reached {
+        let executed = match self {
+            Self::Written(written) => return written.show(screen),
+            Self::Executed(executed) => executed,
+        };
+        let claimed = executed.receipt.claimed();
+        screen.good(&format!("executed and durable in {}", duration(executed.took)));
+        if let Some((rung, after)) = executed.reached {
             screen.good(&format!("{} after {}", rung.word(), duration(after)));
         }
         let mut table = pairs();
-        rows(&mut table);
+        let gas = grouped(claimed.gas);
+        let gas = executed.paid_with.as_ref().map_or_else(|| gas.clone(), |with| format!("{gas}, paid with {with}"));
+        match &executed.held {
+            None => rows(&mut table),
+            Some(held) => held.iter().for_each(|line| {
+                table.row(["held", line]);
+            }),
+        }
         table
-            .row(["transaction", &self.receipt.id().to_string()])
+            .row(["transaction", &executed.receipt.id().to_string()])
             .row(["batch", &claimed.batch.to_string()])
-            .row(["gas", &format!("{}, paid with {}", grouped(claimed.gas), self.paid_with)])
+            .row(["gas", &gas])
             .row(["fee", &fee(client, claimed.fee)]);
         screen.table(&table);
+        if executed.held.is_some() {
+            screen.note("It waits for guardians, and for its time:  ghostplane proposal list WHO");
+        }
     }
 
+    /// What became of it, with `more` of what it did, or with that as intended where it is only held or written.
     pub(super) fn json(&self, more: &[(&str, serde_json::Value)]) -> serde_json::Value {
-        let claimed = self.receipt.claimed();
+        let more: serde_json::Map<_, _> =
+            more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        let executed = match self {
+            Self::Written(written) => {
+                let mut document = written.json();
+                document["intended"] = more.into();
+                return document;
+            }
+            Self::Executed(executed) => executed,
+        };
+        let claimed = executed.receipt.claimed();
         let mut document = json!({
-            "id": self.receipt.id().to_string(), "batch": claimed.batch, "position": self.receipt.position(),
-            "gas": claimed.gas, "fee": claimed.fee, "paid_with": self.paid_with, "took_us": micros(self.took),
-            "rung": self.reached.map(|(rung, _)| rung.word()),
-            "reached_us": self.reached.map(|(_, after)| micros(after)),
+            "id": executed.receipt.id().to_string(), "batch": claimed.batch, "position": executed.receipt.position(),
+            "gas": claimed.gas, "fee": claimed.fee, "paid_with": executed.paid_with, "took_us": micros(executed.took),
+            "rung": executed.reached.map(|(rung, _)| rung.word()),
+            "reached_us": executed.reached.map(|(_, after)| micros(after)),
         });
+        if let Some(held) = &executed.held {
+            document["proposal"] = json!(executed.receipt.id().to_string());
+            document["held"] = json!(held);
+            document["intended"] = more.into();
+            return document;
+        }
         for (name, value) in more {
-            document[*name] = value.clone();
+            document[name] = value;
         }
         document
     }

@@ -39,12 +39,13 @@ enum SessionCommand {
     Revoke(RevokeArgs),
 }
 
-#[derive(Debug, Args)]
-struct AddArgs {
+/// A session's terms.
+#[derive(Clone, Debug, Args)]
+pub(super) struct AddArgs {
     /// The key that may act: its own file's name
     session_key: String,
     #[command(flatten)]
-    signing: Signing,
+    pub(super) signing: Signing,
     /// How much may leave, fees included: AMOUNT/WINDOW, or AMOUNT/WINDOW,AMOUNT with the most of one transaction behind it; the window
     /// is hour, day or month (30 days). What is not listed stays, gcc for fees as well
     #[arg(long = "limit", value_name = "5gcc/day,1gcc", required = true, value_parser = limit)]
@@ -86,7 +87,7 @@ fn kind(text: &str) -> Result<u8, String> {
 }
 
 /// Reads `5gcc/day` or `5gcc/day,1gcc`.
-fn limit(text: &str) -> Result<Limit, String> {
+pub(super) fn limit(text: &str) -> Result<Limit, String> {
     let (whole, each) = text.split_once(',').map_or((text, None), |(whole, each)| (whole, Some(each)));
     let (amount, window) = whole.split_once('/').ok_or("write it like 5gcc/day or 5gcc/day,1gcc")?;
     let Money { amount: per_window, asset } = who::money(amount)?;
@@ -112,7 +113,8 @@ const fn word(window: Window) -> &'static str {
     }
 }
 
-fn add(args: &AddArgs, target: &Target, screen: &Screen) -> anyhow::Result<()> {
+/// Lets a key act for an account.
+pub(super) fn add(args: &AddArgs, target: &Target, screen: &Screen) -> anyhow::Result<()> {
     let dir = target.keys_dir()?;
     let key = keys::describe(&dir, &args.session_key)?;
     let mut recipients = Vec::new();
@@ -155,11 +157,13 @@ fn add(args: &AddArgs, target: &Target, screen: &Screen) -> anyhow::Result<()> {
         sent.show(&client, screen, |table| {
             table.row(["session", &format!("'{}' may act on lane {lane}", args.session_key)]);
         });
-        screen.note(&format!(
-            "It pays with:  ghostplane transfer --from {} --signer {} --to WHO AMOUNT",
-            args.signing.from(),
-            args.session_key
-        ));
+        if sent.done().is_some() {
+            screen.note(&format!(
+                "It pays with:  ghostplane transfer --from {} --signer {} --to WHO AMOUNT",
+                args.signing.from(),
+                args.session_key
+            ));
+        }
         screen.emit(&sent.json(&[("session", terms_json(client.plane(), &session))]));
         Ok(())
     })

@@ -1,5 +1,6 @@
 //! Commands that ask and sign nothing.
 
+use super::coins::Coins;
 use super::connect::{Target, block_on};
 use super::send::{fee, now_ms, pairs};
 use super::who;
@@ -116,9 +117,14 @@ pub fn balance(args: &BalanceArgs, target: &Target, screen: &Screen) -> anyhow::
             shown.push((asset.number(), 0));
         }
         screen.line(&format!("{}  {}", whose.shown(), if whose.key.is_some() { whose.text() } else { String::new() }));
+        let coins = Coins::of(&client, shown.iter().filter_map(|(asset, _)| AssetId::new(*asset))).await?;
+        let text = |asset: u32, units: u64| {
+            let known = AssetId::new(asset).zip(Amount::new(units));
+            known.map_or_else(|| format!("{units}#{asset}"), |(asset, amount)| coins.show(asset, amount))
+        };
         let mut table = Table::new(&[("", Align::Right)]);
         shown.iter().for_each(|(asset, units)| {
-            table.row([money(&client, *asset, *units)]);
+            table.row([text(*asset, *units)]);
         });
         if table.is_empty() {
             screen.line(if exists { "  nothing" } else { "  nothing: nobody paid this address yet" });
@@ -133,9 +139,8 @@ pub fn balance(args: &BalanceArgs, target: &Target, screen: &Screen) -> anyhow::
             None => screen.note(&format!("As of batch {batch}, by the node's word; --proof checks it.")),
             Some((header, anchored)) => show_checked(header, anchored.as_ref(), screen),
         }
-        let balances = shown
-            .iter()
-            .map(|(asset, units)| json!({ "asset": asset, "units": units, "text": money(&client, *asset, *units) }));
+        let balances =
+            shown.iter().map(|(asset, units)| json!({ "asset": asset, "units": units, "text": text(*asset, *units) }));
         screen.emit(&json!({
             "address": whose.text(), "exists": exists, "batch": batch, "proven": checked.is_some(),
             "balances": balances.collect::<Vec<_>>(),

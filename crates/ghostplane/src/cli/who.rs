@@ -117,12 +117,6 @@ pub fn asset(text: &str) -> Result<AssetId, String> {
         .ok_or_else(|| format!("'{text}' names no asset; write gcc, zman or the number of another, like #65536"))
 }
 
-/// Reads one more payee: `carol=0.2gcc`.
-pub fn also(text: &str) -> Result<(String, Money), String> {
-    let (payee, amount) = text.split_once('=').ok_or("write it like carol=0.2gcc")?;
-    Ok((payee.to_owned(), money(amount)?))
-}
-
 /// An amount as people write it; an asset of this plane's genesis by its own symbol and decimals.
 #[must_use]
 pub fn show(plane: &Plane, asset: AssetId, amount: Amount) -> String {
@@ -176,11 +170,6 @@ mod tests {
         for text in ["", "0gcc", "1", "gcc", "1. gcc", "1 2gcc", "-1gcc", "1 btc"] {
             assert!(money(text).is_err(), "{text}");
         }
-        assert_eq!(
-            also("carol=0.2gcc").map(|(who, money)| (who, money.to_string())),
-            Ok(("carol".into(), "0.2gcc".into()))
-        );
-        assert!(also("carol").is_err() && also("carol=").is_err());
         assert_eq!(asset("GCC"), Ok(AssetId::GCC));
         assert_eq!(asset("#7"), Ok(AssetId::new(7).expect("small")));
         assert!(asset("btc").is_err() && asset("7").is_err());

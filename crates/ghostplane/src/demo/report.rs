@@ -1,5 +1,6 @@
 //! What the demo did, in figures.
 
+use super::gates::Shown;
 use super::process::Scene;
 use crate::local::{Kept, LocalL1, Operator, Watcher};
 use crate::payments::{BadRow, Payments};
@@ -31,6 +32,7 @@ pub struct Report {
     on_l1: Option<(Duration, usize)>,
     challenge: Option<(Duration, usize)>,
     end: Option<End>,
+    gates: Option<Shown>,
     node: Option<Scene>,
 }
 
@@ -77,6 +79,7 @@ impl Report {
             on_l1: None,
             challenge: None,
             end: None,
+            gates: None,
             node: None,
         }
     }
@@ -143,6 +146,10 @@ impl Report {
         });
     }
 
+    pub fn gates(&mut self, shown: Shown) {
+        self.gates = Some(shown);
+    }
+
     pub fn node(&mut self, scene: Scene) {
         self.node = Some(scene);
     }
@@ -180,6 +187,14 @@ impl Report {
         table.row(["fees and storage".into(), String::new(), coins(AssetId::GCC, self.fees)]);
         for (asset, units) in &self.escrow {
             table.row([format!("{asset} left in escrow"), String::new(), coins(*asset, *units)]);
+        }
+        if let Some(shown) = &self.gates {
+            table.row([
+                "attempts on a guarded treasury".into(),
+                count(shown.thief_attempts as u64),
+                format!("{} moved, its lost key replaced after", coins(AssetId::GCC, u128::from(shown.thief_moved)))
+                    + &format!(" {} hours", shown.recovered_after_hours),
+            ]);
         }
         if let Some(node) = &self.node {
             table.row([
@@ -259,6 +274,19 @@ impl Report {
                 "seconds": proof.took.as_secs_f64(),
             })),
             "replay_on_l1": case(self.on_l1),
+            "gates": self.gates.as_ref().map(|shown| json!({
+                "refused_below_quorum": shown.refused_below_quorum,
+                "paid_with_quorum_units": shown.paid_with_quorum,
+                "paid_alone_units": shown.paid_alone,
+                "session_payments": shown.session_payments,
+                "session_refused": shown.session_refused,
+                "passkey_gas": shown.passkey_gas,
+                "thief_attempts": shown.thief_attempts,
+                "thief_moved_units": shown.thief_moved,
+                "recovered_after_hours": shown.recovered_after_hours,
+                "lost_key_refused": shown.lost_key_refused,
+                "batches_watched": shown.batches_watched,
+            })),
             "node": self.node.as_ref().map(|node| json!({
                 "killed": true,
                 "payments": node.payments,

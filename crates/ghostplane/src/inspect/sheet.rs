@@ -159,7 +159,7 @@ fn key(name: &str) -> String {
 
 /// Milliseconds since the Unix epoch as a date and time in UTC, by the days-to-civil algorithm for the proleptic
 /// Gregorian calendar; just the number beyond the year 9999.
-fn utc(milliseconds: u64) -> String {
+pub(super) fn utc(milliseconds: u64) -> String {
     const YEAR_10000_MS: u64 = 253_402_300_800_000;
     if milliseconds >= YEAR_10000_MS {
         return "after the year 9999".to_string();

@@ -4,9 +4,10 @@ pub use ghostplane_client::Rung;
 use ghostplane_ghostcipher::{Digest, FieldDigest, merkle};
 use ghostplane_keystone::{ObjectProof, SlotProof};
 use ghostplane_sequencer::Refusal as SequencerRefusal;
+use ghostplane_types::genesis::GenesisAsset;
 use ghostplane_types::{
-    AccountRecord, Address, Amount, AssetId, BatchHeader, Commitment, ManaNow, Outcome, Reject, SignedFlush, Source,
-    Transaction, Withdrawal,
+    AccountRecord, Address, Amount, AssetId, AssetRecord, BatchHeader, Commitment, ManaNow, ObjectKey, Outcome, Reject,
+    SignedFlush, Source, Transaction, Withdrawal,
 };
 use std::sync::Arc;
 use thiserror::Error;
@@ -250,10 +251,65 @@ pub struct BalanceView {
     pub asset: AssetId,
     /// How much.
     pub amount: Amount,
+    /// Its symbol and decimals, if genesis or its issuer has told them.
+    pub named: Option<(Vec<u8>, u8)>,
     /// In which slot.
     pub slot: u32,
     /// Proof of the slot, if asked for.
     pub proof: Option<SlotProof>,
+}
+
+/// An asset.
+#[derive(Clone, Debug)]
+pub struct AssetView {
+    /// Which.
+    pub asset: AssetId,
+    /// What there is to know of it; nothing if there is none.
+    pub known: Option<KnownAsset>,
+    /// Header of the batch whose state this is.
+    pub header: BatchHeader,
+    /// Proof of the registration, or that there is none; if asked for, and of the plane's own only.
+    pub proof: Option<ObjectProof>,
+    /// How far that batch has come.
+    pub rung: Rung,
+}
+
+/// What there is to know of an asset.
+#[derive(Clone, Debug)]
+pub enum KnownAsset {
+    /// The L1 holds it for the plane; genesis has its terms.
+    Bridged(GenesisAsset),
+    /// Somebody has registered it.
+    Own(AssetRecord),
+}
+
+impl KnownAsset {
+    /// Its symbol.
+    #[must_use]
+    pub fn symbol(&self) -> &[u8] {
+        match self {
+            Self::Bridged(known) => &known.symbol,
+            Self::Own(record) => &record.symbol,
+        }
+    }
+
+    /// Its decimals.
+    #[must_use]
+    pub const fn decimals(&self) -> u8 {
+        match self {
+            Self::Bridged(known) => known.decimals,
+            Self::Own(record) => record.decimals,
+        }
+    }
+}
+
+/// Some of the assets there are.
+#[derive(Clone, Debug)]
+pub struct AssetsView {
+    /// Bridged ones first.
+    pub assets: Vec<AssetView>,
+    /// Where the list goes on, if it does.
+    pub next: Option<ObjectKey>,
 }
 
 /// A batch.

@@ -1,9 +1,9 @@
 //! What can be asked of a node.
 
 use super::api::{
-    AccountView, BalanceView, BatchView, Bounded, BridgeView, CommitmentView, Condition, ExecutedRecord, Flushed,
-    L1Refused, ManaView, PlaneRulesView, ProofView, QueryError, ReceiptView, RootsView, Rung, SentToL1, StatusView,
-    TransactionView, WithdrawalView,
+    AccountView, AssetView, AssetsView, BalanceView, BatchView, Bounded, BridgeView, CommitmentView, Condition,
+    ExecutedRecord, Flushed, KnownAsset, L1Refused, ManaView, PlaneRulesView, ProofView, QueryError, ReceiptView,
+    RootsView, Rung, SentToL1, StatusView, TransactionView, WithdrawalView,
 };
 use super::attesting::AttestError;
 use super::options::ProverMode;
@@ -13,12 +13,13 @@ use super::{Inner, Node, now_ms};
 use ghostplane_engine::simulate::look_up;
 use ghostplane_engine::{Simulated, simulate};
 use ghostplane_ghostcipher::{Digest, merkle};
-use ghostplane_keystone::{Changeset, Recorder, StateView};
+use ghostplane_keystone::{Changeset, Keystone, Recorder, StateView, scan};
 use ghostplane_settlement::Event;
 use ghostplane_store::{HistoryBatch, HistoryError};
 use ghostplane_types::{
-    AccountRecord, Address, Amount, AssetId, Attestation, BatchHeader, Commitment, CovenantText, Decode, Encode as _,
-    Genesis, InboxEntry, L1Address, ObjectKey, PlaneRules, Reject, SignedL1Message, Source, Transaction,
+    AccountRecord, Address, Amount, AssetId, AssetRecord, Attestation, BatchHeader, Commitment, CovenantText, Decode,
+    Encode as _, Genesis, InboxEntry, L1Address, ObjectClass, ObjectKey, PlaneRules, Reject, SignedL1Message, Source,
+    Transaction,
 };
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -177,7 +178,9 @@ impl Node {
             let slot = live.keystone.slot(of.slot).map_err(own)?;
             let amount = slot.map_or(Amount::ZERO, |slot| slot.balance);
             let proof = proof.then(|| live.keystone.prove_slot(of.slot));
-            balances.push(BalanceView { asset: of.asset, amount, slot: of.slot.index(), proof });
+            let known = self.known_asset(&live.keystone, of.asset)?;
+            let named = known.map(|known| (known.symbol().to_vec(), known.decimals()));
+            balances.push(BalanceView { asset: of.asset, amount, named, slot: of.slot.index(), proof });
         }
         let zman = balances.iter().find(|balance| balance.asset == AssetId::ZMAN).map(|balance| balance.amount);
         let at = at.unwrap_or_else(now_ms).max(live.header.time);
@@ -240,6 +243,50 @@ impl Node {
         let simulated = simulate(plane, &view, prev, time, transaction).map_err(|halt| own(&halt));
         drop(one);
         simulated
+    }
+
+    /// What there is to know of an asset.
+    fn known_asset(&self, keystone: &Keystone, asset: AssetId) -> Result<Option<KnownAsset>, QueryError> {
+        if asset.is_bridged() {
+            return Ok(self.inner.plane.genesis().asset(asset).cloned().map(KnownAsset::Bridged));
+        }
+        let own = |_| QueryError::Unavailable("the node's own state says too little".into());
+        let object = keystone.object(&ObjectKey::asset(asset)).map_err(own)?;
+        object.map(|object| registration(object.value)).transpose()
+    }
+
+    /// An asset as of the newest sealed batch. A number that nobody has registered is a view without asset.
+    pub fn asset(&self, asset: AssetId, proof: bool) -> Result<AssetView, QueryError> {
+        let live = self.inner.live.read();
+        let proof = proof && !asset.is_bridged();
+        Ok(AssetView {
+            asset,
+            known: self.known_asset(&live.keystone, asset)?,
+            header: live.header,
+            proof: proof.then(|| live.keystone.prove_object(&ObjectKey::asset(asset))),
+            rung: self.inner.rung_of(live.header.number),
+        })
+    }
+
+    /// Up to `count` assets: those of genesis, then those of the plane's own in the order of their keys, behind `after`.
+    pub fn assets(&self, after: Option<&ObjectKey>, count: usize) -> Result<AssetsView, QueryError> {
+        let live = self.inner.live.read();
+        let (header, rung) = (live.header, self.inner.rung_of(live.header.number));
+        let view = |asset, known| AssetView { asset, known: Some(known), header, proof: None, rung };
+        let mut assets = Vec::new();
+        if after.is_none() {
+            let genesis = self.inner.plane.genesis().assets.iter();
+            assets.extend(genesis.map(|known| view(known.asset, KnownAsset::Bridged(known.clone()))));
+        }
+        let own = |_| QueryError::Unavailable("the node's own state says too little".into());
+        // Registrations are never removed, so that what is looked at is what is listed.
+        let page = scan(&live.keystone, ObjectClass::Asset, 0, after, count).map_err(own)?;
+        for (_, object) in &page.objects {
+            let known = registration(object.value)?;
+            let KnownAsset::Own(record) = &known else { continue };
+            assets.push(view(record.asset, known));
+        }
+        Ok(AssetsView { assets, next: page.resume_after })
     }
 
     /// The newest roots.
@@ -493,6 +540,12 @@ fn mana_of(genesis: &Genesis, record: Option<&AccountRecord>, zman: Option<Amoun
     let now = record.map(|record| terms.now(record.mana(), zman, record.level(), at)).unwrap_or_default();
     let grant = record.map_or(0, |record| terms.grant(record.level()));
     ManaView { at, now, per_window: terms.gas_per_window(zman), cap: terms.gas_cap(zman), grant }
+}
+
+/// The registration that an object holds.
+fn registration(value: &[u8]) -> Result<KnownAsset, QueryError> {
+    let record = AssetRecord::from_bytes(value);
+    record.map(KnownAsset::Own).map_err(|error| QueryError::Unavailable(format!("an asset's registration: {error}")))
 }
 
 /// What came about on the L1, in words.

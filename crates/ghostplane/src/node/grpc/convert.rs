@@ -1,13 +1,13 @@
 //! What the node says, in the form in which it travels over gRPC.
 
 use crate::node::api::{
-    AccountView, Answers, BatchView, BridgeView, CommitmentView, ExecutedRecord, Flushed, L1Refused, NodeEvent,
-    PlaneRulesView, QueryError, ReceiptView, Refusal, RootsView, Rung, SentToL1, StatusView, TransactionView,
-    WithdrawalView, code_name,
+    AccountView, Answers, AssetView, AssetsView, BatchView, BridgeView, CommitmentView, ExecutedRecord, Flushed,
+    KnownAsset, L1Refused, NodeEvent, PlaneRulesView, QueryError, ReceiptView, Refusal, RootsView, Rung, SentToL1,
+    StatusView, TransactionView, WithdrawalView, code_name,
 };
 use crate::node::attesting::{AttestError, AttestingView};
 use crate::node::prove::{Job, Kept};
-use ghostplane_client::wire;
+use ghostplane_client::{gates, wire};
 use ghostplane_engine::{self as engine, Plane};
 use ghostplane_ghostcipher::{Digest, merkle};
 use ghostplane_types::codec::put_list;
@@ -170,12 +170,12 @@ fn symbol(plane: &Plane, asset: AssetId) -> String {
     known.map(|known| String::from_utf8_lossy(&known.symbol).into_owned()).unwrap_or_default()
 }
 
-pub(super) fn account(plane: &Plane, view: &AccountView, proof: bool) -> wire::Account {
+pub(super) fn account(view: &AccountView, proof: bool) -> wire::Account {
     let record = view.account.as_ref().map(|(_, record)| record);
     let lane = record.and_then(|record| record.lanes.iter().find(|lane| lane.lane == 0));
     let balances = view.balances.iter().map(|balance| wire::Balance {
         asset: balance.asset.number(),
-        symbol: symbol(plane, balance.asset),
+        symbol: balance.named.as_ref().map(|(symbol, _)| text(symbol)).unwrap_or_default(),
         amount: balance.amount.units(),
         slot: balance.slot,
         proof: balance.proof.as_ref().map(bytes).unwrap_or_default(),
@@ -199,6 +199,45 @@ pub(super) fn account(plane: &Plane, view: &AccountView, proof: bool) -> wire::A
             cap: view.mana.cap,
             grant: view.mana.grant,
         }),
+        identity: record.and_then(gates::identity_message),
+        gates: record.and_then(|record| gates::gates_message(record, view.header.time)),
+        time: view.header.time,
+    }
+}
+
+fn text(symbol: &[u8]) -> String {
+    String::from_utf8_lossy(symbol).into_owned()
+}
+
+pub(super) fn asset(view: &AssetView, proof: bool) -> wire::Asset {
+    let mut answer = wire::Asset {
+        asset: view.asset.number(),
+        exists: view.known.is_some(),
+        bridged: view.asset.is_bridged(),
+        batch: view.header.number,
+        header: if proof { bytes(&view.header) } else { Bytes::new() },
+        proof: view.proof.as_ref().map(bytes).unwrap_or_default(),
+        rung: rung(view.rung),
+        ..wire::Asset::default()
+    };
+    if let Some(known) = &view.known {
+        answer.symbol = text(known.symbol());
+        answer.decimals = known.decimals().into();
+    }
+    if let Some(KnownAsset::Own(record)) = &view.known {
+        answer.record = bytes(record);
+        answer.issuer = bytes(&record.issuer);
+        answer.cap = record.cap.units();
+        answer.supply = record.supply.units();
+        answer.frozen = record.is_frozen;
+    }
+    answer
+}
+
+pub(super) fn assets(view: &AssetsView) -> wire::ListAssetsResponse {
+    wire::ListAssetsResponse {
+        assets: view.assets.iter().map(|of| asset(of, false)).collect(),
+        next: view.next.as_ref().map(bytes).unwrap_or_default(),
     }
 }
 

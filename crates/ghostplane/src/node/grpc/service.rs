@@ -5,7 +5,7 @@ use crate::node::Node;
 use crate::node::api::{QueryError, Rung};
 use ghostplane_client::wire;
 use ghostplane_ghostcipher::Digest;
-use ghostplane_types::{Address, Attestation, Decode as _, L1Address};
+use ghostplane_types::{Address, AssetId, Attestation, Decode as _, L1Address, ObjectKey};
 use std::pin::Pin;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -16,6 +16,8 @@ use tonic::{Code, Request, Response, Status, Streaming};
 
 const BATCHES_MAX: u32 = 256;
 const BATCHES_DEFAULT: u32 = 20;
+const ASSETS_MAX: u32 = 256;
+const ASSETS_DEFAULT: u32 = 64;
 const KINDS_MAX: usize = 16;
 
 /// All services at once.
@@ -126,7 +128,7 @@ impl wire::state_server::State for Service {
         self.node.caught_up().await;
         let view =
             self.ask(move |node| node.account(&address, (request.at > 0).then_some(request.at), request.proof)).await?;
-        Ok(Response::new(convert::account(self.node.plane(), &view, request.proof)))
+        Ok(Response::new(convert::account(&view, request.proof)))
     }
 
     async fn get_roots(&self, _: Request<wire::GetRootsRequest>) -> Answer<wire::StateRoots> {
@@ -143,6 +145,31 @@ impl wire::state_server::State for Service {
         self.node.caught_up().await;
         let view = self.ask(|node| node.plane_rules()).await?;
         Ok(Response::new(convert::plane_rules(&view)))
+    }
+
+    async fn get_asset(&self, request: Request<wire::GetAssetRequest>) -> Answer<wire::Asset> {
+        let wire::GetAssetRequest { asset, proof } = request.into_inner();
+        let asset =
+            AssetId::new(asset).ok_or_else(|| convert::bad_request(format!("asset {asset} is over 2^30 - 1")))?;
+        self.node.caught_up().await;
+        let view = self.ask(move |node| node.asset(asset, proof)).await?;
+        Ok(Response::new(convert::asset(&view, proof)))
+    }
+
+    async fn list_assets(&self, request: Request<wire::ListAssetsRequest>) -> Answer<wire::ListAssetsResponse> {
+        let wire::ListAssetsRequest { after, count } = request.into_inner();
+        let after = match after.len() {
+            0 => None,
+            _ => Some(ObjectKey::from_bytes(convert::parse_32("after", &after)?)),
+        };
+        let count = if count == 0 { ASSETS_DEFAULT } else { count };
+        if count > ASSETS_MAX {
+            return Err(convert::bad_request(format!("{count} assets asked for, at most {ASSETS_MAX} at a time")));
+        }
+        let count = usize::try_from(count).expect("at most 256");
+        self.node.caught_up().await;
+        let view = self.ask(move |node| node.assets(after.as_ref(), count)).await?;
+        Ok(Response::new(convert::assets(&view)))
     }
 
     async fn get_storage(&self, _: Request<wire::GetStorageRequest>) -> Answer<wire::GetStorageResponse> {

@@ -1,12 +1,14 @@
 //! The calls, one by one.
 
 use super::error::Error;
-use super::parse::{AccountQuery, Asked, BatchQuery, BatchesQuery, Named, Nothing, SubmitQuery, Wait};
+use super::parse::{
+    AccountQuery, Asked, AssetsQuery, BatchQuery, BatchesQuery, Named, Nothing, ProofQuery, SubmitQuery, Wait,
+};
 use super::{App, BODY_BYTES_MAX, CALL_WITHIN, L1_BODY_BYTES_MAX, OPENAPI, ROUTES, json, metrics as figures, parse};
-use crate::explain;
 use crate::node::Node;
 use crate::node::api::{Condition, QueryError, Rung};
 use crate::node::grpc::WAIT_MAX;
+use crate::{did, explain};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
@@ -98,6 +100,44 @@ pub(super) async fn account(
     app.node.caught_up().await;
     let view = app.ask(move |node| node.account(&address, at, proof)).await?;
     Ok(Json(json::account(app.node.plane(), &view, proof)))
+}
+
+/// Who asks for a DID document by its media type gets that alone.
+pub(super) async fn identity(
+    State(app): State<App>,
+    Named(address): Named,
+    Asked(ProofQuery { proof }): Asked<ProofQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    let address = parse::address(&address)?;
+    app.node.caught_up().await;
+    let view = app.ask(move |node| node.account(&address, None, proof)).await?;
+    if parse::accepts(&headers, did::MEDIA_TYPE) {
+        let document = did::document(&view.address, view.account.as_ref().map(|(_, record)| record));
+        return Ok(([(header::CONTENT_TYPE, did::MEDIA_TYPE)], document.to_string()).into_response());
+    }
+    Ok(Json(json::identity(&view, proof)).into_response())
+}
+
+pub(super) async fn assets(State(app): State<App>, Asked(query): Asked<AssetsQuery>) -> Answer {
+    let (after, count) = (query.after()?, query.count()?);
+    app.node.caught_up().await;
+    let view = app.ask(move |node| node.assets(after.as_ref(), count)).await?;
+    Ok(Json(json::assets(&view)))
+}
+
+pub(super) async fn asset(
+    State(app): State<App>,
+    Named(asset): Named,
+    Asked(ProofQuery { proof }): Asked<ProofQuery>,
+) -> Answer {
+    let asset = parse::asset(&asset)?;
+    app.node.caught_up().await;
+    let view = app.ask(move |node| node.asset(asset, proof)).await?;
+    if view.known.is_none() && !proof {
+        return Err(Error::new(710, format!("asset {} not found", view.asset.number())));
+    }
+    Ok(Json(json::asset(&view, proof)))
 }
 
 pub(super) async fn submit(

@@ -3,9 +3,11 @@
 use crate::explain;
 use crate::node::AttestingView;
 use crate::node::api::{
-    AccountView, BatchView, Bounded, BridgeView, CommitmentView, ExecutedRecord, NodeEvent, PlaneRulesView,
-    ReceiptView, RootsView, Rung, SentToL1, StatusView, TransactionView, WithdrawalView, code_name,
+    AccountView, AssetView, AssetsView, BatchView, Bounded, BridgeView, CommitmentView, ExecutedRecord, KnownAsset,
+    NodeEvent, PlaneRulesView, ReceiptView, RootsView, Rung, SentToL1, StatusView, TransactionView, WithdrawalView,
+    code_name,
 };
+use crate::{did, gates};
 use ghostplane_engine::{Plane, Refusal, Simulated};
 use ghostplane_ghostcipher::{Digest, hex, merkle};
 use ghostplane_types::genesis::GenesisAsset;
@@ -128,10 +130,12 @@ pub(super) fn account(plane: &Plane, view: &AccountView, proof: bool) -> Value {
     let found = view.account.as_ref().map(|(_, record)| record);
     let lane = found.and_then(|record| record.lanes.iter().find(|lane| lane.lane == 0));
     let identity = found.and_then(|record| record.identity.as_ref());
+    let time = view.header.time;
     let balances = view.balances.iter().map(|balance| {
+        let named = balance.named.as_ref().map(|(symbol, decimals)| (symbol.as_slice(), *decimals));
         let mut value = json!({
             "asset": balance.asset.number(),
-            "amount": amount(plane, balance.asset, balance.amount),
+            "amount": money(named, balance.asset, balance.amount.units().into()),
             "slot": balance.slot,
         });
         if proof {
@@ -157,6 +161,31 @@ pub(super) fn account(plane: &Plane, view: &AccountView, proof: bool) -> Value {
         },
         "record": found.map(bytes),
         "batch": view.header.number,
+        "time": time,
+        "rung": view.rung.word(),
+        "identity": gates::identity(found),
+    });
+    value = joined(value, gates::all(found, time, &|asset, of| amount(plane, asset, of)));
+    if proof {
+        value["header"] = bytes(&view.header).into();
+        value["record_proof"] = view.proof.as_ref().map(bytes).into();
+    }
+    value
+}
+
+/// Who speaks for an address.
+pub(super) fn identity(view: &AccountView, proof: bool) -> Value {
+    let found = view.account.as_ref().map(|(_, record)| record);
+    let identity = found.and_then(|record| record.identity.as_ref());
+    let mut value = json!({
+        "address": address(&view.address, identity.map_or(EntityType::Wallet, |identity| identity.entity_type)),
+        "exists": found.is_some(),
+        "registered": identity.is_some(),
+        "identity": gates::identity(found),
+        "document": did::document(&view.address, found),
+        "record": found.map(bytes),
+        "batch": view.header.number,
+        "time": view.header.time,
         "rung": view.rung.word(),
     });
     if proof {
@@ -208,6 +237,43 @@ pub(super) fn simulation(simulated: &Result<Simulated, Reject>) -> Value {
             "explanation": explain::json(&Refusal { reject: reject.clone(), because: None }),
         }),
     }
+}
+
+pub(super) fn asset(view: &AssetView, proof: bool) -> Value {
+    let known = view.known.as_ref();
+    let named = known.map(|known| (known.symbol(), known.decimals()));
+    let of = |units: Amount| money(named, view.asset, units.units().into());
+    let mut value = json!({
+        "asset": view.asset.number(),
+        "exists": known.is_some(),
+        "bridged": view.asset.is_bridged(),
+        "symbol": known.map(|known| String::from_utf8_lossy(known.symbol()).into_owned()),
+        "decimals": known.map(KnownAsset::decimals),
+        "batch": view.header.number,
+        "time": view.header.time,
+        "rung": view.rung.word(),
+    });
+    match known {
+        Some(KnownAsset::Own(record)) => {
+            value["issuer"] = address(&record.issuer, EntityType::Wallet);
+            value["cap"] = of(record.cap);
+            value["supply"] = of(record.supply);
+            value["frozen"] = record.is_frozen.into();
+            value["record"] = bytes(record).into();
+        }
+        Some(KnownAsset::Bridged(known)) => value["l1_decimals"] = known.l1_decimals.into(),
+        None => {}
+    }
+    if proof {
+        value["header"] = bytes(&view.header).into();
+        value["proof"] = view.proof.as_ref().map(bytes).into();
+    }
+    value
+}
+
+pub(super) fn assets(view: &AssetsView) -> Value {
+    let assets: Vec<Value> = view.assets.iter().map(|of| asset(of, false)).collect();
+    json!({ "assets": assets, "next": view.next.as_ref().map(bytes) })
 }
 
 pub(super) fn roots(view: &RootsView) -> Value {

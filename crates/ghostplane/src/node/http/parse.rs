@@ -6,7 +6,7 @@ use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use ghostplane_ghostcipher::{Digest, hex};
-use ghostplane_types::{Address, L1Address};
+use ghostplane_types::{Address, AssetId, L1Address, ObjectKey};
 use http_body_util::LengthLimitError;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -53,6 +53,14 @@ pub(super) struct AccountQuery {
     pub(super) at: Option<u64>,
 }
 
+/// `?proof=`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProofQuery {
+    #[serde(default)]
+    pub(super) proof: bool,
+}
+
 /// `?wait=`
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -92,6 +100,31 @@ impl BatchesQuery {
     }
 }
 
+/// `?after=&count=`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AssetsQuery {
+    after: Option<String>,
+    count: Option<usize>,
+}
+
+const ASSETS_MAX: usize = 256;
+const ASSETS_DEFAULT: usize = 64;
+
+impl AssetsQuery {
+    pub(super) fn after(&self) -> Result<Option<ObjectKey>, Error> {
+        let key = |text: &String| digest("after", text).map(|Digest(bytes)| ObjectKey::from_bytes(bytes));
+        self.after.as_ref().map(key).transpose()
+    }
+
+    pub(super) fn count(&self) -> Result<usize, Error> {
+        match self.count.unwrap_or(ASSETS_DEFAULT) {
+            count @ 1..=ASSETS_MAX => Ok(count),
+            count => Err(Error::bad_request(format!("count is 1 to {ASSETS_MAX}, found {count}"))),
+        }
+    }
+}
+
 /// `?records=&posted=`
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -126,6 +159,19 @@ pub(super) fn address(text: &str) -> Result<Address, Error> {
         return Ok(Address::from_bytes(bytes));
     }
     text.parse().map_err(|error| Error::bad_request(format!("address: {error}, or write its 64 hexadecimal digits")))
+}
+
+/// The number of an asset, below 2^30.
+pub(super) fn asset(text: &str) -> Result<AssetId, Error> {
+    let number = number("asset", text)?;
+    AssetId::new(number).ok_or_else(|| Error::bad_request(format!("asset {number} is over 2^30 - 1")))
+}
+
+/// Whether a caller asks for this media type by its name.
+pub(super) fn accepts(headers: &HeaderMap, wanted: &str) -> bool {
+    let texts = headers.get_all(header::ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
+    let kinds = texts.flat_map(|text| text.split(',')).filter_map(|part| part.split(';').next());
+    kinds.map(str::trim).any(|kind| kind.eq_ignore_ascii_case(wanted))
 }
 
 /// An address of the L1: 64 hexadecimal digits, with or without `l1:` ahead of them.
@@ -224,6 +270,17 @@ mod tests {
         for bad in ["count=0", "count=257", "count=-1", "count=1e3", "upto=x", "from=1"] {
             assert_eq!(count(bad), None, "{bad}");
         }
+        let assets = |text: &str| {
+            let query = query::<AssetsQuery>(text).ok()?;
+            Some((query.after().ok()?, query.count().ok()?))
+        };
+        assert_eq!(assets(""), Some((None, 64)));
+        let after = ObjectKey::from_bytes([0xab; 32]);
+        let page = format!("after={}&count=256", "ab".repeat(32));
+        assert_eq!(assets(&page), Some((Some(after), 256)));
+        for bad in ["count=0", "count=257", "after=ab", "after=#1", "upto=1"] {
+            assert_eq!(assets(bad), None, "{bad}");
+        }
         assert!(query::<Nothing>("").is_ok());
         assert!(query::<Nothing>("proof=true").is_err());
     }
@@ -242,6 +299,22 @@ mod tests {
         assert_eq!(l1_address(&here.to_string()), Ok(here));
         assert_eq!(l1_address(&"07".repeat(32)), Ok(here));
         assert!(l1_address("l1:07").is_err());
+    }
+
+    #[test]
+    fn a_media_type_is_found_where_it_is_named() {
+        let asks = |text: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, HeaderValue::from_static(text));
+            accepts(&headers, crate::did::MEDIA_TYPE)
+        };
+        assert!(asks("application/did+json") && asks("text/html, Application/DID+json;q=0.9"));
+        assert!(!asks("*/*") && !asks("application/json") && !asks(""));
+        assert!(!accepts(&HeaderMap::new(), crate::did::MEDIA_TYPE));
+        assert_eq!(asset("65536"), Ok(AssetId::new(65_536).expect("small")));
+        for bad in ["", "gcc", "-1", "1073741824", "#1"] {
+            assert_eq!(asset(bad).map_err(|error| error.code()), Err(711), "{bad}");
+        }
     }
 
     #[test]
