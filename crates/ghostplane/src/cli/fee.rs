@@ -290,5 +290,5 @@ fn show(client: &Client, estimate: &Estimate, ways: &[Way], held: Amount, screen
             Some(why) => screen.bad(&format!("{} would not pay{mark}: {why}", way.with)),
         }
     }
-    screen.note("As of the newest batch, checked here. Limits of sessions and of guardians are not looked at.");
+    screen.note("As of the newest batch, checked here. Limits of sessions and of guardians, and covenants, are not looked at.");
 }
