@@ -255,7 +255,7 @@ impl Travelling {
     /// approval.
     fn add(&mut self, name: &str, key: &SecretKey, of_sponsor: &[PublicKey]) -> Result<(), Told> {
         let (chain_id, id) = (self.body.chain_id, self.body.id());
-        let refused = |error| Told::Approval { key: name.to_owned(), error };
+        let refused = |error| Told::Approval { key: name.to_owned(), error: Box::new(error) };
         if key.public_key() == self.signer {
             if self.auth.is_some() {
                 return Err(refused(ApproveError::Twice));

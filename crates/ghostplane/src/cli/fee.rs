@@ -1,5 +1,6 @@
 //! What a transaction would cost, and what would pay for it. Signs and sends nothing, and opens no key.
 
+use super::coins::{self, Sum};
 use super::connect::{Target, block_on};
 use super::send::{PayWith, SponsorArgs, fee, now_ms, pairs, valid_until};
 use super::who;
@@ -43,11 +44,11 @@ struct EstimateArgs {
     #[arg(long, value_name = "WHO", requires = "amount")]
     to: Option<String>,
     /// How much of what, such as 1.5gcc or '10 zman'
-    #[arg(value_parser = who::money, requires = "to")]
-    amount: Option<Money>,
+    #[arg(value_parser = coins::sum, requires = "to")]
+    amount: Option<Sum>,
     /// Somebody else who would be paid by the same transaction, such as carol=0.2gcc
-    #[arg(long, value_name = "WHO=AMOUNT", value_parser = who::also)]
-    also: Vec<(String, Money)>,
+    #[arg(long, value_name = "WHO=AMOUNT", value_parser = coins::also)]
+    also: Vec<(String, Sum)>,
     /// What would leave for the L1, such as 10gcc
     #[arg(long, value_name = "AMOUNT", value_parser = who::money)]
     withdraw: Option<Money>,
@@ -94,15 +95,19 @@ fn estimate(args: &EstimateArgs, target: &Target, screen: &Screen) -> anyhow::Re
     let dir = target.keys_dir()?;
     let from = who::resolve(&args.from, &dir)?;
     let key = keys::describe(&dir, args.signer.as_deref().unwrap_or(&args.from))?;
-    let named = args.to.as_ref().zip(args.amount).map(|(to, amount)| (to.as_str(), amount));
-    let also = args.also.iter().map(|(to, amount)| (to.as_str(), *amount));
-    let mut payees = Vec::new();
-    for (to, money) in named.into_iter().chain(also) {
-        payees.push((who::resolve(to, &dir)?, money));
+    let named = args.to.as_ref().zip(args.amount.as_ref());
+    let also = args.also.iter().map(|(to, amount)| (to, amount));
+    let mut named_payees = Vec::new();
+    for (to, sum) in named.into_iter().chain(also) {
+        named_payees.push((who::resolve(to, &dir)?, sum));
     }
     let sponsor = args.sponsor.named(target)?;
     block_on(async {
         let client = target.connect().await?;
+        let mut payees = Vec::with_capacity(named_payees.len());
+        for (to, sum) in named_payees {
+            payees.push((to, sum.of(&client, None).await?));
+        }
         let everybody = payees.iter().map(|(to, _)| to).chain([&from]).chain(sponsor.as_ref().map(|(who, _)| who));
         for who in everybody {
             who.check_chain(client.plane().chain_id())?;
@@ -290,5 +295,7 @@ fn show(client: &Client, estimate: &Estimate, ways: &[Way], held: Amount, screen
             Some(why) => screen.bad(&format!("{} would not pay{mark}: {why}", way.with)),
         }
     }
-    screen.note("As of the newest batch, checked here. Limits of sessions and of guardians, and covenants, are not looked at.");
+    screen.note(
+        "As of the newest batch, checked here. Limits of sessions and of guardians, and covenants, are not looked at.",
+    );
 }

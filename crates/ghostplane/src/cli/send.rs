@@ -426,9 +426,9 @@ fn micros(span: Duration) -> u64 {
 /// What became of a transaction that a command made.
 pub(super) enum Sent {
     /// Executed, and applied.
-    Executed(Executed),
+    Executed(Box<Executed>),
     /// Written to a file: nothing is sent.
-    Written(Written),
+    Written(Box<Written>),
 }
 
 /// A transaction that was executed and applied.
@@ -485,7 +485,9 @@ pub(super) async fn send(
     };
     let sent = Sent::executed(client, receipt, begun, &signing.waiting, screen).await?;
     Ok(match sent {
-        Sent::Executed(executed) => Sent::Executed(Executed { held, paid_with: Some(paid_with), ..executed }),
+        Sent::Executed(executed) => {
+            Sent::Executed(Box::new(Executed { held, paid_with: Some(paid_with), ..*executed }))
+        }
         written @ Sent::Written(_) => written,
     })
 }
@@ -528,7 +530,7 @@ async fn write(
         travelling.approvals = transaction.approvals;
         travelling.sponsorship = transaction.sponsorship.map(|by| *by);
     }
-    Ok(Sent::Written(Written::new(path, travelling, client).await?))
+    Ok(Sent::Written(Box::new(Written::new(path, travelling, client).await?)))
 }
 
 /// Adds to an error what helps.
@@ -605,7 +607,7 @@ impl Sent {
                 Some((reached, begun.elapsed()))
             }
         };
-        Ok(Self::Executed(Executed { receipt, took, reached, held: None, paid_with: None }))
+        Ok(Self::Executed(Box::new(Executed { receipt, took, reached, held: None, paid_with: None })))
     }
 
     /// The id of the transaction, if what was asked for is done: neither written to a file nor held.

@@ -36,7 +36,7 @@ enum SessionCommand {
         who: String,
     },
     /// End a session at once
-    Revoke(RevokeArgs),
+    Revoke(Box<RevokeArgs>),
 }
 
 /// A session's terms.

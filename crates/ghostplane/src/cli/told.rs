@@ -38,7 +38,7 @@ pub(super) enum Told {
         /// Whose.
         key: String,
         /// Why.
-        error: ApproveError,
+        error: Box<ApproveError>,
     },
     /// The sender's signature is missing, or the sponsor's.
     #[error("its own {who} has not signed it yet:  ghostplane approve {} --key KEY  with that key", .path.display())]
