@@ -184,7 +184,6 @@ mod tests {
         record.identity = Some(Identity {
             entity_type: EntityType::Wallet,
             version: 0,
-            level: 0,
             keys: [other.public_key()].into_iter().collect(),
         });
         let by = |key_ref| answer(&challenge, key_ref, &other);

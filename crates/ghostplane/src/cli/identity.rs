@@ -176,6 +176,7 @@ fn show(who: &str, target: &Target, screen: &Screen) -> anyhow::Result<()> {
         let (account, anchored) = proven(&client, &whose, screen).await?;
         let record = account.record();
         let identity = record.and_then(|record| record.identity.as_ref());
+        let standing = record.map(|record| record.standing(account.header().time)).unwrap_or_default();
         let document = did::document(&whose.address, record);
         screen.line(document["id"].as_str().unwrap_or_default());
         match identity {
@@ -185,7 +186,7 @@ fn show(who: &str, target: &Target, screen: &Screen) -> anyhow::Result<()> {
                 let mut table = pairs();
                 table
                     .row(["type", keys::entity_word(identity.entity_type)])
-                    .row(["verified", &format!("level {}", identity.level)]);
+                    .row(["verified", &format!("level {}", standing.level)]);
                 screen.table(&table);
                 let mut table = Table::new(&[("key", Align::Right), ("scheme", Align::Left), ("", Align::Left)]);
                 for (position, key) in identity.keys.iter().enumerate() {
@@ -198,7 +199,7 @@ fn show(who: &str, target: &Target, screen: &Screen) -> anyhow::Result<()> {
         screen.emit(&json!({
             "address": whose.text(), "exists": record.is_some(), "registered": identity.is_some(),
             "type": identity.map(|identity| keys::entity_word(identity.entity_type)),
-            "level": identity.map(|identity| identity.level),
+            "level": identity.map(|_| standing.level),
             "keys": identity.map(|identity| identity.keys.iter().map(key_json).collect::<Vec<_>>()),
             "document": document, "batch": account.header().number,
             "rung": anchored.map(|anchored| anchored.rung.word()),
@@ -298,13 +299,14 @@ fn verify(args: &VerifyArgs, target: &Target, screen: &Screen) -> anyhow::Result
         let document = did::document(&challenge.address, account.record());
         let did = document["id"].as_str().unwrap_or_default();
         let identity = account.record().and_then(|record| record.identity.as_ref());
+        let standing = account.record().map(|record| record.standing(account.header().time)).unwrap_or_default();
         screen.good(&format!("{did} is there"));
         let mut table = pairs();
         table.row(["service", &challenge.service]);
         table.row(["key", &format!("{} {}", key.scheme().name(), did::multikey(&key))]);
         if let Some(identity) = identity {
             table.row(["type", keys::entity_word(identity.entity_type)]);
-            table.row(["verified", &format!("level {}", identity.level)]);
+            table.row(["verified", &format!("level {}", standing.level)]);
         }
         screen.table(&table);
         show_checked(account.header(), anchored.as_ref(), screen);
@@ -312,7 +314,7 @@ fn verify(args: &VerifyArgs, target: &Target, screen: &Screen) -> anyhow::Result
         screen.emit(&json!({
             "did": did, "address": challenge.address.to_string(), "service": challenge.service, "key": key_json(&key),
             "type": identity.map(|identity| keys::entity_word(identity.entity_type)),
-            "level": identity.map(|identity| identity.level), "batch": account.header().number,
+            "level": identity.map(|_| standing.level), "batch": account.header().number,
             "rung": anchored.map(|anchored| anchored.rung.word()),
         }));
         Ok::<_, anyhow::Error>(())

@@ -299,7 +299,6 @@ pub(super) fn account_fields(record: &AccountRecord) -> Sheet {
                 Sheet::new()
                     .text("type", keys::entity_word(identity.entity_type))
                     .id("version", identity.version)
-                    .number("level", identity.level)
                     .items("keys", keys)
             })
         }
