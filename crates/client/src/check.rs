@@ -247,11 +247,11 @@ impl Plane {
         same("gas that mana pays", &now.regenerated, &said.regenerated)?;
         same("gas that is regenerated in a window", &terms.gas_per_window(zman), &said.per_window)?;
         same("gas that is saved up", &terms.gas_cap(zman), &said.cap)?;
-        same("gas of the base grant", &record.map_or(0, |record| terms.grant(record.level())), &said.grant)
+        same("gas of the base grant", &record.map_or(0, |record| terms.grant(record.level(said.at))), &said.grant)
     }
 
     fn mana(&self, record: Option<&AccountRecord>, zman: Amount, time: u64) -> ManaNow {
-        let now = record.map(|record| self.genesis.mana.now(record.mana(), zman, record.level(), time));
+        let now = record.map(|record| self.genesis.mana.now(record.mana(), zman, record.level(time), time));
         now.unwrap_or_default()
     }
 
@@ -267,7 +267,7 @@ impl Plane {
     pub fn mana_ready_at(&self, account: &ProvenAccount, gas: u64, time: u64) -> Option<u64> {
         let record = account.record()?;
         let zman = account.balance(AssetId::ZMAN).unwrap_or(Amount::ZERO);
-        self.genesis.mana.ready_at(record.mana(), zman, record.level(), time, gas)
+        self.genesis.mana.ready_at(record.mana(), zman, record.level(time), time, gas)
     }
 
     /// Decodes a header and checks that it is of this plane's protocol.

@@ -29,6 +29,7 @@
 
 pub mod check;
 pub mod client;
+pub mod credential;
 pub mod draft;
 pub mod error;
 pub mod rules;
@@ -39,6 +40,7 @@ pub mod wire;
 
 pub use check::{Anchored, CheckError, Plane, ProvenAccount, Receipt, Rung};
 pub use client::{Client, Options};
+pub use credential::{CredentialError, CredentialPage, ProvenCredential};
 pub use draft::{Draft, DraftError, Measured, Payment, Role, Sponsor, consent_to_sponsor};
 pub use error::{ClientError, Refused};
 pub use sender::{SendError, Sender};

@@ -230,9 +230,9 @@ impl AccountRecord {
         }
     }
 
-    /// The level of verification; 0 before there is an identity.
-    pub fn level(&self) -> u8 {
-        self.identity.as_ref().map_or(0, |identity| identity.level)
+    /// The level of verification at `time`: see [`AccountRecord::standing`].
+    pub fn level(&self, time: u64) -> u8 {
+        self.standing(time).level
     }
 
     /// The slot of `asset`, if the account has ever held it.

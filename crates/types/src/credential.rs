@@ -2,7 +2,7 @@
 
 use crate::address::{Address, EntityType};
 use crate::codec::{Decode, DecodeError, Encode, Reader, fields};
-use ghostplane_ghostcipher::Digest;
+use ghostplane_ghostcipher::{Digest, Domain, digest};
 
 /// What an issuer says of an account. The claims themselves stay with those whom they concern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,6 +28,12 @@ fields!(CredentialTerms {
 });
 
 impl CredentialTerms {
+    /// The digest of claims in their canonical bytes, the same on every chain. What the claims are and how they are written is
+    /// for those who issue and read them to say.
+    pub fn claims_digest(claims: &[u8]) -> Digest {
+        digest::hash(Domain::Claims, 0, &[claims])
+    }
+
     /// Whether it states what the plane counts.
     pub const fn counts(&self) -> bool {
         self.level > 0 || self.certified.is_some()

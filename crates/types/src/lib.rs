@@ -53,7 +53,7 @@ pub use mana::{Mana, ManaNow, ManaReserve, ManaTerms};
 pub use object::{ObjectClass, ObjectIndex, ObjectKey};
 pub use receipt::{Flush, LogRecord, Outcome, SignedFlush, Source};
 pub use reject::Reject;
-pub use session::{KindSet, Limit, Scope, Session, Spent, Window};
+pub use session::{Holder, KindSet, Limit, Scope, Session, Spent, Window};
 pub use slot::{Flow, JournalEntry, Slot, SlotIndex, SlotKind, TREE_DEPTH};
 pub use state::{PlaneState, Roots};
 pub use transaction::{KeyRef, Nonce, Pay, SponsorTerms, Transaction, TransactionBody};

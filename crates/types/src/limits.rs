@@ -69,6 +69,8 @@ pub const SESSION_CONTRACTS_MAX: usize = 8;
 pub const SESSION_LIMITS_MAX: usize = 8;
 /// Authorities that genesis names, whose credentials count.
 pub const AUTHORITIES_MAX: usize = 16;
+/// The highest verification level that an authority may give.
+pub const LEVEL_MAX: u8 = 9;
 /// Credentials that count for one account: one of each authority.
 pub const CERTIFICATIONS_MAX: usize = AUTHORITIES_MAX;
 /// How long a credential lasts at most: ten years of 366 days.

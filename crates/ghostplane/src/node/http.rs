@@ -88,6 +88,8 @@ routes! {
     get "GET" "/v1/info" calls::info => "what plane this is: genesis, ids, prices",
     get "GET" "/v1/roots" calls::roots => "the roots of the newest sealed batch",
     get "GET" "/v1/accounts/{address}" calls::account => "an account, its balances and mana; ?proof=true&at=MS",
+    get "GET" "/v1/credentials/{subject}" calls::credentials => "what is said of an account; ?after=&count=",
+    get "GET" "/v1/credentials/{subject}/{issuer}/{claims}" calls::credential => "a credential, or that there is none; ?proof=true",
     post "POST" "/v1/transactions" calls::submit => "submits a transaction; ?wait=executed|committed|proven|final",
     get "GET" "/v1/transactions/{id}" calls::transaction => "what became of a transaction",
     get "GET" "/v1/transactions/{id}/explanation" calls::explanation => "why a transaction was not applied",

@@ -1,9 +1,9 @@
 //! What the node says, in the form in which it travels over gRPC.
 
 use crate::node::api::{
-    AccountView, Answers, BatchView, BridgeView, CommitmentView, ExecutedRecord, Flushed, L1Refused, NodeEvent,
-    PlaneRulesView, QueryError, ReceiptView, Refusal, RootsView, Rung, SentToL1, StatusView, TransactionView,
-    WithdrawalView, code_name,
+    AccountView, Answers, BatchView, BridgeView, CommitmentView, CredentialView, CredentialsView, ExecutedRecord,
+    Flushed, L1Refused, NodeEvent, PlaneRulesView, QueryError, ReceiptView, Refusal, RootsView, Rung, SentToL1,
+    StatusView, TransactionView, WithdrawalView, code_name,
 };
 use crate::node::attesting::{AttestError, AttestingView};
 use crate::node::prove::{Job, Kept};
@@ -245,6 +245,27 @@ pub(super) fn simulation(simulated: &Result<engine::Simulated, Reject>) -> wire:
             is_admitted: false,
             explanation: Some(explanation(&engine::Refusal { reject: reject.clone(), because: None })),
         },
+    }
+}
+
+pub(super) fn credential(view: &CredentialView, proof: bool) -> wire::CredentialOf {
+    wire::CredentialOf {
+        credential: view.credential.as_ref().map(bytes).unwrap_or_default(),
+        batch: view.header.number,
+        time: view.header.time,
+        header: if proof { bytes(&view.header) } else { Bytes::new() },
+        proof: view.proof.as_ref().map(bytes).unwrap_or_default(),
+        rung: rung(view.rung),
+    }
+}
+
+pub(super) fn credentials(view: &CredentialsView) -> wire::Credentials {
+    wire::Credentials {
+        credentials: view.credentials.iter().map(bytes).collect(),
+        resume_after: view.resume_after.as_ref().map(bytes).unwrap_or_default(),
+        batch: view.header.number,
+        time: view.header.time,
+        rung: rung(view.rung),
     }
 }
 

@@ -1,7 +1,9 @@
 //! The calls, one by one.
 
 use super::error::Error;
-use super::parse::{AccountQuery, Asked, BatchQuery, BatchesQuery, Named, Nothing, SubmitQuery, Wait};
+use super::parse::{
+    AccountQuery, Asked, BatchQuery, BatchesQuery, CredentialsQuery, Named, NamedThree, Nothing, SubmitQuery, Wait,
+};
 use super::{App, BODY_BYTES_MAX, CALL_WITHIN, L1_BODY_BYTES_MAX, OPENAPI, ROUTES, json, metrics as figures, parse};
 use crate::explain;
 use crate::node::Node;
@@ -98,6 +100,30 @@ pub(super) async fn account(
     app.node.caught_up().await;
     let view = app.ask(move |node| node.account(&address, at, proof)).await?;
     Ok(Json(json::account(app.node.plane(), &view, proof)))
+}
+
+pub(super) async fn credentials(
+    State(app): State<App>,
+    Named(subject): Named,
+    Asked(query): Asked<CredentialsQuery>,
+) -> Answer {
+    let subject = parse::address(&subject)?;
+    let (after, count) = (query.after()?, query.count()?);
+    app.node.caught_up().await;
+    let view = app.ask(move |node| node.credentials(&subject, after.as_ref(), count)).await?;
+    Ok(Json(json::credentials(&view)))
+}
+
+pub(super) async fn credential(
+    State(app): State<App>,
+    NamedThree([subject, issuer, claims]): NamedThree,
+    Asked(AccountQuery { proof }): Asked<AccountQuery>,
+) -> Answer {
+    let (subject, issuer) = (parse::address(&subject)?, parse::address(&issuer)?);
+    let claims = parse::digest("claims", &claims)?;
+    app.node.caught_up().await;
+    let view = app.ask(move |node| node.credential(&issuer, &subject, &claims, proof)).await?;
+    Ok(Json(json::credential_of(&view, proof)))
 }
 
 pub(super) async fn submit(

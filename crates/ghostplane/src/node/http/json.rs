@@ -3,14 +3,16 @@
 use crate::explain;
 use crate::node::AttestingView;
 use crate::node::api::{
-    AccountView, BatchView, Bounded, BridgeView, CommitmentView, ExecutedRecord, NodeEvent, PlaneRulesView,
-    ReceiptView, RootsView, Rung, SentToL1, StatusView, TransactionView, WithdrawalView, code_name,
+    AccountView, BatchView, Bounded, BridgeView, CommitmentView, CredentialView, CredentialsView, ExecutedRecord,
+    NodeEvent, PlaneRulesView, ReceiptView, RootsView, Rung, SentToL1, StatusView, TransactionView, WithdrawalView,
+    code_name,
 };
 use ghostplane_engine::{Plane, Refusal, Simulated};
 use ghostplane_ghostcipher::{Digest, hex, merkle};
 use ghostplane_types::genesis::GenesisAsset;
 use ghostplane_types::{
-    Address, Amount, AssetId, CovenantText, Encode, EntityType, L1Address, Outcome, Reject, Scheduled, Source,
+    Address, Amount, AssetId, CovenantText, Credential, Encode, EntityType, L1Address, Outcome, Reject, Scheduled,
+    Source,
 };
 use serde_json::{Value, json};
 
@@ -128,6 +130,7 @@ pub(super) fn account(plane: &Plane, view: &AccountView, proof: bool) -> Value {
     let found = view.account.as_ref().map(|(_, record)| record);
     let lane = found.and_then(|record| record.lanes.iter().find(|lane| lane.lane == 0));
     let identity = found.and_then(|record| record.identity.as_ref());
+    let standing = found.map(|record| record.standing(view.header.time)).unwrap_or_default();
     let balances = view.balances.iter().map(|balance| {
         let mut value = json!({
             "asset": balance.asset.number(),
@@ -144,6 +147,8 @@ pub(super) fn account(plane: &Plane, view: &AccountView, proof: bool) -> Value {
         "exists": found.is_some(),
         "registered": identity.is_some(),
         "number": view.account.as_ref().map(|(number, _)| number),
+        "level": standing.level,
+        "certified": standing.certified.map(EntityType::name),
         "next_sequence": lane.map_or(0, |lane| lane.next),
         "balances": balances.collect::<Vec<_>>(),
         "mana": {
@@ -208,6 +213,40 @@ pub(super) fn simulation(simulated: &Result<Simulated, Reject>) -> Value {
             "explanation": explain::json(&Refusal { reject: reject.clone(), because: None }),
         }),
     }
+}
+
+fn credential(known: &Credential) -> Value {
+    let Credential { issuer, terms, issued } = known;
+    json!({
+        "issuer": issuer.to_string(), "subject": terms.subject.to_string(), "claims": terms.claims.to_string(),
+        "level": terms.level, "certified": terms.certified.map(EntityType::name),
+        "issued": issued, "expires": terms.expires, "bytes": bytes(known),
+    })
+}
+
+pub(super) fn credentials(view: &CredentialsView) -> Value {
+    json!({
+        "credentials": view.credentials.iter().map(credential).collect::<Vec<_>>(),
+        "resume_after": view.resume_after.as_ref().map(bytes),
+        "batch": view.header.number,
+        "time": view.header.time,
+        "rung": view.rung.word(),
+    })
+}
+
+pub(super) fn credential_of(view: &CredentialView, proof: bool) -> Value {
+    let mut value = json!({
+        "exists": view.credential.is_some(),
+        "credential": view.credential.as_ref().map(credential),
+        "batch": view.header.number,
+        "time": view.header.time,
+        "rung": view.rung.word(),
+    });
+    if proof {
+        value["header"] = bytes(&view.header).into();
+        value["proof"] = view.proof.as_ref().map(bytes).into();
+    }
+    value
 }
 
 pub(super) fn roots(view: &RootsView) -> Value {
