@@ -217,7 +217,7 @@ impl Plane {
         let record: AccountRecord = decode("record", bytes)?;
         same("address of the record", address, &record.address)?;
         same("next sequence number", &record.next_in_lane(0), &answer.next_sequence)?;
-        same("identity of the account", &gates::identity_message(&record), &answer.identity)?;
+        same("identity of the account", &gates::identity_message(&record, header.time), &answer.identity)?;
         same("gates of the account", &gates::gates_message(&record, header.time), &answer.gates)?;
         same("number of balances", &record.slots.len(), &answer.balances.len())?;
         let mut balances = Vec::with_capacity(record.slots.len());
@@ -253,11 +253,11 @@ impl Plane {
         same("gas that mana pays", &now.regenerated, &said.regenerated)?;
         same("gas that is regenerated in a window", &terms.gas_per_window(zman), &said.per_window)?;
         same("gas that is saved up", &terms.gas_cap(zman), &said.cap)?;
-        same("gas of the base grant", &record.map_or(0, |record| terms.grant(record.level())), &said.grant)
+        same("gas of the base grant", &record.map_or(0, |record| terms.grant(record.level(said.at))), &said.grant)
     }
 
     fn mana(&self, record: Option<&AccountRecord>, zman: Amount, time: u64) -> ManaNow {
-        let now = record.map(|record| self.genesis.mana.now(record.mana(), zman, record.level(), time));
+        let now = record.map(|record| self.genesis.mana.now(record.mana(), zman, record.level(time), time));
         now.unwrap_or_default()
     }
 
@@ -273,7 +273,7 @@ impl Plane {
     pub fn mana_ready_at(&self, account: &ProvenAccount, gas: u64, time: u64) -> Option<u64> {
         let record = account.record()?;
         let zman = account.balance(AssetId::ZMAN).unwrap_or(Amount::ZERO);
-        self.genesis.mana.ready_at(record.mana(), zman, record.level(), time, gas)
+        self.genesis.mana.ready_at(record.mana(), zman, record.level(time), time, gas)
     }
 
     /// Checks an asset's answer with its proof against the header that comes with it. Genesis registers the bridged ones: of

@@ -276,6 +276,20 @@ impl Client {
         Ok((answer.assets, answer.next.to_vec()))
     }
 
+    pub(crate) async fn get_credential(
+        &self,
+        request: wire::GetCredentialRequest,
+    ) -> Result<wire::CredentialOf, ClientError> {
+        call!(self, state_client::StateClient::get_credential(request))
+    }
+
+    pub(crate) async fn list_credentials(
+        &self,
+        request: wire::ListCredentialsRequest,
+    ) -> Result<wire::Credentials, ClientError> {
+        call!(self, state_client::StateClient::list_credentials(request))
+    }
+
     /// Finds the commitment that a header is under, and checks its path and the sequencer's attestation.
     ///
     /// # Errors

@@ -5,8 +5,8 @@ use crate::check::Plane;
 use ghostplane_ghostcipher::{Digest, Domain};
 use ghostplane_types::limits::{ACTIONS_MAX, MEMO_BYTES_MAX, PROPOSAL_ACTIONS_MAX, TRANSACTION_BYTES_MAX};
 use ghostplane_types::{
-    AccountRecord, Action, Address, Amount, Approval, AssetId, ConsentForm, Encode, Gid, KeyRef, L1Address, Nonce, Pay,
-    PublicKey, Scheme, Signer, SponsorTerms, Transaction, TransactionBody, gas,
+    AccountRecord, Action, Address, Amount, Approval, AssetId, ConsentForm, Encode, Gid, Holder, KeyRef, L1Address,
+    Nonce, Pay, PublicKey, Scheme, Signer, SponsorTerms, Transaction, TransactionBody, gas,
 };
 use std::sync::Arc;
 use thiserror::Error;
@@ -37,7 +37,7 @@ pub enum DraftError {
     },
     /// A key that may not act for the account.
     #[error(
-        "the key may not act for the account: it is none of its keys, of its sessions, or, before it is registered, that of its address"
+        "the key may not act for the account: it is none of its keys, of its sessions, of accounts that act for it, or, before it is registered, that of its address"
     )]
     Key,
     /// The account would sponsor itself.
@@ -113,6 +113,15 @@ pub enum Role {
         /// Which.
         lane: u8,
     },
+    /// As a key of an account that holds a session.
+    Delegate {
+        /// Which account.
+        account: Address,
+        /// The session's lane.
+        lane: u8,
+        /// The key's position in the record of that account.
+        position: u8,
+    },
 }
 
 impl Role {
@@ -126,8 +135,26 @@ impl Role {
             return u8::try_from(position).ok().map(Self::Key);
         }
         let sessions = record.gates.as_ref().map_or(&[][..], |gates| &gates.sessions);
-        let live = sessions.iter().find(|live| live.session.key == *key);
+        let live = sessions.iter().find(|live| live.session.holder == Holder::Key(*key));
         live.map(|live| Self::Session { lane: live.session.lane })
+    }
+
+    /// What a key is to an account as one of another account's, whose record is `delegate`, at a time in milliseconds.
+    #[must_use]
+    pub fn of_delegate(
+        record: Option<&AccountRecord>,
+        delegate: &AccountRecord,
+        key: &PublicKey,
+        time: u64,
+    ) -> Option<Self> {
+        let identity = delegate.identity.as_ref()?;
+        let position = identity.keys.iter().position(|known| known == key)?;
+        let sessions = record.and_then(|record| record.gates.as_ref()).map_or(&[][..], |gates| &gates.sessions);
+        let mut held = sessions.iter().filter(|live| live.session.holder == Holder::Account(delegate.address));
+        // What is over is of use only to be told that it is.
+        let live = held.clone().find(|live| live.session.expires >= time).or_else(|| held.next())?;
+        let position = u8::try_from(position).ok()?;
+        Some(Self::Delegate { account: delegate.address, lane: live.session.lane, position })
     }
 
     /// The lane that it signs on.
@@ -135,7 +162,7 @@ impl Role {
     pub const fn lane(self) -> u8 {
         match self {
             Self::First | Self::Key(_) => Nonce::LANE_ROOT,
-            Self::Session { lane } => lane,
+            Self::Session { lane } | Self::Delegate { lane, .. } => lane,
         }
     }
 }
@@ -402,6 +429,12 @@ impl Draft {
                 (Role::Key(position), ConsentForm::Signature) => KeyRef::Registered(position),
                 (Role::Key(position), ConsentForm::Assertion) => KeyRef::RegisteredPasskey(position),
                 (Role::Session { .. }, _) => KeyRef::Session,
+                (Role::Delegate { account, position, .. }, ConsentForm::Signature) => {
+                    KeyRef::Delegate { account, position }
+                }
+                (Role::Delegate { account, position, .. }, ConsentForm::Assertion) => {
+                    KeyRef::DelegatePasskey { account, position }
+                }
             },
             actions: self.actions.clone(),
             memo: self.memo.clone(),
@@ -439,6 +472,8 @@ pub fn gas_at_most(scheme: Scheme, bytes: usize, actions: &[Action]) -> u64 {
         Action::RegisterAsset { .. } => gas::GAS_NEW_OBJECT,
         Action::PublishCovenant { text, .. } => gas::covenant_text(text.len()) + gas::GAS_NEW_OBJECT,
         Action::RegisterIdentity { .. } => gas::GAS_GATE + gas::GAS_NEW_OBJECT,
+        Action::IssueCredential(_) => gas::GAS_CREDENTIAL + gas::GAS_NEW_OBJECT,
+        Action::RevokeCredential { .. } | Action::DropCredential { .. } => gas::GAS_CREDENTIAL,
         Action::Propose { .. } => 2 * gas::GAS_GATE,
         // What is executed is not in the action: room for a proposal of the longest list.
         Action::Execute { .. } => {

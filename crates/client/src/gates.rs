@@ -7,7 +7,8 @@ use crate::wire;
 use ghostplane_types::action::kind_name;
 use ghostplane_types::guardian::{Guarded, Guardian, Member, MemberMask, Proposal, Role, Roles};
 use ghostplane_types::{
-    AccountRecord, Action, Address, EntityType, Gates, Identity, KindSet, Limit, PublicKey, Session, Spent, Window,
+    AccountRecord, Action, Address, EntityType, Gates, Identity, KindSet, Limit, PublicKey, Session, Spending, Spent,
+    Window,
 };
 use ghostplane_types::{Encode, LiveSession};
 
@@ -19,6 +20,7 @@ pub const LOOSENING: KindSet = KindSet::of(&[
     Action::KIND_SET_COVENANT,
     Action::KIND_SET_GUARDIANS,
     Action::KIND_FREEZE_ASSET,
+    Action::KIND_ISSUE_CREDENTIAL,
 ]);
 
 /// What left of a limit in the window of `time`, in base units.
@@ -124,22 +126,24 @@ pub const fn entity_word(entity_type: EntityType) -> &'static str {
 
 // As it travels.
 
-/// Who speaks for an account, as it travels; nobody before it is registered.
+/// Who speaks for an account, as it travels and as of a batch time; nobody before it is registered.
 #[must_use]
-pub fn identity_message(record: &AccountRecord) -> Option<wire::Identity> {
-    let Identity { entity_type, version, level, keys } = record.identity.as_ref()?;
+pub fn identity_message(record: &AccountRecord, time: u64) -> Option<wire::Identity> {
+    let Identity { entity_type, version, keys } = record.identity.as_ref()?;
+    let standing = record.standing(time);
     Some(wire::Identity {
         entity_type: entity_word(*entity_type).to_owned(),
         version: u32::from(*version),
-        level: u32::from(*level),
+        level: u32::from(standing.level),
         keys: keys.iter().map(key).collect(),
+        certified: standing.certified.map(|of| entity_word(of).to_owned()).unwrap_or_default(),
     })
 }
 
 /// What the account's actions have to pass, as it travels and as of a batch time; nothing for most.
 #[must_use]
 pub fn gates_message(record: &AccountRecord, time: u64) -> Option<wire::Gates> {
-    let Gates { sessions, guarded, safety, .. } = record.gates.as_deref()?;
+    let Gates { sessions, guarded, safety, covenants, .. } = record.gates.as_deref()?;
     Some(wire::Gates {
         sessions: sessions.iter().map(|live| session(live, time)).collect(),
         guardians: guarded.as_ref().map(|guarded| guardians(guarded, time)),
@@ -152,7 +156,17 @@ pub fn gates_message(record: &AccountRecord, time: u64) -> Option<wire::Gates> {
                 .map(|recovery| wire::Recovery { key: Some(key(&recovery.key)), ready_at: recovery.ready_at }),
             has_cancelled: safety.has_cancelled,
         }),
+        covenants: (!covenants.is_empty()).then(|| wire::Covenants {
+            outgoing: covenants.outgoing.map(|digest| digest.0.to_vec().into()).unwrap_or_default(),
+            incoming: covenants.incoming.map(|digest| digest.0.to_vec().into()).unwrap_or_default(),
+            spending: covenants.spending.iter().map(|known| spending(known, time)).collect(),
+        }),
     })
+}
+
+fn spending(known: &Spending, time: u64) -> wire::Spending {
+    let [hour, day, month] = known.at(time).units;
+    wire::Spending { asset: known.asset.number(), hour, day, month }
 }
 
 fn key(of: &PublicKey) -> wire::Key {
@@ -180,11 +194,12 @@ fn kinds(of: impl Iterator<Item = u8>) -> Vec<String> {
 }
 
 fn session(live: &LiveSession, time: u64) -> wire::Session {
-    let Session { lane, key: signs, expires, scope } = &live.session;
+    let Session { lane, holder, expires, scope } = &live.session;
     let to_l1 = scope.l1_recipients.iter().flatten().map(|to| to.0.to_vec().into());
     wire::Session {
         lane: u32::from(*lane),
-        key: Some(key(signs)),
+        key: holder.key().map(key),
+        account: holder.account().map(address).unwrap_or_default(),
         expires: *expires,
         kinds: kinds(scope.kinds.iter()),
         anybody: scope.recipients.is_none(),

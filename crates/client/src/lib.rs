@@ -30,6 +30,7 @@
 pub mod approve;
 pub mod check;
 pub mod client;
+pub mod credential;
 pub mod draft;
 pub mod error;
 pub mod gates;
@@ -42,6 +43,7 @@ pub mod wire;
 pub use approve::{ApproveError, approve};
 pub use check::{Anchored, CheckError, Plane, ProvenAccount, ProvenAsset, Receipt, Rung};
 pub use client::{Client, Options};
+pub use credential::{CredentialError, CredentialPage, ProvenCredential};
 pub use draft::{Draft, DraftError, Measured, Payment, Role, Sponsor, consent_to_sponsor};
 pub use error::{ClientError, Refused};
 pub use sender::{SendError, Sender};

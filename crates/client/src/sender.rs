@@ -48,7 +48,8 @@ impl Sender {
         Self::acting_for(identity.address(), client, key, identity).await
     }
 
-    /// As [`Sender::new`], for an account that may be another than the key's own: as one of its keys, or within a session.
+    /// As [`Sender::new`], for an account that may be another than the key's own: as one of its keys, or within a session that the
+    /// key holds, or an account that has the key.
     ///
     /// # Errors
     /// If the account cannot be had. Whether the key may act for it, signing tells.
@@ -93,9 +94,32 @@ impl Sender {
         let account = self.client.account(&self.account).await?;
         self.record = account.record().cloned();
         self.role = Role::of(self.record.as_ref(), &self.key.public_key());
+        if self.role.is_none() {
+            self.role = self.delegate(account.header().time).await?;
+        }
         let lane = self.role.map_or(0, Role::lane);
         self.next = self.record.as_ref().map_or(0, |record| record.next_in_lane(lane));
         Ok(())
+    }
+
+    /// The role that the key has as one of an account that acts for this one.
+    async fn delegate(&self, time: u64) -> Result<Option<Role>, ClientError> {
+        let sessions = self.record.as_ref().and_then(|record| record.gates.as_ref()).map(|gates| &gates.sessions);
+        let mut delegates: Vec<Address> =
+            sessions.into_iter().flatten().filter_map(|live| live.session.holder.account().copied()).collect();
+        // Most often it is the account that the key made.
+        delegates.sort_unstable_by_key(|delegate| (*delegate != self.identity.address(), *delegate));
+        delegates.dedup();
+        for delegate in delegates {
+            let delegate = self.client.account(&delegate).await?;
+            let role = delegate
+                .record()
+                .and_then(|delegate| Role::of_delegate(self.record.as_ref(), delegate, &self.key.public_key(), time));
+            if role.is_some() {
+                return Ok(role);
+            }
+        }
+        Ok(None)
     }
 
     /// Signs a draft with the next number and uses it up; for pipelines. Until the account is registered each transaction

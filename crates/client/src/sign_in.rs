@@ -137,10 +137,12 @@ fn check_terms(challenge: &Challenge, service: &str, now: u64) -> Result<(), Sig
     Ok(())
 }
 
-/// The key that an answer names, if it speaks for the address. Sessions do not: they act on the plane, within their scope.
+/// The key that an answer names, if it speaks for the address. Sessions do not, nor do accounts that hold one: they act on the
+/// plane, within their scope.
 fn key_of(challenge: &Challenge, answer: &Answer, record: Option<&AccountRecord>) -> Option<PublicKey> {
     let record = record.filter(|record| record.address == challenge.address);
     match (record.and_then(|record| record.identity.as_ref()), &answer.key_ref) {
+        (Some(_), key_ref) if key_ref.is_session() => None,
         (Some(identity), key_ref) => identity.keys.get(usize::from(key_ref.position()?)).copied(),
         // Nobody has acted for the address yet: the key that it is made of speaks for it.
         (None, KeyRef::Carried(gid)) => (gid.address() == challenge.address).then_some(gid.public_key),
@@ -184,7 +186,6 @@ mod tests {
         record.identity = Some(Identity {
             entity_type: EntityType::Wallet,
             version: 0,
-            level: 0,
             keys: [other.public_key()].into_iter().collect(),
         });
         let by = |key_ref| answer(&challenge, key_ref, &other);

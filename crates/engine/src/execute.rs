@@ -7,6 +7,7 @@
 mod actions;
 mod admission;
 mod beyond;
+mod credentials;
 mod fees;
 mod held;
 mod rules;
@@ -271,7 +272,7 @@ impl<'a> Run<'a> {
             parties.push(match action {
                 Action::Transfer { to, .. } | Action::Mint { to, .. } => self.reach.account(to),
                 Action::RegisterIdentity { gid } => self.reach.account(&gid.address()),
-                other => match other.subject() {
+                other => match other.subject().or(other.credential_party()) {
                     Some(account) => self.reach.account(account),
                     None => sender,
                 },
@@ -325,6 +326,12 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// The number by which the state before the batch knows a party, or else the account with an address, if it was listed.
+    pub(crate) fn number(&self, party: Option<&AccountId>, address: &Address) -> Option<u32> {
+        let id = party.copied().or_else(|| self.reach.find(address));
+        id.and_then(|id| self.working.number(id))
+    }
+
     pub(crate) fn check_witness(&self) -> Result<(), InvalidBatch> {
         let bytes = self.working.witness_bytes_max();
         if bytes > WITNESS_BOUND_MAX { Err(InvalidBatch::Witness { bytes }) } else { Ok(()) }
@@ -340,6 +347,7 @@ impl<'a> Run<'a> {
         if !verified.is_plain() {
             let mut subjects = parties[1..].to_vec();
             subjects.extend(self.sponsor_of(verified));
+            self.for_each_owed(verified, parties, |id| subjects.push(id));
             subjects.sort_unstable();
             subjects.dedup();
             let subjects = subjects.into_iter().filter(|id| *id != sender);

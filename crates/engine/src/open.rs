@@ -246,13 +246,9 @@ impl<'a, V: StateView> OpenBatch<'a, V> {
         let start = self.posted.len();
         self.run.working.mark_count();
         self.run.count_transaction(verified, parties);
-        let working = &self.run.working;
-        // Behind the parties there is the sponsor.
-        let sponsor = self.run.sponsor_of(verified);
-        let number = |place: usize, _: &_| {
-            let id = parties.get(place).copied().or(sponsor).expect("a sponsor is listed with the parties");
-            Ok::<_, Infallible>(working.number(id))
-        };
+        // Behind the parties there are the sponsor and who acts for the sender, found by their addresses.
+        let run = &self.run;
+        let number = |place: usize, address: &_| Ok::<_, Infallible>(run.number(parties.get(place), address));
         let Ok(()) = put_transaction(&mut self.posted, self.time, verified.transaction(), number);
         let bytes = self.header_len(self.transactions + 1) + self.posted.len();
         if !self.has_place() || bytes > BATCH_BYTES_MAX || self.run.check_witness().is_err() {

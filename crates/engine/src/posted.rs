@@ -63,6 +63,10 @@ mod flag {
     pub const APPROVALS: u8 = 64;
     pub const KEY_PASSKEY: u8 = KEY_CARRIED | KEY_POSITION;
     pub const KEY_SESSION: u8 = 128;
+    /// The account that acts for the sender follows, by number, or 0 and whole; then the key's position there.
+    pub const KEY_DELEGATE: u8 = KEY_SESSION | KEY_POSITION;
+    /// Likewise, and the key is a passkey.
+    pub const KEY_DELEGATE_PASSKEY: u8 = KEY_SESSION | KEY_PASSKEY;
     pub const KEYS: u8 = KEY_CARRIED | KEY_POSITION | KEY_SESSION;
     /// No key is named so: it says that gas is not paid with the sender's credits, and another byte follows, which names the
     /// key as this one would.
@@ -148,7 +152,7 @@ pub(crate) fn check_form(plane: &Plane, body: &TransactionBody) -> Result<(), &'
 }
 
 /// Writes a transaction that has a form and is valid at `time`. `number` tells by which number the state knows an account,
-/// given its place: 0 for the sender, then one for each action, then the sponsor.
+/// given its place: 0 for the sender, then one for each action, then the sponsor, and the last for who acts for the sender.
 pub(crate) fn put_transaction<E>(
     out: &mut Vec<u8>,
     time: u64,
@@ -160,13 +164,19 @@ pub(crate) fn put_transaction<E>(
     let mut flags = 0;
     let mut set = |bit, on: bool| flags |= if on { bit } else { 0 };
     set(flag::SENDER_WHOLE, sender.is_none());
-    set(flag::KEY_CARRIED, matches!(body.key_ref, KeyRef::Carried(_) | KeyRef::RegisteredPasskey(_)));
-    set(flag::KEY_POSITION, matches!(body.key_ref, KeyRef::Registered(1..) | KeyRef::RegisteredPasskey(_)));
     set(flag::APPROVALS, !transaction.approvals.is_empty());
-    set(flag::KEY_SESSION, matches!(body.key_ref, KeyRef::Session));
     set(flag::LANE, body.nonce.lane != Nonce::LANE_ROOT);
     set(flag::VALID_AFTER, body.valid_after != 0);
     set(flag::MEMO, !body.memo.is_empty());
+    flags |= match body.key_ref {
+        KeyRef::Registered(0) => 0,
+        KeyRef::Registered(_) => flag::KEY_POSITION,
+        KeyRef::Carried(_) => flag::KEY_CARRIED,
+        KeyRef::RegisteredPasskey(_) => flag::KEY_PASSKEY,
+        KeyRef::Session => flag::KEY_SESSION,
+        KeyRef::Delegate { .. } => flag::KEY_DELEGATE,
+        KeyRef::DelegatePasskey { .. } => flag::KEY_DELEGATE_PASSKEY,
+    };
     let sponsor = match body.pay.sponsor() {
         Some(of) => Some((of, number(1 + body.actions.len(), &of.sponsor)?)),
         None => None,
@@ -192,6 +202,14 @@ pub(crate) fn put_transaction<E>(
         KeyRef::Carried(gid) => gid.encode(out),
         KeyRef::Registered(0) | KeyRef::Session => {}
         KeyRef::Registered(position) | KeyRef::RegisteredPasskey(position) => out.push(position),
+        KeyRef::Delegate { account, position } | KeyRef::DelegatePasskey { account, position } => {
+            let number = number(2 + body.actions.len(), &account)?;
+            if number.is_none() {
+                out.push(0);
+            }
+            put_account(out, number, &account);
+            out.push(position);
+        }
     }
     if flags & flag::LANE != 0 {
         out.push(body.nonce.lane);
@@ -265,6 +283,12 @@ fn decode_transaction<V: StateView>(
         flag::KEY_POSITION => KeyRef::Registered(non_zero(reader, "key position")?),
         flag::KEY_PASSKEY => KeyRef::RegisteredPasskey(reader.read()?),
         flag::KEY_SESSION => KeyRef::Session,
+        flag::KEY_DELEGATE => {
+            KeyRef::Delegate { account: decode_delegate(accounts, reader)?, position: reader.read()? }
+        }
+        flag::KEY_DELEGATE_PASSKEY => {
+            KeyRef::DelegatePasskey { account: decode_delegate(accounts, reader)?, position: reader.read()? }
+        }
         _ => return Err(reader.non_canonical("transaction flags").into()),
     };
     let lane = if flags & flag::LANE != 0 { non_zero(reader, "lane")? } else { Nonce::LANE_ROOT };
@@ -407,6 +431,18 @@ fn read_account<V: StateView>(
     }
     let number = reader.varint_at_most("account number", u64::from(u32::MAX))?;
     accounts.address(u32::try_from(number).expect("bounded above"))
+}
+
+/// Reads the account that acts for the sender. No account has number 0.
+fn decode_delegate<V: StateView>(
+    accounts: &mut Accounts<'_, V>,
+    reader: &mut Reader<'_>,
+) -> Result<Address, PostedError> {
+    let is_whole = reader.clone().read::<u8>()? == 0;
+    if is_whole {
+        reader.read::<u8>()?;
+    }
+    read_account(accounts, is_whole, reader)
 }
 
 fn read_amount(reader: &mut Reader<'_>) -> Result<Amount, DecodeError> {

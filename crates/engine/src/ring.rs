@@ -31,10 +31,13 @@ enum Which {
     Session(u8),
 }
 
-/// The key that a transaction names in the state, rather than to carry it.
+/// The key that a transaction names in the state, rather than to carry it: of those of [`TransactionBody::signs`].
 fn named(body: &TransactionBody) -> Option<Which> {
     match body.key_ref {
-        KeyRef::Registered(position) | KeyRef::RegisteredPasskey(position) => Some(Which::Registered(position)),
+        KeyRef::Registered(position)
+        | KeyRef::RegisteredPasskey(position)
+        | KeyRef::Delegate { position, .. }
+        | KeyRef::DelegatePasskey { position, .. } => Some(Which::Registered(position)),
         KeyRef::Session => Some(Which::Session(body.nonce.lane)),
         KeyRef::Carried(_) => None,
     }
@@ -84,7 +87,7 @@ impl KeyRing {
     fn place_of(&mut self, body: &TransactionBody) -> Option<usize> {
         let carried = if let KeyRef::Carried(gid) = &body.key_ref { Some(gid.public_key) } else { None };
         let which = named(body).unwrap_or(Which::Registered(0));
-        let place = *self.places.get(&(body.sender, which))?;
+        let place = *self.places.get(&(*body.signs(), which))?;
         let entry = &mut self.entries[place];
         if carried.is_some_and(|carried| carried != entry.key.public_key()) {
             return None;
@@ -142,7 +145,7 @@ pub fn verify_ring<E>(
         // Whether a carried identity holds does not depend on what is registered.
         remembered.is_none() && named(&transaction.body).is_some()
     });
-    let missed = missed.map(|(transaction, _)| transaction.body.sender);
+    let missed = missed.map(|(transaction, _)| *transaction.body.signs());
     let mut keys = learn(ring, &mut look_up, missed)?;
     let with_key = transactions.iter().zip(&remembered).map(|(transaction, remembered)| {
         // A carried identity is always checked itself; the ring only saves decompressing its key.
@@ -164,8 +167,8 @@ pub fn verify_ring<E>(
     let failed: Vec<usize> = (0..transactions.len()).filter(|at| failed(*at)).filter(by_name).collect();
     let mut outdated = Vec::new();
     if !failed.is_empty() {
-        let mut fresh = learn(ring, &mut look_up, failed.iter().map(|at| transactions[*at].body.sender))?;
-        let doubted: Vec<bool> = transactions.iter().map(|transaction| fresh.has(&transaction.body.sender)).collect();
+        let mut fresh = learn(ring, &mut look_up, failed.iter().map(|at| *transactions[*at].body.signs()))?;
+        let doubted: Vec<bool> = transactions.iter().map(|transaction| fresh.has(transaction.body.signs())).collect();
         // In order, as an identity that is carried counts for what follows; under the same key the answer is the same.
         let mut again = Vec::new();
         for at in (0..transactions.len()).filter(|at| doubted[*at]) {
@@ -191,7 +194,7 @@ pub fn verify_ring<E>(
     Ok(transactions.into_iter().zip(opened).map(|(transaction, opened)| Ok(opened?.verified(transaction))).collect())
 }
 
-/// Looks up what is registered for these senders, each once.
+/// Looks up what is registered for these accounts, each once.
 fn learn<E>(
     ring: &KeyRing,
     look_up: &mut impl FnMut(&[Address]) -> Result<Vec<SenderKeys>, E>,
@@ -226,10 +229,10 @@ fn worth_keeping(
         let body = &transaction.body;
         if let (Ok(Opened { key, .. }), Some(which)) = (opened, named(body))
             && is_new(at)
-            && known.are_registered(&body.sender)
+            && known.are_registered(body.signs())
             && let Some(prepared) = checked.keys.prepared(key)
         {
-            kept.push(((body.sender, which), prepared.clone()));
+            kept.push(((*body.signs(), which), prepared.clone()));
         }
     }
     kept

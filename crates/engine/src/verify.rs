@@ -6,8 +6,8 @@ use ghostplane_ghostcipher::{Digest, Domain, signing_bytes};
 use ghostplane_keystone::{Missing, StateView};
 use ghostplane_types::limits::{BATCH_GAS_MAX, TRANSACTION_BYTES_MAX};
 use ghostplane_types::{
-    AccountRecord, Address, Auth, Decode, Encode, Few, InboxEntry, InboxPayload, KeyRef, ObjectKey, PreparedKey,
-    PublicKey, Reject, Scheme, Transaction, TransactionBody, gas,
+    AccountRecord, Address, Auth, Decode, Encode, Few, Holder, InboxEntry, InboxPayload, KeyRef, ObjectKey,
+    PreparedKey, PublicKey, Reject, Scheme, Transaction, TransactionBody, gas,
 };
 use hashbrown::HashMap;
 use std::borrow::Cow;
@@ -121,7 +121,7 @@ pub(crate) fn verify_with(
     let mut named = Vec::with_capacity(transactions.len());
     for transaction in &transactions {
         if needs_keys(&transaction.body) {
-            keys.learn_from(view, transaction.body.sender)?;
+            keys.learn_from(view, *transaction.body.signs())?;
         }
         named.push((transaction, keys.key_of(&transaction.body)));
     }
@@ -137,7 +137,7 @@ pub(crate) fn unsigned(
 ) -> Result<Result<Verified, Reject>, Missing> {
     let mut keys = KnownKeys::new(view);
     if needs_keys(&transaction.body) {
-        keys.learn_from(view, transaction.body.sender)?;
+        keys.learn_from(view, *transaction.body.signs())?;
     }
     let key = keys.key_of(&transaction.body);
     Ok(Opened::new(plane, &transaction, &key).map(|opened| opened.verified(transaction)))
@@ -186,7 +186,7 @@ pub(crate) fn check_inbox_with(
         if let InboxPayload::Forced { transaction } = &entry.payload {
             match Transaction::decode_bounded(transaction) {
                 Ok(transaction) => {
-                    checked_entry.sender = Some(transaction.body.sender);
+                    checked_entry.sender = Some(*transaction.body.signs());
                     let verified = verify_with(plane, view, keys, &Serial, vec![transaction.clone()])?.pop();
                     checked_entry.forced = Some(verified.expect("one in, one out").map(Box::new));
                     let scheme = keys.key_of(&transaction.body).map_or(Scheme::Ed25519, |key| key.scheme());
@@ -206,8 +206,8 @@ pub(crate) fn check_inbox_with(
 pub struct SenderKeys {
     /// Its own, by position; none if it is not registered.
     pub keys: Few<PublicKey, 1>,
-    /// Those of its sessions, with their lanes.
-    pub sessions: Vec<(u8, PublicKey)>,
+    /// Those that hold its sessions, with their lanes.
+    pub sessions: Vec<(u8, Holder)>,
 }
 
 impl SenderKeys {
@@ -215,13 +215,13 @@ impl SenderKeys {
     pub fn of(record: &AccountRecord) -> Self {
         let Some(identity) = &record.identity else { return Self::default() };
         let sessions = record.gates.as_ref().map_or(&[][..], |gates| &gates.sessions);
-        let sessions = sessions.iter().map(|live| (live.session.lane, live.session.key)).collect();
+        let sessions = sessions.iter().map(|live| (live.session.lane, live.session.holder)).collect();
         Self { keys: identity.keys.clone(), sessions }
     }
 
-    /// The key of the session of a lane.
-    pub fn session(&self, lane: u8) -> Option<&PublicKey> {
-        self.sessions.iter().find(|(known, _)| *known == lane).map(|(_, key)| key)
+    /// Who holds the session of a lane.
+    pub fn session(&self, lane: u8) -> Option<&Holder> {
+        self.sessions.iter().find(|(known, _)| *known == lane).map(|(_, holder)| holder)
     }
 }
 
@@ -233,11 +233,12 @@ pub fn registered_keys(view: &impl StateView, sender: &Address) -> Result<Sender
     Ok(record.map(|record| SenderKeys::of(&record)).unwrap_or_default())
 }
 
-/// Whether it takes the sender's keys to check this. An identity that is not the sender's is refused without.
+/// Whether it takes the keys of an account to check this: of [`TransactionBody::signs`]. An identity that is not the sender's is
+/// refused without.
 fn needs_keys(body: &TransactionBody) -> bool {
     match &body.key_ref {
         KeyRef::Carried(gid) => gid.chain_id == body.chain_id && gid.address() == body.sender,
-        KeyRef::Registered(_) | KeyRef::RegisteredPasskey(_) | KeyRef::Session => true,
+        _ => true,
     }
 }
 
@@ -302,8 +303,11 @@ impl KnownKeys {
                 }
                 Ok(gid.public_key)
             }
-            KeyRef::Registered(position) | KeyRef::RegisteredPasskey(position) => {
-                let keys = self.by_sender.get(&body.sender).map_or(&[][..], |known| &known.keys.keys);
+            KeyRef::Registered(position)
+            | KeyRef::RegisteredPasskey(position)
+            | KeyRef::Delegate { position, .. }
+            | KeyRef::DelegatePasskey { position, .. } => {
+                let keys = self.by_sender.get(body.signs()).map_or(&[][..], |known| &known.keys.keys);
                 let unknown =
                     if keys.is_empty() { Reject::KeyRequired } else { Reject::UnknownKey { key_ref: position } };
                 keys.get(usize::from(position)).copied().ok_or(unknown)
@@ -312,7 +316,8 @@ impl KnownKeys {
                 let lane = body.nonce.lane;
                 let known = self.by_sender.get(&body.sender).filter(|known| !known.keys.keys.is_empty());
                 let known = known.ok_or(Reject::KeyRequired)?;
-                known.keys.session(lane).copied().ok_or(Reject::SessionUnknown { lane })
+                let key = known.keys.session(lane).and_then(Holder::key);
+                key.copied().ok_or(Reject::SessionUnknown { lane })
             }
         }
     }
@@ -503,8 +508,10 @@ impl Opened {
         if is_own || sponsor.is_some() != transaction.sponsorship.is_some() {
             return Err(Reject::BadSponsorship);
         }
-        let is_plain =
-            approvals.is_empty() && sponsor.is_none() && body.actions.iter().all(|action| action.moves().is_some());
+        let is_plain = approvals.is_empty()
+            && sponsor.is_none()
+            && body.key_ref.delegate().is_none()
+            && body.actions.iter().all(|action| action.moves().is_some());
         Ok(Self { id: TransactionBody::id_of_bytes(body.chain_id, &encoded), key, gas_intrinsic, is_plain })
     }
 }

@@ -1,5 +1,6 @@
 //! The working set of one batch: accounts and slots as they stand after what has been applied so far.
 
+mod credentials;
 mod end;
 mod mana;
 mod rules;
@@ -8,13 +9,14 @@ use crate::execute::{ExecuteError, Halt};
 use crate::meter::Reads;
 use crate::verify::SenderKeys;
 use crate::{FixedState, Plane, hash_seed};
+use credentials::KnownCredential;
 use ghostplane_ghostcipher::Digest;
 use ghostplane_keystone::{Missing, ObjectRef, SlotChange, StateView};
 use ghostplane_types::codec::Decode;
 use ghostplane_types::limits::ACCOUNT_SLOTS_MAX;
 use ghostplane_types::{
-    AccountRecord, Address, Amount, AssetId, AssetRecord, Few, Gates, JournalEntry, Mana, ObjectKey, PlaneRules,
-    Reject, Roots, Scheduled, Slot, SlotIndex, SlotKind,
+    AccountRecord, Address, Amount, AssetId, AssetRecord, Credential, Few, Gates, JournalEntry, Mana, ObjectKey,
+    PlaneRules, Reject, Roots, Scheduled, Slot, SlotIndex, SlotKind,
 };
 use hashbrown::HashTable;
 use rules::RuleBook;
@@ -88,6 +90,7 @@ enum Undo {
     Asset { asset: AssetId, was: Option<AssetRecord> },
     Text(Digest),
     PlaneRules { was: Box<PlaneRules>, is_first: bool },
+    Credential { key: ObjectKey, was: Option<Credential> },
     Record { account: AccountId, was: Box<AccountRecord>, is_first: bool },
     Mana { account: AccountId, was: Mana },
 }
@@ -118,6 +121,7 @@ enum Counted {
     Slot(SlotId),
     Asset(AssetId),
     Text(Digest),
+    Credential(ObjectKey),
 }
 
 /// Where money goes to or comes from.
@@ -139,6 +143,8 @@ pub(crate) struct Reach {
     assets: Vec<AssetId>,
     /// Texts of rules, likewise.
     texts: Vec<Digest>,
+    /// Credentials, likewise.
+    credentials: Vec<ObjectKey>,
 }
 
 impl Reach {
@@ -151,6 +157,7 @@ impl Reach {
             slots: Vec::with_capacity(2 * transactions),
             assets: Vec::new(),
             texts: Vec::new(),
+            credentials: Vec::new(),
         }
     }
 
@@ -219,6 +226,7 @@ pub(crate) struct Working<'a> {
     accounts: Vec<Account<'a>>,
     slots: Vec<WorkingSlot>,
     assets: BTreeMap<AssetId, OwnAsset<'a>>,
+    credentials: BTreeMap<ObjectKey, KnownCredential<'a>>,
     slots_made: u32,
     objects_made: u32,
     /// What a witness of the batch has to hold so far.
@@ -242,6 +250,7 @@ impl<'a> Working<'a> {
             accounts: Vec::new(),
             slots: Vec::new(),
             assets: BTreeMap::new(),
+            credentials: BTreeMap::new(),
             slots_made: 0,
             objects_made: 0,
             reads: Reads { slots: 0, objects: 0, value_bytes: 0 },
@@ -322,7 +331,7 @@ impl<'a> Working<'a> {
                 vacant.insert(OwnAsset { key, before, now, issuer, rules, counted: false });
             }
         }
-        Ok(())
+        self.read_credentials(view, reach)
     }
 
     // Counting.
@@ -331,6 +340,7 @@ impl<'a> Working<'a> {
     pub(crate) fn count_all(&mut self) {
         let sizes = self.accounts.iter().map(Account::reads);
         let sizes = sizes.chain(self.assets.values().map(|asset| object_reads(asset.before)));
+        let sizes = sizes.chain(self.credentials.values().map(|credential| object_reads(credential.before)));
         let sum = sizes.fold((0, 0), |sum, reads| (sum.0 + reads.0, sum.1 + reads.1));
         let texts = self.count_all_texts();
         let (objects, value_bytes) = (sum.0 + texts.0, sum.1 + texts.1);
@@ -338,6 +348,7 @@ impl<'a> Working<'a> {
         self.accounts.iter_mut().for_each(|account| account.counted = true);
         self.slots.iter_mut().for_each(|slot| slot.counted = true);
         self.assets.values_mut().for_each(|asset| asset.counted = true);
+        self.credentials.values_mut().for_each(|credential| credential.counted = true);
     }
 
     /// Everything counted from here on can be taken back by [`Working::uncount`].
@@ -417,6 +428,7 @@ impl<'a> Working<'a> {
                     self.reads.value_bytes -= value_bytes;
                 }
                 Counted::Text(digest) => self.uncount_text(digest),
+                Counted::Credential(key) => self.uncount_credential(&key),
             }
         }
     }
@@ -424,11 +436,12 @@ impl<'a> Working<'a> {
     /// Forgets what was read for things that are not in the batch, once that is most of what was read. Ids change:
     /// those of `system` are brought up to date, and nobody may keep others.
     pub(crate) fn forget_uncounted(&mut self, reach: &mut Reach, system: &mut SystemIds) {
-        let known = self.accounts.len() + self.assets.len() + self.texts();
+        let known = self.accounts.len() + self.assets.len() + self.credentials.len() + self.texts();
         if known <= 2 * self.reads.objects + UNCOUNTED_MAX {
             return;
         }
         self.forget_uncounted_texts();
+        self.credentials.retain(|_, credential| credential.counted);
         self.assets.retain(|_, asset| asset.counted);
         let mut slot_at = Vec::with_capacity(self.slots.len());
         let mut kept = 0;
@@ -565,6 +578,9 @@ impl<'a> Working<'a> {
                 Undo::Text(digest) => self.unpublish(digest),
                 Undo::PlaneRules { was, is_first } => self.unset_plane_rules(*was, is_first),
                 Undo::Mana { account, was } => self.accounts[account.0 as usize].record.set_mana(was),
+                Undo::Credential { key, was } => {
+                    self.put_credential(&key, was);
+                }
                 Undo::Record { account, was, is_first } => {
                     let account = &mut self.accounts[account.0 as usize];
                     account.record = *was;

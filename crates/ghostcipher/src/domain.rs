@@ -120,6 +120,8 @@ domains! {
     SignIn = 38,
     /// The name of a text of rules.
     Covenant = 39,
+    /// The claims of a credential.
+    Claims = 45,
     /// Tests and examples; nothing on a chain carries it.
     Test = 65535,
 }

@@ -6,6 +6,7 @@ mod committer;
 mod connect;
 mod consent;
 mod covenant;
+mod credential;
 mod explain;
 mod fee;
 mod guardian;
@@ -293,6 +294,9 @@ fn code_of(error: &anyhow::Error) -> Option<u16> {
     }
     error.chain().find_map(|cause| match cause.downcast_ref::<SendError>() {
         Some(SendError::Client(error)) => error.code(),
+        _ if cause.is::<credential::NotBorneOut>() => {
+            cause.downcast_ref::<credential::NotBorneOut>().map(|why| why.0.code())
+        }
         _ if cause.is::<identity::NotSignedIn>() => {
             cause.downcast_ref::<identity::NotSignedIn>().map(|why| why.0.code())
         }

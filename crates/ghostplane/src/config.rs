@@ -46,7 +46,9 @@ use ghostplane_ghostcipher::VerificationKey;
 use ghostplane_sequencer::Limits;
 use ghostplane_types::PublicKey;
 use ghostplane_types::genesis::{FeeShare, GenesisAsset, Governance, SettlementTerms};
-use ghostplane_types::{Address, Amount, AssetId, Committer, Committers, Decode, Genesis, L1Address, ManaTerms};
+use ghostplane_types::{
+    Address, Amount, AssetId, Authority, Committer, Committers, Decode, EntityTypes, Genesis, L1Address, ManaTerms,
+};
 use serde::Deserialize;
 use serde_json::json;
 use std::net::SocketAddr;
@@ -305,6 +307,8 @@ struct GenesisFile {
     fee_shares: Vec<ShareTable>,
     settlement: TermsTable,
     #[serde(default)]
+    authorities: Vec<AuthorityTable>,
+    #[serde(default)]
     governance: GovernanceTable,
     mana: ManaTable,
     #[serde(default)]
@@ -344,6 +348,16 @@ struct ManaTable {
     supply_max: u64,
     #[serde(default)]
     grants: Vec<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AuthorityTable {
+    address: String,
+    #[serde(default)]
+    level_max: u8,
+    #[serde(default)]
+    certifies: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -426,6 +440,15 @@ impl GenesisFile {
             let (address, _) = Address::parse(&share.address).with_context(|| format!("'{}'", share.address))?;
             Ok(FeeShare { address, basis_points: share.basis_points })
         };
+        let authority = |known: AuthorityTable| {
+            let (address, _) = Address::parse(&known.address).with_context(|| format!("'{}'", known.address))?;
+            let entity = |word: &String| keys::entity_of(word).with_context(|| format!("'{word}' is no entity type"));
+            let certifies = known.certifies.iter().map(entity).collect::<anyhow::Result<Vec<_>>>()?;
+            Ok(Authority { address, level_max: known.level_max, certifies: EntityTypes::of(&certifies) })
+        };
+        // The file may list them in any order.
+        let mut authorities = self.authorities.into_iter().map(authority).collect::<anyhow::Result<Vec<_>>>()?;
+        authorities.sort_by_key(|known| known.address);
         let (terms, mana) = (self.settlement, self.mana);
         let governor = self.governance.governor.map(|text| {
             let (address, _) = Address::parse(&text).with_context(|| format!("governor '{text}'"))?;
@@ -464,6 +487,7 @@ impl GenesisFile {
                 grants: mana.grants,
             },
             committers: self.committers.read()?,
+            authorities,
         })
     }
 }

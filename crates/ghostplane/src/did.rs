@@ -79,7 +79,6 @@ mod tests {
         record.identity = Some(Identity {
             entity_type: EntityType::Service,
             version: 0,
-            level: 0,
             keys: [key(1), key(2)].into_iter().collect(),
         });
         let document = document(&record.address, Some(&record));

@@ -6,8 +6,8 @@ use ghostplane_client::gates::{self, Standing};
 use ghostplane_types::action::kind_name;
 use ghostplane_types::guardian::{Guarded, Guardian, MemberMask, Proposal, Role};
 use ghostplane_types::{
-    AccountRecord, Action, Address, Amount, AssetId, CovenantAt, Encode as _, GuardianSet, KeyChange, KindSet, Limit,
-    LiveSession, PublicKey, Spent,
+    AccountRecord, Action, Address, Amount, AssetId, CovenantAt, Covenants, Encode as _, GuardianSet, KeyChange,
+    KindSet, Limit, LiveSession, PublicKey, Spent,
 };
 use serde_json::{Value, json};
 
@@ -30,14 +30,16 @@ pub fn key(key: &PublicKey) -> Value {
     })
 }
 
-/// The identity of a record; null before it is registered.
+/// The identity of a record at a time; null before it is registered.
 #[must_use]
-pub fn identity(record: Option<&AccountRecord>) -> Value {
-    let Some(identity) = record.and_then(|record| record.identity.as_ref()) else { return Value::Null };
+pub fn identity(record: Option<&AccountRecord>, time: u64) -> Value {
+    let known = record.and_then(|record| Some((record.identity.as_ref()?, record.standing(time))));
+    let Some((identity, standing)) = known else { return Value::Null };
     json!({
         "type": gates::entity_word(identity.entity_type),
         "version": identity.version,
-        "level": identity.level,
+        "level": standing.level,
+        "certified": standing.certified.map(gates::entity_word),
         "keys": identity.keys.iter().map(key).collect::<Vec<_>>(),
     })
 }
@@ -55,6 +57,19 @@ pub fn all(record: Option<&AccountRecord>, time: u64, money: Money<'_>) -> Value
             guarded.proposals.iter().map(|held| proposal(guarded, held, time)).collect()
         }),
         "safety": safety(record, time),
+        "covenants": of.filter(|of| !of.covenants.is_empty()).map(|of| covenants(&of.covenants, time, money)),
+    })
+}
+
+fn covenants(of: &Covenants, time: u64, money: Money<'_>) -> Value {
+    let spending = of.spending.iter().map(|known| {
+        let [hour, day, month] = known.at(time).units.map(|units| money(known.asset, counted(units)));
+        json!({ "asset": known.asset.number(), "hour": hour, "day": day, "month": month })
+    });
+    json!({
+        "outgoing": of.outgoing.map(|digest| digest.to_string()),
+        "incoming": of.incoming.map(|digest| digest.to_string()),
+        "spending": spending.collect::<Vec<_>>(),
     })
 }
 
@@ -78,7 +93,8 @@ pub fn session(live: &LiveSession, time: u64, money: Money<'_>) -> Value {
     let to_l1 = scope.l1_recipients.as_ref().map(|of| of.iter().map(ToString::to_string).collect::<Vec<_>>());
     json!({
         "lane": session.lane,
-        "key": key(&session.key),
+        "key": session.holder.key().map(key),
+        "account": session.holder.account().map(ToString::to_string),
         "expires": session.expires,
         "over": time > session.expires,
         "kinds": kinds(scope.kinds),
@@ -173,7 +189,8 @@ pub fn words(action: &Action, money: &dyn Fn(AssetId, Amount) -> String) -> Stri
         Action::AddSession(session) => {
             let limits = session.scope.limits.iter().map(|limit| limit_words(limit, money)).collect::<Vec<_>>();
             let kinds = kinds(session.scope.kinds).join(", ");
-            format!("let a key do {kinds} on lane {}, at most {}", session.lane, limits.join("; "))
+            let holder = session.holder.account().map_or_else(|| "a key".to_owned(), ToString::to_string);
+            format!("let {holder} do {kinds} on lane {}, at most {}", session.lane, limits.join("; "))
         }
         Action::RevokeSession { lane } => format!("end the session of lane {lane}"),
         Action::SetCovenant { at, digest } => {
@@ -214,6 +231,12 @@ pub fn words(action: &Action, money: &dyn Fn(AssetId, Amount) -> String) -> Stri
         Action::Burn { asset, amount } => format!("end {}", money(*asset, *amount)),
         Action::FreezeAsset { asset, is_frozen: true } => format!("stop whatever moves of {asset}"),
         Action::FreezeAsset { asset, is_frozen: false } => format!("let {asset} move again"),
+        Action::IssueCredential(terms) => {
+            let certified = terms.certified.map_or_else(String::new, |of| format!(", as {}", gates::entity_word(of)));
+            format!("issue {} the credential {}, of level {}{certified}", terms.subject, terms.claims, terms.level)
+        }
+        Action::RevokeCredential { subject, claims } => format!("revoke the credential {claims} of {subject}"),
+        Action::DropCredential { issuer, claims } => format!("drop the credential {claims} of {issuer}"),
     }
 }
 

@@ -246,14 +246,7 @@ fn check_name(name: &str) -> Result<(), KeyFileError> {
 /// The word for an entity type, as key files and the command line have it.
 #[must_use]
 pub const fn entity_word(entity_type: EntityType) -> &'static str {
-    match entity_type {
-        EntityType::Wallet => "wallet",
-        EntityType::Validator => "validator",
-        EntityType::Service => "service",
-        EntityType::Contract => "contract",
-        EntityType::Bridge => "bridge",
-        EntityType::Oracle => "oracle",
-    }
+    entity_type.name()
 }
 
 /// The entity type of that word.

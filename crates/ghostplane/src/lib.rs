@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::float_arithmetic, clippy::disallowed_methods)]
 
 pub mod bench;
+pub mod claims;
 pub mod cli;
 pub mod committer;
 pub mod config;

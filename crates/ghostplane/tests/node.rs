@@ -5,6 +5,8 @@
 mod committers;
 #[path = "node/covenants.rs"]
 mod covenants;
+#[path = "node/credentials.rs"]
+mod credentials;
 #[path = "node/crowd.rs"]
 mod crowd;
 #[path = "node/damage.rs"]

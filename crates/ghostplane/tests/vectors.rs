@@ -6,6 +6,9 @@
 
 #![recursion_limit = "256"]
 
+#[path = "vectors/credentials.rs"]
+mod credentials;
+
 use ghostplane::local::{LocalL1, Operator, Threads, Watcher, case_messages, claim_message};
 use ghostplane::trial;
 use ghostplane_engine::{Plane, posted};
@@ -31,10 +34,10 @@ use ghostplane_types::reject::REJECT_CODES;
 use ghostplane_types::transaction::ACTION_KINDS;
 use ghostplane_types::{
     Action, Address, Amount, Approval, AssetId, BatchHeader, Committer, Committers, ConsentForm, Decode, Encode,
-    EntityType, Flow, Flush, Genesis, Gid, GuardianSet, InboxEntry, InboxPayload, JournalEntry, KeyChange, KeyRef,
-    KindSet, L1Address, Limit, Money, Nonce, ObjectClass, ObjectKey, Outcome, Pay, PublicKey, Roots, Scheme, Scope,
-    Session, SignedFlush, SignedL1Message, Signer, SlotIndex, Source, Transaction, TransactionBody, Window, Withdrawal,
-    gas, limits,
+    EntityType, Flow, Flush, Genesis, Gid, GuardianSet, Holder, InboxEntry, InboxPayload, JournalEntry, KeyChange,
+    KeyRef, KindSet, L1Address, Limit, Money, Nonce, ObjectClass, ObjectKey, Outcome, Pay, PublicKey, Roots, Scheme,
+    Scope, Session, SignedFlush, SignedL1Message, Signer, SlotIndex, Source, Transaction, TransactionBody, Window,
+    Withdrawal, gas, limits,
 };
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -695,7 +698,7 @@ fn gates() {
     let plane = plane();
     let session = Session {
         lane: 7,
-        key: public("phone"),
+        holder: Holder::Key(public("phone")),
         expires: GENESIS_MS + 86_400_000,
         scope: Scope {
             kinds: KindSet::of(&[Action::KIND_TRANSFER, Action::KIND_WITHDRAW]),

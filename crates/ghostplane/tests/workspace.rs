@@ -406,6 +406,10 @@ fn the_tables_of_limits_and_gas_are_those_of_the_code() {
             ACCOUNT_SLOTS_MAX,
             ACCOUNT_GATES_BYTES_MAX,
             SESSIONS_MAX,
+            AUTHORITIES_MAX,
+            LEVEL_MAX,
+            CERTIFICATIONS_MAX,
+            CREDENTIAL_MS_MAX,
             SESSION_RECIPIENTS_MAX,
             SESSION_CONTRACTS_MAX,
             SESSION_LIMITS_MAX,
@@ -472,6 +476,7 @@ fn the_tables_of_limits_and_gas_are_those_of_the_code() {
             GAS_ACTION,
             GAS_NEW_SLOT,
             GAS_NEW_OBJECT,
+            GAS_CREDENTIAL,
             GAS_GATE
         ]
     );

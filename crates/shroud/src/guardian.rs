@@ -1,12 +1,12 @@
 //! Who has to agree: sets, quorums, and what is held until there is one.
 
-use crate::sigil::{check_room, is_usable};
+use crate::sigil::{check_room, holds_session, is_usable};
 use ghostplane_ghostcipher::Digest;
 use ghostplane_types::guardian::{
     Freeze, Guarded, Guardian, GuardianSet, MemberMask, Proposal, Recovery, Role, Safety,
 };
 use ghostplane_types::limits::{GUARDIAN_DELAY_MS_MAX, PROPOSAL_MS_MAX, PROPOSALS_MAX};
-use ghostplane_types::{AccountRecord, Action, Address, Gates, KindSet, PublicKey, Reject, Spent};
+use ghostplane_types::{AccountRecord, Action, Address, Gates, Holder, KindSet, PublicKey, Reject, Spent};
 
 /// What changes a gate so that more is let through, or could be: it needs the quorum, and waits.
 pub const LOOSENING: KindSet = KindSet::of(&[
@@ -15,6 +15,8 @@ pub const LOOSENING: KindSet = KindSet::of(&[
     Action::KIND_SET_COVENANT,
     Action::KIND_SET_GUARDIANS,
     Action::KIND_FREEZE_ASSET,
+    // Not a gate of the account's own: it lets others be trusted in its name.
+    Action::KIND_ISSUE_CREDENTIAL,
 ]);
 
 /// What has to be agreed to before these actions are done.
@@ -48,8 +50,7 @@ pub fn check_set<'a>(
     mut member: impl FnMut(&Address) -> MemberAccount<'a>,
 ) -> Result<(), Reject> {
     let Some(identity) = &record.identity else { return Err(Reject::KeyRequired) };
-    let is_session =
-        |key: &PublicKey| record.gates.iter().any(|gates| gates.sessions.iter().any(|live| live.session.key == *key));
+    let is_session = |key: &PublicKey| record.gates.iter().any(|gates| holds_session(gates, &Holder::Key(*key)));
     // Who speaks twice would count twice.
     let mut voices: Vec<PublicKey> = Vec::new();
     for (at, one) in set.members.iter().enumerate() {
@@ -315,7 +316,7 @@ pub fn recover(record: &mut AccountRecord, key: &PublicKey, members: MemberMask,
         check_at_once(gates, Role::Recover, members)?;
         let Some(guarded) = &gates.guarded else { return Err(Reject::Unguarded) };
         let is_guardian = guarded.set.members.iter().any(|member| member.who == Guardian::Key(*key));
-        if has || is_guardian || gates.sessions.iter().any(|live| live.session.key == *key) {
+        if has || is_guardian || holds_session(gates, &Holder::Key(*key)) {
             return Err(Reject::KeyTwice);
         }
         if !is_usable(key) {

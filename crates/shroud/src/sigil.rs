@@ -1,10 +1,10 @@
-//! Who may act for an account: its keys, and sessions within their scopes.
+//! Who may act for an account: its keys, and sessions within their scopes, held by keys or by other accounts.
 
 use ghostplane_types::guardian::Guardian;
 use ghostplane_types::limits::{ACCOUNT_GATES_BYTES_MAX, ACCOUNT_KEYS_MAX, SESSION_MS_MAX, SESSIONS_MAX};
 use ghostplane_types::{
-    AccountRecord, Action, AssetId, Few, Gates, Identity, KeyChange, KindSet, Limit, LiveSession, Nonce, PreparedKey,
-    PublicKey, Reject, Scheme, Session, Spent,
+    AccountRecord, Action, Address, AssetId, Few, Gates, Holder, Identity, KeyChange, KindSet, Limit, LiveSession,
+    Nonce, PreparedKey, PublicKey, Reject, Scheme, Session, Spent,
 };
 
 /// What a session may ever do: what changes a gate or speaks for the account elsewhere is not among it.
@@ -51,7 +51,7 @@ pub fn change_keys(
 
 /// A key that the account does not have in any role yet, and that can verify.
 fn check_new_key(identity: &Identity, gates: Option<&Gates>, key: &PublicKey) -> Result<(), Reject> {
-    let is_session = gates.is_some_and(|gates| gates.sessions.iter().any(|live| live.session.key == *key));
+    let is_session = gates.is_some_and(|gates| holds_session(gates, &Holder::Key(*key)));
     let is_guardian = gates
         .and_then(|gates| gates.guarded.as_ref())
         .is_some_and(|guarded| guarded.set.members.iter().any(|member| member.who == Guardian::Key(*key)));
@@ -63,7 +63,34 @@ fn check_new_key(identity: &Identity, gates: Option<&Gates>, key: &PublicKey) ->
 
 // Sessions.
 
-/// Puts a session in its place among the gates. Says whether it takes the place of one that is over.
+/// Whether a key or an account holds one of the sessions, over or not.
+pub fn holds_session(gates: &Gates, holder: &Holder) -> bool {
+    gates.sessions.iter().any(|live| live.session.holder == *holder)
+}
+
+/// Whether an account can act for that of `record`: it has keys, and the other does not act for it. `delegate` is its
+/// record, if it exists.
+///
+/// Who acts for another acts by its own keys alone, so nobody acts for anybody through a third: there is no longer way round.
+pub fn check_delegate(
+    record: &AccountRecord,
+    address: &Address,
+    delegate: Option<&AccountRecord>,
+    time: u64,
+) -> Result<(), Reject> {
+    if *address == record.address {
+        return Err(Reject::DelegationCycle { delegate: *address });
+    }
+    let known = delegate.filter(|known| known.identity.is_some());
+    let known = known.ok_or(Reject::DelegateUnknown { delegate: *address })?;
+    let sessions = known.gates.as_ref().map_or(&[][..], |gates| &gates.sessions);
+    let acts_back =
+        |live: &LiveSession| live.session.holder == Holder::Account(record.address) && live.session.expires >= time;
+    if sessions.iter().any(acts_back) { Err(Reject::DelegationCycle { delegate: *address }) } else { Ok(()) }
+}
+
+/// Puts a session in its place among the gates. Says whether it takes the place of one that is over. Of an account that
+/// holds it, [`check_delegate`] says whether it can.
 pub fn add_session(record: &mut AccountRecord, session: &Session, time: u64) -> Result<bool, Reject> {
     check_terms(session, time)?;
     let Some(identity) = &record.identity else { return Err(Reject::KeyRequired) };
@@ -73,8 +100,10 @@ pub fn add_session(record: &mut AccountRecord, session: &Session, time: u64) -> 
         return Err(Reject::SessionExists { lane });
     }
     let replaces = old.is_some();
-    if old.is_none_or(|old| old.session.key != session.key) {
-        check_new_key(identity, record.gates.as_deref(), &session.key)?;
+    if let Holder::Key(key) = &session.holder
+        && old.is_none_or(|old| old.session.holder != session.holder)
+    {
+        check_new_key(identity, record.gates.as_deref(), key)?;
     }
     let spent = vec![Spent::default(); session.scope.limits.len()];
     let live = LiveSession { session: session.clone(), spent };
@@ -114,7 +143,10 @@ fn check_terms(session: &Session, time: u64) -> Result<(), Reject> {
         (!scope.kinds.is_empty(), "it may do nothing"),
         (scope.kinds.is_within(SESSION_KINDS), "an action kind that no session may do"),
         (scope.contracts.is_empty(), "contracts do not run yet"),
-        (session.key.scheme() != Scheme::Passkey, "a session signs by a signature, not a passkey's assertion"),
+        (
+            session.holder.key().is_none_or(|key| key.scheme() != Scheme::Passkey),
+            "a session signs by a signature, not a passkey's assertion",
+        ),
     ];
     match rules.iter().find(|(holds, _)| !holds) {
         Some((_, what)) => Err(Reject::SessionTerms { what }),

@@ -2,13 +2,16 @@
 
 use crate::address::{Address, EntityType, Gid, PublicKey};
 use crate::asset::AssetId;
-use crate::codec::{Decode, DecodeError, Encode, Reader, put_varint};
+use crate::codec::{Decode, DecodeError, Encode, Reader, put_list, put_varint};
 use crate::covenant::Covenants;
+use crate::credential::{Certification, Standing};
 use crate::few::Few;
 use crate::guardian::{Guarded, Safety};
-use crate::limits::{ACCOUNT_KEYS_MAX, ACCOUNT_LANES_MAX, ACCOUNT_SLOTS_MAX, SESSIONS_MAX, SPENT_BYTES_MAX};
+use crate::limits::{
+    ACCOUNT_KEYS_MAX, ACCOUNT_LANES_MAX, ACCOUNT_SLOTS_MAX, CERTIFICATIONS_MAX, SESSIONS_MAX, SPENT_BYTES_MAX,
+};
 use crate::mana::Mana;
-use crate::session::{Session, Spent};
+use crate::session::{Session, Spent, read_ascending};
 use crate::slot::SlotIndex;
 
 /// Everything a plane keeps about an address, made by its first credit.
@@ -41,6 +44,8 @@ pub struct Gates {
     pub safety: Safety,
     /// Rules, and what is counted for them.
     pub covenants: Covenants,
+    /// What the plane's authorities certify, ascending by issuer, one of each.
+    pub certifications: Vec<Certification>,
 }
 
 /// A session, and what it has spent.
@@ -59,6 +64,7 @@ impl Gates {
             && self.guarded.is_none()
             && self.safety == Safety::default()
             && self.covenants.is_empty()
+            && self.certifications.is_empty()
     }
 
     /// The session of a lane.
@@ -66,12 +72,13 @@ impl Gates {
         self.sessions.iter().find(|live| live.session.lane == lane)
     }
 
-    /// How many bytes they take in the record at most, whatever they count up to.
+    /// How many bytes they take in the record at most, whatever they count up to. What others certify has room of its own,
+    /// so that nobody takes an account's.
     pub fn bytes_max(&self) -> usize {
         let mut out = Vec::new();
         // What is counted for rules has a bound of its own: it comes without the account's doing.
         let covenants = Covenants { spending: Vec::new(), ..self.covenants.clone() };
-        Self { covenants, ..self.clone() }.encode(&mut out);
+        Self { covenants, certifications: Vec::new(), ..self.clone() }.encode(&mut out);
         let counters = self.sessions.iter().map(|live| live.spent.len()).sum::<usize>()
             + self.guarded.as_ref().map_or(0, |guarded| guarded.spent.len());
         out.len() + counters * (SPENT_BYTES_MAX - Spent::BYTES_MIN)
@@ -83,6 +90,7 @@ impl Gates {
             (self.guarded.is_some(), SECTION_GUARDIANS),
             (self.safety != Safety::default(), SECTION_SAFETY),
             (!self.covenants.is_empty(), SECTION_COVENANTS),
+            (!self.certifications.is_empty(), SECTION_CERTIFICATIONS),
         ];
         sections.iter().filter(|(is_there, _)| *is_there).fold(0, |bits, (_, section)| bits | section)
     }
@@ -103,6 +111,9 @@ impl Gates {
         }
         if !self.covenants.is_empty() {
             self.covenants.encode(out);
+        }
+        if !self.certifications.is_empty() {
+            put_list(out, &self.certifications);
         }
     }
 
@@ -137,6 +148,14 @@ impl Gates {
                 return Err(reader.non_canonical("section of no covenants"));
             }
         }
+        if sections & SECTION_CERTIFICATIONS != 0 {
+            let what = "certifications of an account";
+            gates.certifications =
+                read_ascending(reader, what, CERTIFICATIONS_MAX, |known: &Certification| known.issuer)?;
+            if gates.certifications.is_empty() || !gates.certifications.iter().all(Certification::says_something) {
+                return Err(reader.non_canonical(what));
+            }
+        }
         Ok(gates)
     }
 }
@@ -148,8 +167,6 @@ pub struct Identity {
     pub entity_type: EntityType,
     /// The GID's version.
     pub version: u16,
-    /// The verification level a credential has raised it to; 0 without one.
-    pub level: u8,
     /// Keys that may sign, by key reference.
     pub keys: Few<PublicKey, 1>,
 }
@@ -158,7 +175,7 @@ impl Identity {
     /// What a GID registers: its own key, and nothing certified.
     pub fn of(gid: &Gid) -> Self {
         let keys = [gid.public_key].into_iter().collect();
-        Self { entity_type: gid.entity_type, version: gid.version, level: 0, keys }
+        Self { entity_type: gid.entity_type, version: gid.version, keys }
     }
 }
 
@@ -186,6 +203,12 @@ impl AccountRecord {
         Self { address, identity: None, lanes: Few::new(), slots: Few::new(), gates: None, mana: None }
     }
 
+    /// What the account is worth to rules at `time`, a batch's time in milliseconds: the level that it is verified to, and
+    /// the type that it is certified to be. A credential that is over, revoked or dropped does not count.
+    pub fn standing(&self, time: u64) -> Standing {
+        self.gates.as_ref().map_or_else(Standing::default, |gates| Standing::of(&gates.certifications, time))
+    }
+
     /// Changes the gates, and keeps none that are empty.
     pub fn change_gates<T>(&mut self, change: impl FnOnce(&mut Gates) -> T) -> T {
         let mut gates = self.gates.take().unwrap_or_default();
@@ -207,9 +230,9 @@ impl AccountRecord {
         }
     }
 
-    /// The level of verification; 0 before there is an identity.
-    pub fn level(&self) -> u8 {
-        self.identity.as_ref().map_or(0, |identity| identity.level)
+    /// The level of verification at `time`: see [`AccountRecord::standing`].
+    pub fn level(&self, time: u64) -> u8 {
+        self.standing(time).level
     }
 
     /// The slot of `asset`, if the account has ever held it.
@@ -247,10 +270,19 @@ const SECTION_COVENANTS: u8 = 8;
 /// Freeze and recovery.
 const SECTION_SAFETY: u8 = 16;
 const SECTION_MANA: u8 = 32;
+/// What authorities certify.
+const SECTION_CERTIFICATIONS: u8 = 128;
 /// The exit address has its bit in the section byte.
 const SECTIONS_RESERVED: u8 = 0b0100_0000;
-const SECTIONS: u8 =
-    SECTION_IDENTITY | SECTION_SESSIONS | SECTION_GUARDIANS | SECTION_COVENANTS | SECTION_SAFETY | SECTION_MANA;
+const SECTIONS: u8 = SECTION_IDENTITY
+    | SECTION_SESSIONS
+    | SECTION_GUARDIANS
+    | SECTION_COVENANTS
+    | SECTION_SAFETY
+    | SECTION_MANA
+    | SECTION_CERTIFICATIONS;
+/// Stands where a verification level once did, which is a matter of time: see [`AccountRecord::standing`].
+const IDENTITY_RESERVED: u8 = 0;
 
 impl Encode for AccountRecord {
     fn encode(&self, out: &mut Vec<u8>) {
@@ -262,7 +294,7 @@ impl Encode for AccountRecord {
         if let Some(identity) = &self.identity {
             identity.entity_type.encode(out);
             put_varint(out, u64::from(identity.version));
-            identity.level.encode(out);
+            IDENTITY_RESERVED.encode(out);
             put_varint(out, identity.keys.len() as u64);
             identity.keys.iter().for_each(|key| key.encode(out));
         }
@@ -322,13 +354,15 @@ fn decode_mana(reader: &mut Reader<'_>) -> Result<Mana, DecodeError> {
 fn decode_identity(reader: &mut Reader<'_>) -> Result<Identity, DecodeError> {
     let entity_type = reader.read()?;
     let version = reader.varint_at_most("identity version", u64::from(u16::MAX))?;
-    let level = reader.read()?;
+    if reader.read::<u8>()? != IDENTITY_RESERVED {
+        return Err(reader.non_canonical("reserved byte of an identity"));
+    }
     let count = reader.count("keys of an account", ACCOUNT_KEYS_MAX, PublicKey::BYTES_MIN)?;
     let keys = (0..count).map(|_| reader.read()).collect::<Result<Few<PublicKey, 1>, DecodeError>>()?;
     if keys.is_empty() {
         return Err(reader.non_canonical("identity without a key"));
     }
-    Ok(Identity { entity_type, version: u16::try_from(version).expect("bounded above"), level, keys })
+    Ok(Identity { entity_type, version: u16::try_from(version).expect("bounded above"), keys })
 }
 
 fn decode_lanes(reader: &mut Reader<'_>) -> Result<Few<Lane, 1>, DecodeError> {
@@ -364,14 +398,13 @@ fn decode_slots(reader: &mut Reader<'_>) -> Result<Few<SlotOf, 1>, DecodeError> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ghostplane_ghostcipher::VerificationKey;
+    use ghostplane_ghostcipher::{Digest, VerificationKey};
 
     fn record() -> AccountRecord {
         let mut record = AccountRecord::new(Address::from_bytes([3; 32]));
         record.identity = Some(Identity {
             entity_type: EntityType::Service,
             version: 2,
-            level: 1,
             keys: [PublicKey::Ed25519(VerificationKey::from_bytes([9; 32]))].into_iter().collect(),
         });
         for lane in [7, 0, 0, 255] {
@@ -444,6 +477,52 @@ mod tests {
         assert!(AccountRecord::from_bytes(&none).is_err());
         record.set_mana(Mana::default());
         assert_eq!(record, self::record());
+    }
+
+    #[test]
+    fn certifications_come_back_and_count_while_they_hold() {
+        let certification = |number: u8, level, certified, until| Certification {
+            issuer: Address::from_bytes([number; 32]),
+            claims: Digest([number; 32]),
+            level,
+            certified,
+            until,
+        };
+        let mut record = record();
+        let own = record.gates.as_ref().map_or(0, |gates| gates.bytes_max());
+        record.change_gates(|gates| {
+            gates.certifications =
+                vec![certification(1, 2, None, 50), certification(2, 0, Some(EntityType::Oracle), 70)];
+        });
+        assert_eq!(
+            record.gates.as_ref().map_or(0, |gates| gates.bytes_max()),
+            own,
+            "they take no room of the account's"
+        );
+        let bytes = record.to_bytes();
+        assert_eq!(AccountRecord::from_bytes(&bytes).as_ref(), Ok(&record));
+        for bit in 0..bytes.len() * 8 {
+            let mut changed = bytes.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            if let Ok(other) = AccountRecord::from_bytes(&changed) {
+                assert_ne!(other, record, "bit {bit}");
+                assert_eq!(other.to_bytes(), changed, "bit {bit} decodes from a second form");
+            }
+        }
+        let certified = Some(EntityType::Oracle);
+        assert_eq!(record.standing(50), Standing { level: 2, certified });
+        assert_eq!(record.standing(51), Standing { level: 0, certified });
+        assert_eq!(record.standing(71), Standing::default());
+        for broken in [
+            vec![certification(2, 1, None, 1), certification(1, 1, None, 1)],
+            vec![certification(1, 1, None, 1), certification(1, 2, None, 1)],
+            vec![certification(1, 0, None, 1)],
+        ] {
+            record.change_gates(|gates| gates.certifications = broken);
+            assert!(AccountRecord::from_bytes(&record.to_bytes()).is_err());
+        }
+        record.change_gates(|gates| gates.certifications.clear());
+        assert_eq!((record.gates.is_none(), record.standing(0)), (true, Standing::default()));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::amount::Amount;
 use crate::asset::AssetId;
 use crate::codec::{Decode, DecodeError, Encode, Reader, put_byte_string};
 use crate::covenant::{CovenantAt, read_text};
+use crate::credential::CredentialTerms;
 use crate::guardian::{GuardianSet, put_proposed, read_proposed};
 use crate::limits::SYMBOL_BYTES_MAX;
 use crate::session::{KindSet, Session};
@@ -38,7 +39,7 @@ pub enum Action {
     },
     /// Changes the account's keys.
     RotateKey(KeyChange),
-    /// Lets a key act within a scope, on a lane of its own.
+    /// Lets a key or another account act within a scope, on a lane of its own.
     AddSession(Box<Session>),
     /// Ends a session at once.
     RevokeSession {
@@ -148,6 +149,22 @@ pub enum Action {
         /// Whether it stops.
         is_frozen: bool,
     },
+    /// Says something of an account, as the issuer.
+    IssueCredential(Box<CredentialTerms>),
+    /// Takes back what the account said of another.
+    RevokeCredential {
+        /// Of whom.
+        subject: Address,
+        /// The digest of the claims.
+        claims: Digest,
+    },
+    /// Ends what another said of the account.
+    DropCredential {
+        /// Who said it.
+        issuer: Address,
+        /// The digest of the claims.
+        claims: Digest,
+    },
 }
 
 /// A change of the keys of an account.
@@ -201,6 +218,9 @@ pub const ACTION_KINDS: &[(u8, &str)] = &[
     (28, "cancel_recovery"),
     (29, "finish_recovery"),
     (30, "freeze_asset"),
+    (31, "issue_credential"),
+    (32, "revoke_credential"),
+    (33, "drop_credential"),
     (35, "publish_covenant"),
     (36, "deposit"),
 ];
@@ -252,6 +272,12 @@ impl Action {
     pub const KIND_PUBLISH_COVENANT: u8 = 35;
     /// What rules call a deposit of the L1's. No transaction has such an action.
     pub const KIND_DEPOSIT: u8 = 36;
+    /// The number of [`Action::IssueCredential`] in the format.
+    pub const KIND_ISSUE_CREDENTIAL: u8 = 31;
+    /// The number of [`Action::RevokeCredential`] in the format.
+    pub const KIND_REVOKE_CREDENTIAL: u8 = 32;
+    /// The number of [`Action::DropCredential`] in the format.
+    pub const KIND_DROP_CREDENTIAL: u8 = 33;
 
     /// What can be proposed.
     pub const PROPOSABLE: KindSet = KindSet::of(&[
@@ -267,6 +293,9 @@ impl Action {
         Self::KIND_MINT,
         Self::KIND_BURN,
         Self::KIND_FREEZE_ASSET,
+        Self::KIND_ISSUE_CREDENTIAL,
+        Self::KIND_REVOKE_CREDENTIAL,
+        Self::KIND_DROP_CREDENTIAL,
     ]);
 
     /// The kind's number.
@@ -294,6 +323,9 @@ impl Action {
             Self::Mint { .. } => Self::KIND_MINT,
             Self::Burn { .. } => Self::KIND_BURN,
             Self::FreezeAsset { .. } => Self::KIND_FREEZE_ASSET,
+            Self::IssueCredential(_) => Self::KIND_ISSUE_CREDENTIAL,
+            Self::RevokeCredential { .. } => Self::KIND_REVOKE_CREDENTIAL,
+            Self::DropCredential { .. } => Self::KIND_DROP_CREDENTIAL,
         }
     }
 
@@ -324,6 +356,15 @@ impl Action {
             | Self::Recover { account, .. }
             | Self::CancelRecovery { account }
             | Self::FinishRecovery { account } => Some(account),
+            _ => None,
+        }
+    }
+
+    /// The other account of a credential: its subject, or its issuer for who drops it.
+    pub const fn credential_party(&self) -> Option<&Address> {
+        match self {
+            Self::IssueCredential(terms) => Some(&terms.subject),
+            Self::RevokeCredential { subject: party, .. } | Self::DropCredential { issuer: party, .. } => Some(party),
             _ => None,
         }
     }
@@ -398,6 +439,11 @@ impl Action {
                 asset.encode(out);
                 is_frozen.encode(out);
             }
+            Self::IssueCredential(terms) => terms.encode(out),
+            Self::RevokeCredential { subject: party, claims } | Self::DropCredential { issuer: party, claims } => {
+                party.encode(out);
+                claims.encode(out);
+            }
             Self::Freeze { account }
             | Self::Unfreeze { account }
             | Self::CancelRecovery { account }
@@ -442,6 +488,11 @@ impl Action {
             Self::KIND_MINT => Ok(Self::Mint { asset: reader.read()?, to: reader.read()?, amount: reader.read()? }),
             Self::KIND_BURN => Ok(Self::Burn { asset: reader.read()?, amount: reader.read()? }),
             Self::KIND_FREEZE_ASSET => Ok(Self::FreezeAsset { asset: reader.read()?, is_frozen: reader.read()? }),
+            Self::KIND_ISSUE_CREDENTIAL => Ok(Self::IssueCredential(Box::new(reader.read()?))),
+            Self::KIND_REVOKE_CREDENTIAL => {
+                Ok(Self::RevokeCredential { subject: reader.read()?, claims: reader.read()? })
+            }
+            Self::KIND_DROP_CREDENTIAL => Ok(Self::DropCredential { issuer: reader.read()?, claims: reader.read()? }),
             kind => Err(Self::refuse_kind(kind, reader)),
         }
     }

@@ -32,6 +32,18 @@ impl EntityType {
     pub const ALL: [Self; 6] =
         [Self::Wallet, Self::Validator, Self::Service, Self::Contract, Self::Bridge, Self::Oracle];
 
+    /// Its name, as rules write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Wallet => "wallet",
+            Self::Validator => "validator",
+            Self::Service => "service",
+            Self::Contract => "contract",
+            Self::Bridge => "bridge",
+            Self::Oracle => "oracle",
+        }
+    }
+
     /// The human-readable prefix of an address of this type.
     pub const fn prefix(self) -> &'static str {
         match self {

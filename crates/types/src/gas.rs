@@ -20,6 +20,8 @@ pub const GAS_ACTION: u64 = 300;
 pub const GAS_NEW_SLOT: u64 = 600;
 /// Each object that is made, relinking its neighbour included.
 pub const GAS_NEW_OBJECT: u64 = 900;
+/// Each credential that is issued, revoked or dropped: two records, its object, its neighbours.
+pub const GAS_CREDENTIAL: u64 = 1_500;
 /// Each change of an account's gates: the whole record is read and written again, a key looked at.
 pub const GAS_GATE: u64 = 1_500;
 
@@ -76,7 +78,7 @@ const _: () = {
             + ACTIONS_MAX as u64 * (GAS_ACTION + GAS_NEW_SLOT + GAS_NEW_OBJECT)
             <= BATCH_GAS_MAX
     );
-    assert!(GAS_GATE <= GAS_NEW_SLOT + GAS_NEW_OBJECT);
+    assert!(GAS_GATE <= GAS_NEW_SLOT + GAS_NEW_OBJECT && GAS_CREDENTIAL <= GAS_NEW_SLOT + GAS_NEW_OBJECT);
     // The longest covenant can be published, and asked by a transaction of one action with the longest in every place.
     assert!(4 * covenant_text(crate::limits::COVENANT_BYTES_MAX) * 2 <= BATCH_GAS_MAX);
 };

@@ -5,7 +5,8 @@ use crate::amount::{Amount, DECIMALS_MAX, DECIMALS_NATIVE, SUPPLY_MAX};
 use crate::asset::AssetId;
 use crate::codec::{Decode, DecodeError, Encode, Reader, fields, put_byte_string, put_list};
 use crate::committers::{Committers, CommittersError};
-use crate::limits::{FEE_SHARES_MAX, GENESIS_ASSETS_MAX, SYMBOL_BYTES_MAX};
+use crate::credential::{Authority, EntityTypes};
+use crate::limits::{AUTHORITIES_MAX, FEE_SHARES_MAX, GENESIS_ASSETS_MAX, LEVEL_MAX, SYMBOL_BYTES_MAX};
 use crate::mana::ManaTerms;
 use crate::slot::TREE_DEPTH;
 use ghostplane_ghostcipher::{Digest, Domain, VerificationKey, digest};
@@ -53,6 +54,8 @@ pub struct Genesis {
     pub mana: ManaTerms,
     /// Who has to vouch for commitments besides the sequencer.
     pub committers: Committers,
+    /// Whose credentials count, ascending by address.
+    pub authorities: Vec<Authority>,
 }
 
 /// Who may set rules for the plane and for the assets that the L1 holds, and how long they are announced ahead.
@@ -163,6 +166,14 @@ pub enum GenesisError {
         /// What they add up to.
         sum: u32,
     },
+    /// An authority twice, out of order, nobody's, or one that certifies nothing or too much.
+    #[error(
+        "authority {address} is out of order, an account of the plane's own, or certifies nothing, or a level over {LEVEL_MAX}"
+    )]
+    Authority {
+        /// Which.
+        address: Address,
+    },
     /// More state than the trees hold.
     #[error("slots_max and objects_max are between 256 and 2^30")]
     StateBounds,
@@ -195,8 +206,11 @@ impl Genesis {
         if self.protocol != crate::batch::PROTOCOL {
             return Err(GenesisError::Protocol { found: self.protocol });
         }
-        let lists =
-            [("assets", self.assets.len(), GENESIS_ASSETS_MAX), ("fee shares", self.fee_shares.len(), FEE_SHARES_MAX)];
+        let lists = [
+            ("assets", self.assets.len(), GENESIS_ASSETS_MAX),
+            ("fee shares", self.fee_shares.len(), FEE_SHARES_MAX),
+            ("authorities", self.authorities.len(), AUTHORITIES_MAX),
+        ];
         if let Some(&(what, found, limit)) = lists.iter().find(|(_, found, limit)| found > limit) {
             return Err(GenesisError::TooMany { what, found, limit });
         }
@@ -205,11 +219,12 @@ impl Genesis {
         let mut addresses: Vec<Address> = self.fee_shares.iter().map(|share| share.address).collect();
         addresses.sort_unstable();
         addresses.dedup();
-        let system = [SYSTEM_FEES, SYSTEM_STORAGE, SYSTEM_RETURNS].map(|name| Address::system(self.chain_id, name));
+        let system = self.system();
         let is_nobodys = addresses.iter().any(|address| system.contains(address));
         if sum != 10_000 || addresses.len() != self.fee_shares.len() || is_nobodys {
             return Err(GenesisError::FeeShares { sum });
         }
+        self.check_authorities()?;
         let bounds = 256..=1 << TREE_DEPTH;
         if !bounds.contains(&self.slots_max) || !bounds.contains(&self.objects_max) {
             return Err(GenesisError::StateBounds);
@@ -228,6 +243,28 @@ impl Genesis {
     pub fn supply_max(&self, asset: AssetId) -> u64 {
         let zman = if asset == AssetId::ZMAN { self.mana.supply_max.units() } else { SUPPLY_MAX };
         zman.min(SUPPLY_MAX)
+    }
+
+    /// What an account may certify.
+    pub fn authority(&self, address: &Address) -> Option<&Authority> {
+        self.authorities.iter().find(|known| known.address == *address)
+    }
+
+    fn system(&self) -> [Address; 3] {
+        [SYSTEM_FEES, SYSTEM_STORAGE, SYSTEM_RETURNS].map(|name| Address::system(self.chain_id, name))
+    }
+
+    fn check_authorities(&self) -> Result<(), GenesisError> {
+        let system = self.system();
+        let mut last = None;
+        for Authority { address, level_max, certifies } in &self.authorities {
+            let is_within = (*level_max > 0 || !certifies.is_empty()) && *level_max <= LEVEL_MAX;
+            if !is_within || last.is_some_and(|last| last >= *address) || system.contains(address) {
+                return Err(GenesisError::Authority { address: *address });
+            }
+            last = Some(*address);
+        }
+        Ok(())
     }
 
     fn check_assets(&self) -> Result<(), GenesisError> {
@@ -306,6 +343,7 @@ impl Encode for Genesis {
         self.governance.encode(out);
         self.mana.encode(out);
         self.committers.encode(out);
+        put_list(out, &self.authorities);
     }
 }
 
@@ -325,7 +363,8 @@ impl Decode for Genesis {
         + SettlementTerms::BYTES_MIN
         + Governance::BYTES_MIN
         + ManaTerms::BYTES_MIN
-        + Committers::BYTES_MIN;
+        + Committers::BYTES_MIN
+        + 1;
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
             chain_id: reader.read()?,
@@ -344,12 +383,13 @@ impl Decode for Genesis {
             governance: reader.read()?,
             mana: reader.read()?,
             committers: reader.read()?,
+            authorities: reader.list("authorities", AUTHORITIES_MAX)?,
         })
     }
 }
 
 impl Genesis {
-    /// A development plane with GCC and ZMAN, fees to `operator`, and short spans.
+    /// A development plane with GCC and ZMAN, fees to `operator`, who also certifies whatever there is, and short spans.
     pub fn dev(time: u64, sequencer: VerificationKey, operator: Address) -> Self {
         let amount = |units| Amount::new(units).expect("a small constant");
         let asset = |asset, symbol: &str| GenesisAsset {
@@ -393,6 +433,7 @@ impl Genesis {
                 grants: vec![50_000, 500_000, 5_000_000],
             },
             committers: Committers::default(),
+            authorities: vec![Authority { address: operator, level_max: LEVEL_MAX, certifies: EntityTypes::ALL }],
         }
     }
 }

@@ -67,6 +67,14 @@ pub const SESSION_RECIPIENTS_MAX: usize = 16;
 pub const SESSION_CONTRACTS_MAX: usize = 8;
 /// Assets that a session may move.
 pub const SESSION_LIMITS_MAX: usize = 8;
+/// Authorities that genesis names, whose credentials count.
+pub const AUTHORITIES_MAX: usize = 16;
+/// The highest verification level that an authority may give.
+pub const LEVEL_MAX: u8 = 9;
+/// Credentials that count for one account: one of each authority.
+pub const CERTIFICATIONS_MAX: usize = AUTHORITIES_MAX;
+/// How long a credential lasts at most: ten years of 366 days.
+pub const CREDENTIAL_MS_MAX: u64 = 10 * 366 * 24 * 3600 * 1000;
 /// How long a session lasts at most: 366 days.
 pub const SESSION_MS_MAX: u64 = 366 * 24 * 3600 * 1000;
 /// Bytes of one window counter in the record at most.
@@ -166,6 +174,7 @@ const _: () = {
             + 10 * ACCOUNT_SLOTS_MAX
             + ACCOUNT_GATES_BYTES_MAX
             + SPENDING_BYTES_MAX * SPENDING_MAX
+            + 75 * CERTIFICATIONS_MAX
             <= OBJECT_BYTES_MAX
     );
     // A text fits a transaction, and an object.

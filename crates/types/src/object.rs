@@ -58,7 +58,7 @@ pub enum ObjectClass {
     Proposal = 5,
     /// A session key's scope; owner number the account's.
     Session = 6,
-    /// A credential; owner number the subject's.
+    /// A credential; owner number the first four bytes of the subject's address, raw key issuer, subject and claims.
     Credential = 7,
     /// A window counter of a covenant; owner number the account's.
     Window = 8,
@@ -109,6 +109,20 @@ impl ObjectKey {
     /// The key of the rules of plane and bridged assets.
     pub fn plane_rules() -> Self {
         Self::new(ObjectClass::Covenant, 0, b"plane")
+    }
+
+    /// The key of what `issuer` says of `subject` by these claims.
+    ///
+    /// An account has its number only from the batch after the one that made it, but can have credentials at once.
+    pub fn credential(issuer: &Address, subject: &Address, claims: &Digest) -> Self {
+        let raw = [&issuer.as_bytes()[..], subject.as_bytes(), claims.as_bytes()].concat();
+        Self::new(ObjectClass::Credential, Self::subject_number(subject), &raw)
+    }
+
+    /// What stands for the owner's number in the keys of credentials. Others may have the same.
+    pub const fn subject_number(subject: &Address) -> u32 {
+        let [a, b, c, d, ..] = *subject.as_bytes();
+        u32::from_be_bytes([a, b, c, d])
     }
 
     /// Whether the key is of an object of `class`.

@@ -262,6 +262,18 @@ rejects! {
         /// The most the fee can be.
         needed: u64,
     } => "the fee may be {needed}, the sponsor holds {balance}",
+    /// The account that acts for the sender is frozen.
+    150 DelegateFrozen {
+        /// Which account.
+        delegate: Address,
+    } => "{delegate}, which acts for the account, is frozen",
+    /// The session of the lane is another's.
+    151 NotDelegate {
+        /// Who signs.
+        delegate: Address,
+        /// The lane.
+        lane: u8,
+    } => "the session on lane {lane} is not held by {delegate}",
     /// The account does not hold enough.
     200 Overdrawn {
         /// What it holds.
@@ -526,6 +538,44 @@ rejects! {
     288 NoSuchCovenant => "nobody has published that covenant",
     /// The account may not attach a covenant there.
     289 CovenantPlace => "the account may not attach a covenant there",
+    /// The terms are no credential's.
+    290 CredentialTerms {
+        /// What is wrong with them.
+        what: &'static str,
+    } => "no credential can have these terms: {what}",
+    /// The issuer has said so of the subject already, and it holds.
+    291 CredentialExists => "the issuer has issued this credential already: revoke it first",
+    /// There is no such credential: it was never issued, or revoked, or dropped.
+    292 NoSuchCredential => "there is no such credential: it was never issued, or it was revoked or dropped",
+    /// Levels and types are certified by the plane's authorities alone.
+    293 NotAuthority => "the account is no authority of this plane: it certifies no level and no type",
+    /// More than the authority may certify.
+    294 AuthorityScope {
+        /// What is more.
+        what: &'static str,
+    } => "more than genesis lets the authority certify: {what}",
+    /// Another authority certifies another type.
+    295 CertifiedOtherwise {
+        /// The name of that type.
+        certified: &'static str,
+    } => "the subject is certified to be a {certified} already, by another authority",
+    /// Another credential of the authority counts for the subject.
+    296 CertifiedAlready {
+        /// Its claims.
+        claims: Digest,
+    } => "the authority's credential {claims} counts for the subject already: revoke it first",
+    /// Nobody speaks for the subject yet.
+    297 SubjectUnregistered => "the subject is not registered: nobody could drop the credential",
+    /// Each would act for the other.
+    298 DelegationCycle {
+        /// Who.
+        delegate: Address,
+    } => "{delegate} cannot act for the account, which acts for it, or is itself",
+    /// A delegate that is no registered account.
+    299 DelegateUnknown {
+        /// Which.
+        delegate: Address,
+    } => "{delegate} is no registered account, so it cannot act for another",
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Sessions: keys that act for an account within a scope, on a lane of their own.
+//! Sessions: keys and accounts that act for an account within a scope, on a lane of their own.
 
 use crate::address::{Address, L1Address, PublicKey};
 use crate::amount::Amount;
@@ -6,20 +6,73 @@ use crate::asset::AssetId;
 use crate::codec::{Decode, DecodeError, Encode, Reader, fields, put_list, put_varint};
 use crate::limits::{SESSION_CONTRACTS_MAX, SESSION_LIMITS_MAX, SESSION_RECIPIENTS_MAX};
 
-/// A key that acts within a scope.
+/// A key that acts within a scope, or an account that does.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Session {
     /// The lane that it signs on, and no other does: 1 to 254.
     pub lane: u8,
-    /// What signs.
-    pub key: PublicKey,
+    /// Who signs.
+    pub holder: Holder,
     /// The last batch time at which it acts, in milliseconds.
     pub expires: u64,
     /// What it may do.
     pub scope: Scope,
 }
 
-fields!(Session { lane: u8, key: PublicKey, expires: u64, scope: Scope });
+fields!(Session { lane: u8, holder: Holder, expires: u64, scope: Scope });
+
+/// Who holds a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Holder {
+    /// Whoever has a key.
+    Key(PublicKey),
+    /// An account, by the keys that it has of its own at the time: a delegate.
+    Account(Address),
+}
+
+impl Holder {
+    /// In the place of a key's scheme: numbers of schemes start at 1.
+    const ACCOUNT: u8 = 0;
+
+    /// The key, unless an account holds the session.
+    pub const fn key(&self) -> Option<&PublicKey> {
+        match self {
+            Self::Key(key) => Some(key),
+            Self::Account(_) => None,
+        }
+    }
+
+    /// The account that holds the session, if one does.
+    pub const fn account(&self) -> Option<&Address> {
+        match self {
+            Self::Key(_) => None,
+            Self::Account(address) => Some(address),
+        }
+    }
+}
+
+impl Encode for Holder {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Key(key) => key.encode(out),
+            Self::Account(address) => {
+                out.push(Self::ACCOUNT);
+                address.encode(out);
+            }
+        }
+    }
+}
+
+impl Decode for Holder {
+    const BYTES_MIN: usize = 33;
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        if reader.clone().read::<u8>()? != Self::ACCOUNT {
+            return Ok(Self::Key(reader.read()?));
+        }
+        reader.read::<u8>()?;
+        Ok(Self::Account(reader.read()?))
+    }
+}
 
 /// What a session may do: all of it has to hold.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -256,7 +309,7 @@ pub(crate) mod tests {
         };
         Session {
             lane: 7,
-            key: PublicKey::Ed25519(VerificationKey::from_bytes([9; 32])),
+            holder: Holder::Key(PublicKey::Ed25519(VerificationKey::from_bytes([9; 32]))),
             expires: 1_000,
             scope: Scope {
                 kinds: KindSet::of(&[1, 2]),
@@ -270,14 +323,17 @@ pub(crate) mod tests {
 
     #[test]
     fn sessions_have_one_form() {
-        let bytes = session().to_bytes();
-        assert_eq!(Session::from_bytes(&bytes), Ok(session()));
-        for bit in 0..bytes.len() * 8 {
-            let mut changed = bytes.clone();
-            changed[bit / 8] ^= 1 << (bit % 8);
-            if let Ok(other) = Session::from_bytes(&changed) {
-                assert_ne!(other, session(), "bit {bit}");
-                assert_eq!(other.to_bytes(), changed, "bit {bit} decodes from a second form");
+        let delegation = Session { holder: Holder::Account(Address::from_bytes([6; 32])), ..session() };
+        for session in [session(), delegation] {
+            let bytes = session.to_bytes();
+            assert_eq!(Session::from_bytes(&bytes).as_ref(), Ok(&session));
+            for bit in 0..bytes.len() * 8 {
+                let mut changed = bytes.clone();
+                changed[bit / 8] ^= 1 << (bit % 8);
+                if let Ok(other) = Session::from_bytes(&changed) {
+                    assert_ne!(other, session, "bit {bit}");
+                    assert_eq!(other.to_bytes(), changed, "bit {bit} decodes from a second form");
+                }
             }
         }
     }

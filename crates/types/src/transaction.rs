@@ -41,6 +41,14 @@ pub struct TransactionBody {
 }
 
 impl TransactionBody {
+    /// The account whose keys sign: the sender, or who acts for it.
+    pub const fn signs(&self) -> &Address {
+        match self.key_ref.delegate() {
+            Some(account) => account,
+            None => &self.sender,
+        }
+    }
+
     /// The transaction's id: the digest of the body's canonical bytes.
     pub fn id(&self) -> Digest {
         Self::id_of_bytes(self.chain_id, &self.to_bytes())
@@ -174,13 +182,43 @@ pub enum KeyRef {
     RegisteredPasskey(u8),
     /// The key of the session that the transaction's lane belongs to. It signs by a signature of 64 bytes.
     Session,
+    /// A key of the account that holds the session that the transaction's lane belongs to, by its position there.
+    Delegate {
+        /// The account.
+        account: Address,
+        /// The position.
+        position: u8,
+    },
+    /// A passkey of that account, likewise.
+    DelegatePasskey {
+        /// The account.
+        account: Address,
+        /// The position.
+        position: u8,
+    },
 }
 
 impl KeyRef {
-    /// The position in the account record, unless the key is carried or a session's.
+    /// Whether a session acts, be it a key or an account that holds it.
+    pub const fn is_session(&self) -> bool {
+        matches!(self, Self::Session | Self::Delegate { .. } | Self::DelegatePasskey { .. })
+    }
+
+    /// The account that acts for the sender, if one does: its keys sign.
+    pub const fn delegate(&self) -> Option<&Address> {
+        match self {
+            Self::Delegate { account, .. } | Self::DelegatePasskey { account, .. } => Some(account),
+            Self::Registered(_) | Self::Carried(_) | Self::RegisteredPasskey(_) | Self::Session => None,
+        }
+    }
+
+    /// The position in the record of the account whose keys sign, unless the key is carried or a session's.
     pub const fn position(&self) -> Option<u8> {
         match self {
-            Self::Registered(position) | Self::RegisteredPasskey(position) => Some(*position),
+            Self::Registered(position)
+            | Self::RegisteredPasskey(position)
+            | Self::Delegate { position, .. }
+            | Self::DelegatePasskey { position, .. } => Some(*position),
             Self::Carried(_) | Self::Session => None,
         }
     }
@@ -188,8 +226,8 @@ impl KeyRef {
     /// What form consent has under this key.
     pub const fn consent_form(&self) -> ConsentForm {
         match self {
-            Self::Registered(_) | Self::Session => ConsentForm::Signature,
-            Self::RegisteredPasskey(_) => ConsentForm::Assertion,
+            Self::Registered(_) | Self::Session | Self::Delegate { .. } => ConsentForm::Signature,
+            Self::RegisteredPasskey(_) | Self::DelegatePasskey { .. } => ConsentForm::Assertion,
             Self::Carried(gid) => ConsentForm::of(gid.public_key.scheme()),
         }
     }
@@ -230,6 +268,11 @@ impl Encode for KeyRef {
             }
             Self::RegisteredPasskey(position) => out.extend_from_slice(&[2, *position]),
             Self::Session => out.push(3),
+            Self::Delegate { account, position } | Self::DelegatePasskey { account, position } => {
+                out.push(if matches!(self, Self::Delegate { .. }) { 4 } else { 5 });
+                account.encode(out);
+                out.push(*position);
+            }
         }
     }
 }
@@ -242,6 +285,8 @@ impl Decode for KeyRef {
             1 => Ok(Self::Carried(reader.read()?)),
             2 => Ok(Self::RegisteredPasskey(reader.read()?)),
             3 => Ok(Self::Session),
+            4 => Ok(Self::Delegate { account: reader.read()?, position: reader.read()? }),
+            5 => Ok(Self::DelegatePasskey { account: reader.read()?, position: reader.read()? }),
             unknown => Err(reader.unknown("key reference", u64::from(unknown))),
         }
     }
@@ -392,7 +437,10 @@ pub(crate) mod tests {
             client_data: vec![2; 150],
             signature: Signature([8; 64]),
         });
-        for key_ref in [KeyRef::Carried(carried), KeyRef::RegisteredPasskey(0), KeyRef::RegisteredPasskey(255)] {
+        let delegate = KeyRef::DelegatePasskey { account: carried.address(), position: 3 };
+        for key_ref in
+            [KeyRef::Carried(carried), KeyRef::RegisteredPasskey(0), KeyRef::RegisteredPasskey(255), delegate]
+        {
             transaction.body.key_ref = key_ref;
             let bytes = transaction.to_bytes();
             assert_eq!(bytes.len(), transaction.body.to_bytes().len() + transaction.consent_bytes());

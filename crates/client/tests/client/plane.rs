@@ -99,20 +99,20 @@ impl World {
         answer.number = index.index();
         answer.record = bytes.to_vec().into();
         answer.next_sequence = record.next_in_lane(0);
-        answer.identity = gates::identity_message(&record);
+        answer.identity = gates::identity_message(&record, self.header().time);
         answer.gates = gates::gates_message(&record, self.header().time);
         answer.balances = record.slots.iter().map(|of| self.balance(of.asset, of.slot)).collect();
         let zman = answer.balances.iter().find(|balance| balance.asset == AssetId::ZMAN.number());
         let zman = Amount::new(zman.map_or(0, |balance| balance.amount)).unwrap();
         let terms = &self.plane.genesis().mana;
-        let now = terms.now(record.mana(), zman, record.level(), at);
+        let now = terms.now(record.mana(), zman, record.level(at), at);
         answer.mana = Some(wire::Mana {
             at,
             granted: now.granted,
             regenerated: now.regenerated,
             per_window: terms.gas_per_window(zman),
             cap: terms.gas_cap(zman),
-            grant: terms.grant(record.level()),
+            grant: terms.grant(record.level(at)),
         });
         answer
     }

@@ -8,8 +8,8 @@ use ghostplane_shroud::sigil::{self, Outflow};
 use ghostplane_types::amount::{DECIMALS_MAX, SUPPLY_MAX};
 use ghostplane_types::asset::is_symbol;
 use ghostplane_types::{
-    Action, Address, Amount, AssetId, AssetRecord, Gid, Identity, KeyChange, KeyRef, L1Address, Outcome, Reject,
-    Scheduled, Session, gas,
+    Action, Address, Amount, AssetId, AssetRecord, Gid, Identity, KeyChange, L1Address, Outcome, Reject, Scheduled,
+    Session, gas,
 };
 
 /// What an applied transaction used.
@@ -179,6 +179,9 @@ impl Run<'_> {
             Action::Mint { asset, amount, .. } => self.mint(actor, applied, target, *asset, *amount),
             Action::Burn { asset, amount } => self.burn(actor, *asset, *amount),
             Action::FreezeAsset { asset, is_frozen } => self.freeze_asset(actor, applied, *asset, *is_frozen),
+            Action::IssueCredential(terms) => self.issue_credential(actor, applied, terms, target),
+            Action::RevokeCredential { claims, .. } => self.revoke_credential(actor, applied, target, claims),
+            Action::DropCredential { claims, .. } => self.drop_credential(actor, applied, target, claims),
             other => unreachable!("{} is about guardians and is never done in an account's name", other.kind_name()),
         }
     }
@@ -409,6 +412,7 @@ impl Run<'_> {
     fn add_session(&mut self, actor: &Actor<'_>, applied: &mut Applied, session: &Session) -> Result<(), Reject> {
         applied.use_gas(gas::GAS_GATE, actor.gas_limit)?;
         let time = actor.time;
+        self.check_holder(actor, session)?;
         let replaces = self.working.change_record(actor.id, |record| sigil::add_session(record, session, time))?;
         // What was held for the session before is held for this one.
         if replaces {
@@ -446,7 +450,7 @@ impl Run<'_> {
     /// Counts what left towards the limits of the key that signed, and towards what may leave without guardians.
     fn count_spent(&mut self, admitted: &Admitted<'_>, applied: &Applied, cost: u128) {
         let body = admitted.body();
-        let is_session = matches!(body.key_ref, KeyRef::Session);
+        let is_session = body.key_ref.is_session();
         if !is_session && !admitted.uses_allowance() {
             return;
         }

@@ -11,7 +11,7 @@ use ghostplane_shroud::guardian;
 use ghostplane_shroud::sigil::{self, Outflow};
 use ghostplane_types::guardian::Role;
 use ghostplane_types::limits::VALIDITY_MS_MAX;
-use ghostplane_types::{Action, AssetId, Identity, KeyRef, Nonce, Reject, TransactionBody};
+use ghostplane_types::{Action, AssetId, Holder, Identity, KeyRef, Nonce, Reject, TransactionBody};
 
 /// When, from where and at which price a transaction is judged.
 pub(crate) struct Terms {
@@ -129,19 +129,20 @@ impl Run<'_> {
         let body = verified.body();
         let record = self.working.record(sender);
         let registers = match (&record.identity, &body.key_ref) {
-            (None, KeyRef::Registered(_) | KeyRef::RegisteredPasskey(_) | KeyRef::Session) => {
-                return Err(Reject::KeyRequired);
-            }
             // That the address is this identity's was checked when the transaction was verified.
             (None, KeyRef::Carried(_)) => true,
+            (None, _) => return Err(Reject::KeyRequired),
             (Some(identity), key_ref) => {
-                self.check_key(identity, verified, sender, key_ref)?;
+                match key_ref.delegate() {
+                    Some(delegate) => self.check_delegate(verified, sender, delegate, terms.time)?,
+                    None => self.check_key(identity, verified, sender, key_ref)?,
+                }
                 false
             }
         };
         let Nonce { lane, seq } = body.nonce;
         let is_open = match body.key_ref {
-            KeyRef::Session => !terms.is_forced && Nonce::is_session_lane(lane),
+            key_ref if key_ref.is_session() => !terms.is_forced && Nonce::is_session_lane(lane),
             _ => lane == if terms.is_forced { Nonce::LANE_FORCED } else { Nonce::LANE_ROOT },
         };
         if !is_open {
@@ -190,7 +191,10 @@ impl Run<'_> {
             }
             KeyRef::Session => {
                 let live = self.working.record(sender).gates.as_ref().and_then(|gates| gates.session(lane));
-                (live.map(|live| &live.session.key), Reject::SessionUnknown { lane })
+                (live.and_then(|live| live.session.holder.key()), Reject::SessionUnknown { lane })
+            }
+            KeyRef::Delegate { .. } | KeyRef::DelegatePasskey { .. } => {
+                unreachable!("a delegate's key is in its own record")
             }
         };
         if known != signed {
@@ -204,8 +208,8 @@ impl Run<'_> {
             KeyRef::Registered(position) | KeyRef::RegisteredPasskey(position) => {
                 before.keys.get(usize::from(*position))
             }
-            KeyRef::Session => before.session(lane),
-            KeyRef::Carried(_) => signed,
+            KeyRef::Session => before.session(lane).and_then(Holder::key),
+            _ => signed,
         };
         if before == signed { Ok(()) } else { Err(Reject::KeyTooNew) }
     }
@@ -232,7 +236,7 @@ impl Run<'_> {
         let outflow = Outflow::new(&body.actions, fees::counted_at_most(body, terms));
         let mut storage_max: Option<u64> = None;
         let mut at_most = |left: u64| storage_max = Some(storage_max.map_or(left, |most| most.min(left)));
-        if matches!(body.key_ref, KeyRef::Session) {
+        if body.key_ref.is_session() {
             let lane = body.nonce.lane;
             let live = gates.session(lane).ok_or(Reject::SessionUnknown { lane })?;
             sigil::check_session(live, &body.actions, &outflow, time)?;

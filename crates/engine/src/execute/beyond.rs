@@ -7,7 +7,7 @@ use super::Run;
 use crate::verify::Verified;
 use crate::working::{AccountId, Reach};
 use ghostplane_ghostcipher::Digest;
-use ghostplane_types::{Action, Address, AssetId, CovenantAt, Gates};
+use ghostplane_types::{AccountRecord, Action, Address, AssetId, CovenantAt, Gates, ObjectKey};
 
 /// Something that names more, and can be looked up once an account's record is read.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +28,14 @@ enum Touched {
     Asset(AssetId),
     /// A text of rules.
     Text(Digest),
+    Credential(ObjectKey),
+}
+
+/// Whose action it is.
+#[derive(Clone, Copy)]
+struct Whose {
+    id: AccountId,
+    address: Address,
 }
 
 impl Touched {
@@ -44,18 +52,19 @@ impl Touched {
             Self::Own(id, asset) => reach.slot(id, asset),
             Self::Asset(asset) => reach.asset(asset),
             Self::Text(digest) => reach.text(digest),
+            Self::Credential(key) => reach.credential(key),
         }
     }
 }
 
 /// What an action of `actor` names, besides the one party of it.
-fn for_each_named(action: &Action, actor: AccountId, touched: &mut impl FnMut(Touched)) {
+fn for_each_named(action: &Action, actor: Whose, touched: &mut impl FnMut(Touched)) {
     match action {
         Action::Transfer { to, asset, .. } | Action::Mint { to, asset, .. } => {
             touched(Touched::Slot(*to, *asset));
-            touched(Touched::Own(actor, *asset));
+            touched(Touched::Own(actor.id, *asset));
         }
-        Action::Withdraw { asset, .. } | Action::Burn { asset, .. } => touched(Touched::Own(actor, *asset)),
+        Action::Withdraw { asset, .. } | Action::Burn { asset, .. } => touched(Touched::Own(actor.id, *asset)),
         Action::RegisterAsset { asset, .. } | Action::FreezeAsset { asset, .. } => touched(Touched::Asset(*asset)),
         Action::SetCovenant { .. } | Action::PublishCovenant { .. } => {
             action.covenant().into_iter().for_each(|digest| touched(Touched::Text(digest)));
@@ -68,21 +77,37 @@ fn for_each_named(action: &Action, actor: AccountId, touched: &mut impl FnMut(To
         Action::RegisterIdentity { gid } => touched(Touched::Account(gid.address())),
         Action::SetGuardians(Some(set)) => set.accounts().for_each(|address| touched(Touched::Account(*address))),
         Action::Propose { actions } => actions.iter().for_each(|action| for_each_named(action, actor, touched)),
+        Action::AddSession(session) => {
+            session.holder.account().into_iter().for_each(|delegate| touched(Touched::Account(*delegate)));
+        }
+        Action::IssueCredential(terms) => {
+            touched(Touched::Account(terms.subject));
+            touched(Touched::Credential(ObjectKey::credential(&actor.address, &terms.subject, &terms.claims)));
+        }
+        Action::RevokeCredential { subject, claims } => {
+            touched(Touched::Account(*subject));
+            touched(Touched::Credential(ObjectKey::credential(&actor.address, subject, claims)));
+        }
+        Action::DropCredential { issuer, claims } => {
+            touched(Touched::Slot(*issuer, AssetId::GCC));
+            touched(Touched::Credential(ObjectKey::credential(issuer, &actor.address, claims)));
+        }
         // Prices of objects are taken from and given back in credits.
         _ => {}
     }
-    touched(Touched::Own(actor, AssetId::GCC));
+    touched(Touched::Own(actor.id, AssetId::GCC));
 }
 
 /// What is named by the gates of accounts.
-fn for_each_asked(gates: Option<&Gates>, asked: &Asked, touched: &mut impl FnMut(Touched)) {
+fn for_each_asked(record: &AccountRecord, gates: Option<&Gates>, asked: &Asked, touched: &mut impl FnMut(Touched)) {
     let Some(guarded) = gates.and_then(|gates| gates.guarded.as_ref()) else { return };
     match asked {
         Asked::Guardians(_) => guarded.set.accounts().for_each(|address| touched(Touched::Account(*address))),
         Asked::Proposal(account, id) => {
             let proposal = guarded.proposals.iter().find(|known| known.id == *id);
             let actions = proposal.map_or(&[][..], |proposal| &proposal.actions);
-            actions.iter().for_each(|action| for_each_named(action, *account, touched));
+            let whose = Whose { id: *account, address: record.address };
+            actions.iter().for_each(|action| for_each_named(action, whose, touched));
         }
     }
 }
@@ -119,17 +144,24 @@ fn for_each_question(
 
 /// What a transaction names besides its parties. A subject's credits may be given back, a sponsor's are taken.
 fn for_each_direct(verified: &Verified, parties: &[AccountId], touched: &mut impl FnMut(Touched)) {
-    if let Some(of) = verified.body().pay.sponsor() {
+    let body = verified.body();
+    let sender = Whose { id: parties[0], address: body.sender };
+    body.key_ref.delegate().into_iter().for_each(|delegate| touched(Touched::Account(*delegate)));
+    if let Some(of) = body.pay.sponsor() {
         touched(Touched::Slot(of.sponsor, AssetId::GCC));
     }
-    for (action, party) in verified.body().actions.iter().zip(&parties[1..]) {
+    for (action, party) in body.actions.iter().zip(&parties[1..]) {
         match action {
             Action::SetGuardians(_)
             | Action::SetCovenant { .. }
             | Action::PublishCovenant { .. }
             | Action::Propose { .. }
+            | Action::AddSession(_)
             | Action::RegisterAsset { .. }
-            | Action::FreezeAsset { .. } => for_each_named(action, *party, touched),
+            | Action::FreezeAsset { .. }
+            | Action::IssueCredential(_)
+            | Action::RevokeCredential { .. }
+            | Action::DropCredential { .. } => for_each_named(action, sender, touched),
             action if action.subject().is_some() => touched(Touched::Own(*party, AssetId::GCC)),
             _ => {}
         }
@@ -156,8 +188,9 @@ impl Run<'_> {
         for asked in self.asked.drain(..) {
             let account = asked.account();
             let before = working.before_change(account).and_then(|before| before.gates.as_deref());
-            for gates in [before, working.record(account).gates.as_deref()] {
-                for_each_asked(gates, &asked, &mut |touched| touched.list(reach));
+            let record = working.record(account);
+            for gates in [before, record.gates.as_deref()] {
+                for_each_asked(record, gates, &asked, &mut |touched| touched.list(reach));
             }
         }
     }
@@ -169,8 +202,9 @@ impl Run<'_> {
         for_each_question(verified, parties, self.sponsor_of(verified), |asked| {
             let account = asked.account();
             let before = self.working.before_change(account).and_then(|before| before.gates.as_deref());
-            for gates in [before, self.working.record(account).gates.as_deref()] {
-                for_each_asked(gates, &asked, &mut |touched| all.push(touched));
+            let record = self.working.record(account);
+            for gates in [before, record.gates.as_deref()] {
+                for_each_asked(record, gates, &asked, &mut |touched| all.push(touched));
             }
         });
         for touched in all {
@@ -184,6 +218,10 @@ impl Run<'_> {
                 }
                 Touched::Text(digest) => {
                     self.working.count_text(digest);
+                    continue;
+                }
+                Touched::Credential(key) => {
+                    self.working.count_credential(&key);
                     continue;
                 }
             };

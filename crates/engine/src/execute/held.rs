@@ -7,7 +7,7 @@ use crate::verify::Verified;
 use crate::working::AccountId;
 use ghostplane_shroud::guardian::{self, Held, MemberAccount};
 use ghostplane_types::guardian::{Guardian, GuardianSet, MemberMask};
-use ghostplane_types::{Action, Address, KeyRef, PublicKey, Reject, gas};
+use ghostplane_types::{Action, Address, PublicKey, Reject, gas};
 
 impl Run<'_> {
     /// The members of a subject's set who stand behind a transaction: by an approval, or because they sent it. Each approval
@@ -24,7 +24,7 @@ impl Run<'_> {
         let approvals = &verified.transaction().approvals;
         let mut is_heard = vec![false; approvals.len()];
         // What an account sends for itself is not its guardians' word, and sessions give none.
-        let mut has_sent = sender != subject && !matches!(verified.body().key_ref, KeyRef::Session);
+        let mut has_sent = sender != subject && !verified.body().key_ref.is_session();
         guarded.set.mask(|who| {
             let (keys, is_sender) = match who {
                 Guardian::Key(key) => (std::slice::from_ref(key), verified.key() == key),
@@ -151,7 +151,10 @@ impl Run<'_> {
                     let target = match action {
                         Action::Transfer { to, .. } | Action::Mint { to, .. } => self.reach.find(to),
                         Action::RegisterIdentity { gid } => self.reach.find(&gid.address()),
-                        _ => Some(subject.id),
+                        other => match other.credential_party() {
+                            Some(party) => self.reach.find(party),
+                            None => Some(subject.id),
+                        },
                     };
                     let target = target.expect("what a proposal names was listed with it");
                     self.act(&subject, applied, action, target)?;

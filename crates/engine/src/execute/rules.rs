@@ -20,7 +20,7 @@ use ghostplane_types::amount::AMOUNT_MAX;
 use ghostplane_types::covenant::Change;
 use ghostplane_types::guardian::{GuardianSet, MemberMask, Proposal, Role};
 use ghostplane_types::limits::{PROPOSAL_MS_MAX, SPENDING_MAX};
-use ghostplane_types::{Action, Amount, AssetId, CovenantAt, CovenantText, KeyRef, Reject, Scheduled, Spending, gas};
+use ghostplane_types::{Action, Amount, AssetId, CovenantAt, CovenantText, Reject, Scheduled, Spending, gas};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -127,7 +127,7 @@ impl Run<'_> {
     /// What a transaction does, each thing once.
     fn effects_of(&self, admitted: &Admitted<'_>, targets: &[AccountId]) -> Vec<Effect> {
         let (verified, sender, body) = (admitted.verified(), admitted.sender(), admitted.body());
-        let session = matches!(body.key_ref, KeyRef::Session).then_some(body.nonce.lane);
+        let session = body.key_ref.is_session().then_some(body.nonce.lane);
         let members = self.members_behind(verified, sender, sender, admitted.time());
         let own = Consent { members, session, proposed_at: None };
         let mut effects = Effects::default();
@@ -150,7 +150,7 @@ impl Run<'_> {
                 let party = match action {
                     Action::Transfer { to, .. } | Action::Mint { to, .. } => self.reach.find(to),
                     Action::RegisterIdentity { gid } => self.reach.find(&gid.address()),
-                    _ => None,
+                    other => other.credential_party().and_then(|party| self.reach.find(party)),
                 };
                 let party = party.unwrap_or(*target);
                 effects.add(self.effect(at, action, *target, party, held, admitted.is_forced()));
@@ -302,7 +302,7 @@ impl Run<'_> {
     }
 
     fn request(&self, effect: &Effect, time: u64, approvals: Vec<Approval>, spent: Spent) -> Option<Request> {
-        let party = |id: AccountId| Party::of(self.working.record(id));
+        let party = |id: AccountId| Party::of(self.working.record(id), time);
         let issuer = |asset: AssetId| {
             let record = self.working.asset(asset)?;
             // Whoever registered it in this batch is listed as who did so.

@@ -101,6 +101,7 @@ impl Working<'_> {
             }
         }
         objects.extend(self.rule_changes());
+        objects.extend(self.credential_changes());
         objects.sort_unstable_by_key(|change| change.key);
         let changes = Changeset::new(slots, objects).map_err(ExecuteError::Changeset)?;
         Ok((changes, self.journal))

@@ -26,7 +26,7 @@ impl Working<'_> {
 
     fn mana_less(&self, id: AccountId, gas: u64) -> Result<(Mana, ManaReserve), ManaNow> {
         let (record, balance) = (self.record(id), self.balance(id, AssetId::ZMAN));
-        self.plane.genesis().mana.reserve(record.mana(), balance, record.level(), self.time, gas)
+        self.plane.genesis().mana.reserve(record.mana(), balance, record.level(self.time), self.time, gas)
     }
 
     /// Takes along the mana of ZMAN that has just moved: its part of what was regenerated goes, the rest stays. What comes from

@@ -9,8 +9,8 @@ use ghostplane_ghostcipher::Digest;
 use ghostplane_types::guardian::Thresholds;
 use ghostplane_types::transaction::ACTION_KINDS;
 use ghostplane_types::{
-    Action, AssetId, CovenantAt, CovenantText, Encode, GuardianSet, KeyChange, KindSet, Nonce, Scheme, Scope, Session,
-    TransactionBody, Window, gas,
+    Action, AssetId, CovenantAt, CovenantText, CredentialTerms, Encode, GuardianSet, Holder, KeyChange, KindSet, Nonce,
+    Scheme, Scope, Session, TransactionBody, Window, gas,
 };
 use std::collections::BTreeSet;
 
@@ -100,7 +100,7 @@ impl Gate {
 fn session(expires: u64) -> Session {
     Session {
         lane: LANE,
-        key: public("phone"),
+        holder: Holder::Key(public("phone")),
         expires,
         scope: Scope {
             kinds: KindSet::of(&[Action::KIND_TRANSFER, Action::KIND_WITHDRAW]),
@@ -110,6 +110,17 @@ fn session(expires: u64) -> Session {
             limits: vec![limit(AssetId::GCC, 1_000_000, Window::Day, 1_000_000)],
         },
     }
+}
+
+fn says(of: &str, claims: u8, expires: u64) -> Action {
+    let claims = Digest([claims; 32]);
+    Action::IssueCredential(Box::new(CredentialTerms {
+        subject: address(of),
+        claims,
+        level: 0,
+        certified: None,
+        expires,
+    }))
 }
 
 /// Alice and a session of hers, and three accounts whose guardian she is: Dana with two proposals, Eve frozen, Fay in recovery.
@@ -138,13 +149,15 @@ fn base() -> (Story, Digest, Digest) {
         story.act(name, &[set(alices())]);
     }
     let propose = || [Action::Propose { actions: vec![pay("carol", units(1))] }];
+    let over = story.time + 9 * HOUR_MS;
+    story.act("alice", &[says("bob", 1, over)]).act("gus", &[says("alice", 1, over)]);
     let pending = act(&mut story, "dana", &propose(), &[]);
     let ready = act(&mut story, "dana", &propose(), &["alice"]);
     let fay = address("fay");
     act(&mut story, "alice", &[Action::Freeze { account: address("eve") }], &[]);
     act(&mut story, "alice", &[Action::Recover { account: fay, key: Box::new(public("new")) }], &[]);
     story.seal();
-    assert_eq!(story.codes(), [0; 9]);
+    assert_eq!(story.codes(), [0; 11]);
     (story, pending, ready)
 }
 
@@ -156,7 +169,11 @@ fn all_actions(story: &Story, pending: Digest, ready: Digest) -> Vec<Action> {
         leave("alice", units(5)),
         Action::RegisterIdentity { gid: Box::new(gid("zoe")) },
         Action::RotateKey(KeyChange::Add(public("second"))),
-        Action::AddSession(Box::new(Session { lane: 11, key: public("watch"), ..session(story.time + 2 * HOUR_MS) })),
+        Action::AddSession(Box::new(Session {
+            lane: 11,
+            holder: Holder::Key(public("watch")),
+            ..session(story.time + 2 * HOUR_MS)
+        })),
         Action::RevokeSession { lane: LANE },
         set(GuardianSet { members: vec![by_key("gina", 2)], ..two_of_three() }),
         Action::Propose { actions: vec![pay("carol", units(1))] },
@@ -174,6 +191,9 @@ fn all_actions(story: &Story, pending: Digest, ready: Digest) -> Vec<Action> {
         Action::FreezeAsset { asset: asset(70_000), is_frozen: true },
         Action::SetCovenant { at: CovenantAt::Incoming, digest: None },
         Action::PublishCovenant { schema_version: 1, text: "permit (principal, action, resource);".into() },
+        says("bob", 2, story.time + 9 * HOUR_MS),
+        Action::RevokeCredential { subject: address("bob"), claims: Digest([1; 32]) },
+        Action::DropCredential { issuer: address("gus"), claims: Digest([1; 32]) },
     ]
 }
 
@@ -188,6 +208,7 @@ fn expected(gate: Gate, action: &Action) -> u16 {
         Action::KIND_SET_COVENANT,
         Action::KIND_SET_GUARDIANS,
         Action::KIND_FREEZE_ASSET,
+        Action::KIND_ISSUE_CREDENTIAL,
     ]
     .contains(&kind);
     // It costs the price of an object.

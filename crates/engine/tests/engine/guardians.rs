@@ -7,8 +7,8 @@ use ghostplane_ghostcipher::{Digest, Domain, Signature, VerificationKey};
 use ghostplane_types::guardian::{Guardian, Member, MemberMask, Role, Roles, Thresholds};
 use ghostplane_types::limits::{GUARDIAN_DELAY_MS_MAX, PROPOSAL_MS_MAX, PROPOSALS_MAX};
 use ghostplane_types::{
-    Action, Approval, AssetId, Encode, GuardianSet, KeyChange, KeyRef, KindSet, Nonce, PublicKey, Reject, Scheme,
-    Scope, Session, Transaction, TransactionBody, Window,
+    Action, Approval, AssetId, Encode, GuardianSet, Holder, KeyChange, KeyRef, KindSet, Nonce, PublicKey, Reject,
+    Scheme, Scope, Session, Transaction, TransactionBody, Window,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,7 +47,7 @@ pub fn set(set: GuardianSet) -> Action {
 }
 
 /// Alice with money and these guardians, and people around her who have acted before.
-fn guarded_by(guardians: GuardianSet) -> Story {
+pub fn guarded_by(guardians: GuardianSet) -> Story {
     let mut story = Story::new();
     for name in ["alice", "bob", "carol", "gina", "gus"] {
         story.deposit(name, gcc(10));
@@ -143,7 +143,7 @@ fn nothing_leaves_below_the_quorum_and_not_even_a_fee() {
     let before = (story.state, story.balance("alice"));
     let session = Session {
         lane: 5,
-        key: public("phone"),
+        holder: Holder::Key(public("phone")),
         expires: story.time + HOUR_MS,
         scope: Scope {
             kinds: KindSet::of(&[1]),

@@ -4,6 +4,8 @@ mod against_the_model;
 mod assets;
 mod books;
 mod covenants;
+mod credentials;
+mod delegation;
 mod forger;
 mod fraud;
 mod gate_matrix;

@@ -5,12 +5,12 @@ use crate::random::Random;
 use crate::sigil::{limit, public};
 use crate::story::{Story, address, amount, gcc, genesis, key, leave, mana, pay, record_of, sign, units};
 use ghostplane_engine::{Plane, Pushed};
-use ghostplane_ghostcipher::Domain;
+use ghostplane_ghostcipher::{Digest, Domain};
 use ghostplane_keystone::{Changeset, ObjectChange, StateView};
 use ghostplane_types::limits::{ACTIONS_MAX, BATCH_WITHDRAWALS_MAX};
 use ghostplane_types::{
-    Action, Approval, AssetId, Encode, GenesisError, KeyRef, KindSet, Mana, ManaNow, ManaTerms, Money, Nonce,
-    ObjectKey, Pay, Reject, Scope, Session, Spent, SponsorTerms, Transaction, Window,
+    Action, Approval, AssetId, Certification, Encode, GenesisError, Holder, KeyRef, KindSet, Mana, ManaNow, ManaTerms,
+    Money, Nonce, ObjectKey, Pay, Reject, Scope, Session, Spent, SponsorTerms, Transaction, Window,
 };
 use std::collections::BTreeMap;
 
@@ -70,10 +70,17 @@ pub fn raise(story: &mut Story, levels: &[(&str, u8)]) {
     for (name, level) in levels {
         let mut record = story.record(name).expect("registered");
         let old = record.to_bytes();
-        if record.level() == *level {
+        if record.level(story.time) == *level {
             continue;
         }
-        record.identity.as_mut().expect("registered").level = *level;
+        let certification = Certification {
+            issuer: address("operator"),
+            claims: Digest([0; 32]),
+            level: *level,
+            certified: None,
+            until: u64::MAX,
+        };
+        record.change_gates(|gates| gates.certifications = (*level > 0).then_some(certification).into_iter().collect());
         let key = ObjectKey::account(&address(name));
         changes.push(ObjectChange { key, old: Some(old.into()), new: Some(record.to_bytes().into()) });
     }
@@ -85,7 +92,7 @@ pub fn raise(story: &mut Story, levels: &[(&str, u8)]) {
 fn now(story: &Story, name: &str) -> ManaNow {
     let record = story.record(name).unwrap_or_else(|| panic!("{name} has an account"));
     let zman = amount(story.balance_of(address(name), ZMAN));
-    story.plane.genesis().mana.now(record.mana(), zman, record.level(), story.time)
+    story.plane.genesis().mana.now(record.mana(), zman, record.level(story.time), story.time)
 }
 
 fn state(story: &Story, name: &str) -> Mana {
@@ -483,7 +490,7 @@ fn a_session_pays_with_mana_what_it_may_pay_with_credits() {
     story.wait(4_000);
     let session = Session {
         lane: 7,
-        key: public("phone"),
+        holder: Holder::Key(public("phone")),
         expires: story.time + 3_600_000,
         scope: Scope {
             kinds: KindSet::of(&[Action::KIND_TRANSFER]),

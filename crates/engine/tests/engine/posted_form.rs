@@ -58,6 +58,10 @@ impl Pieces {
             KeyRef::Carried(gid) => gid.to_bytes(),
             KeyRef::Registered(0) | KeyRef::Session => Vec::new(),
             KeyRef::Registered(position) | KeyRef::RegisteredPasskey(position) => vec![position],
+            KeyRef::Delegate { account, position } | KeyRef::DelegatePasskey { account, position } => {
+                let named = number(&account).map_or([vec![0], account.to_bytes()].concat(), varint);
+                [named, vec![position]].concat()
+            }
         };
         let action = |action: &Action| match action {
             Action::Transfer { to, asset, amount } => {
@@ -75,6 +79,11 @@ impl Pieces {
                 | flag(matches!(body.key_ref, KeyRef::Carried(_) | KeyRef::RegisteredPasskey(_)), KEY_CARRIED)
                 | flag(matches!(body.key_ref, KeyRef::Registered(1..) | KeyRef::RegisteredPasskey(_)), KEY_POSITION)
                 | flag(matches!(body.key_ref, KeyRef::Session), KEY_SESSION)
+                | flag(matches!(body.key_ref, KeyRef::Delegate { .. }), KEY_SESSION | KEY_POSITION)
+                | flag(
+                    matches!(body.key_ref, KeyRef::DelegatePasskey { .. }),
+                    KEY_SESSION | KEY_POSITION | KEY_CARRIED,
+                )
                 | flag(body.nonce.lane != 0, LANE)
                 | flag(body.valid_after != 0, VALID_AFTER)
                 | flag(!body.memo.is_empty(), MEMO),
@@ -152,6 +161,14 @@ fn the_form_is_written_as_documented() {
     let gates = [Action::RevokeSession { lane: 9 }, Action::RegisterIdentity { gid: Box::new(gid("dave")) }];
     all.push(sign("alice", story.body("alice", Nonce::LANE_ROOT, &gates)));
     all.push(sign("phone", story.body("alice", 9, &[pay("bob", units(1))])));
+    // Who acts for another: known to the state, and not.
+    for (account, position) in [("bob", 0), ("bob", 7), ("dave", 3)] {
+        let key_ref = KeyRef::Delegate { account: address(account), position };
+        all.push(sign("phone", TransactionBody { key_ref, ..story.body("alice", 9, &[pay("bob", units(1))]) }));
+        let key_ref = KeyRef::DelegatePasskey { account: address(account), position };
+        let body = TransactionBody { key_ref, ..story.body("alice", 9, &[pay("bob", units(1))]) };
+        all.push(sign("phone@passkey", body));
+    }
     for (at, transaction) in all.iter().enumerate() {
         let by_hand = Pieces::of(&story, transaction).join();
         assert_eq!(
@@ -169,6 +186,8 @@ fn there_is_no_second_form() {
     let story = alice_and_bob();
     let [payment, bundle, early, memo, carried, positioned, laned, _] =
         <[Transaction; 8]>::try_from(one_of_everything(&story)).expect("eight");
+    let key_ref = KeyRef::Delegate { account: address("bob"), position: 3 };
+    let acting = sign("bob", TransactionBody { key_ref, ..story.body("alice", 9, &[pay("bob", units(1))]) });
     let of = |transaction: &Transaction| Pieces::of(&story, transaction);
     let with = |transaction: &Transaction, change: &dyn Fn(&mut Pieces)| {
         let mut pieces = of(transaction);
@@ -227,7 +246,9 @@ fn there_is_no_second_form() {
         ("no memo behind its flag", with(&memo, &|pieces| pieces.memo = vec![0])),
         ("a memo too long", with(&memo, &|pieces| pieces.memo = [vec![65], vec![1; 65]].concat())),
         ("a flag that means nothing", with(&payment, &|pieces| pieces.flags |= 64)),
-        ("a key beside a session's", with(&positioned, &|pieces| pieces.flags |= KEY_SESSION)),
+        ("a key beside a session's", with(&carried, &|pieces| pieces.flags |= KEY_SESSION)),
+        ("a known delegate in full", with(&acting, &|pieces| pieces.key = [vec![0], whole("bob"), vec![3]].concat())),
+        ("a padded delegate", with(&acting, &|pieces| pieces.key = [padded(bob), vec![3]].concat())),
         ("a transfer in the form of the others", with(&payment, &|pieces| pieces.actions[0] = vec![1 << 3 | 3, 0])),
         ("a kind that does not run", with(&payment, &|pieces| pieces.actions[0] = vec![3 << 3 | 3, 0])),
         ("a kind that nothing has", with(&payment, &|pieces| pieces.actions[0] = vec![255, 255, 3, 0])),

@@ -10,8 +10,8 @@ use ghostplane_ghostcipher::VerificationKey;
 use ghostplane_ghostcipher::ed25519::KeyError;
 use ghostplane_types::limits::{ACCOUNT_KEYS_MAX, SESSION_MS_MAX, SESSIONS_MAX};
 use ghostplane_types::{
-    Action, AssetId, EntityType, Gid, KeyChange, KeyRef, KindSet, Limit, Money, Nonce, PublicKey, Reject, Scheme,
-    Scope, Session, Spent, Transaction, TransactionBody, Window, gas,
+    Action, AssetId, EntityType, Gid, Holder, KeyChange, KeyRef, KindSet, Limit, Money, Nonce, PublicKey, Reject,
+    Scheme, Scope, Session, Spent, Transaction, TransactionBody, Window, gas,
 };
 use std::collections::BTreeMap;
 
@@ -32,10 +32,10 @@ pub fn limit(asset: AssetId, per_transaction: u64, window: Window, per_window: u
 }
 
 /// A session of `key` that may pay anybody up to 100,000 units of GCC at a time, and 250,000 an hour.
-fn session(lane: u8, name: &str) -> Session {
+pub fn session(lane: u8, name: &str) -> Session {
     Session {
         lane,
-        key: public(name),
+        holder: Holder::Key(public(name)),
         expires: FOUNDED + 10 * HOUR_MS,
         scope: Scope {
             kinds: KindSet::of(&[Action::KIND_TRANSFER]),
@@ -47,12 +47,12 @@ fn session(lane: u8, name: &str) -> Session {
     }
 }
 
-fn add(session: Session) -> Action {
+pub fn add(session: Session) -> Action {
     Action::AddSession(Box::new(session))
 }
 
 /// Alice, Bob and Carol with money, Alice and Bob registered.
-fn plane() -> Story {
+pub fn plane() -> Story {
     let mut story = Story::new();
     story.deposit("alice", gcc(10)).deposit("alice", mana(1_000_000)).deposit("bob", gcc(10)).deposit("carol", gcc(1));
     story.seal().transfer("alice", "bob", units(1)).transfer("bob", "alice", units(1)).seal();
@@ -66,7 +66,7 @@ fn by_session(story: &Story, lane: u8, signer: &str, actions: &[Action]) -> Tran
     sign(signer, TransactionBody { gas_limit, ..body })
 }
 
-fn gas_of(body: &TransactionBody) -> u64 {
+pub fn gas_of(body: &TransactionBody) -> u64 {
     use ghostplane_types::Encode;
     gas::intrinsic(Scheme::Ed25519, body.to_bytes().len() + 65, body.actions.len())
 }
@@ -212,8 +212,13 @@ fn terms_that_no_session_has_are_refused_when_set() {
         (227, with(&|session| session.scope.kinds = KindSet::of(&[Action::KIND_ADD_SESSION]))),
         (227, with(&|session| session.scope.kinds = KindSet::from_bits(u64::MAX))),
         (227, with(&|session| session.scope.contracts = vec![address("code")])),
-        (222, with(&|session| session.key = public("alice"))),
-        (220, with(&|session| session.key = PublicKey::Ed25519(VerificationKey::from_bytes(SMALL_ORDER)))),
+        (222, with(&|session| session.holder = Holder::Key(public("alice")))),
+        (
+            220,
+            with(&|session| {
+                session.holder = Holder::Key(PublicKey::Ed25519(VerificationKey::from_bytes(SMALL_ORDER)));
+            }),
+        ),
         (230, Action::RevokeSession { lane: 7 }),
     ];
     story.wait(HOUR_MS);
@@ -259,7 +264,7 @@ fn terms_that_no_session_has_are_refused_when_set() {
     long.scope.limits = many;
     for at in 0..8_u8 {
         let name = format!("long {at}");
-        let long = Session { lane: 20 + at, key: public(&name), ..long.clone() };
+        let long = Session { lane: 20 + at, holder: Holder::Key(public(&name)), ..long.clone() };
         story.act("alice", &[Action::RevokeSession { lane: 20 + at }, add(long)]);
     }
     story.seal();

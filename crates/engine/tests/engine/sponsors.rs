@@ -9,7 +9,7 @@ use ghostplane_engine::{PostedError, Verdict};
 use ghostplane_ghostcipher::{Domain, Signature};
 use ghostplane_types::guardian::Thresholds;
 use ghostplane_types::{
-    Action, Amount, AssetId, GuardianSet, KeyChange, KindSet, Nonce, Pay, Reject, Scope, Session, SponsorTerms,
+    Action, Amount, AssetId, GuardianSet, Holder, KeyChange, KindSet, Nonce, Pay, Reject, Scope, Session, SponsorTerms,
     Transaction, TransactionBody, Window,
 };
 use std::collections::BTreeSet;
@@ -148,7 +148,7 @@ fn ready() -> Story {
     let mut story = plane();
     let session = Session {
         lane: 9,
-        key: public("phone"),
+        holder: Holder::Key(public("phone")),
         expires: story.time + HOUR_MS,
         scope: Scope {
             kinds: KindSet::of(&[Action::KIND_TRANSFER]),

@@ -203,7 +203,7 @@ fn account_slot(address: &Address) -> Slot {
 fn record(address: Address, key: VerificationKey, slot: u32) -> AccountRecord {
     let keys = [PublicKey::Ed25519(key)].into_iter().collect();
     let mut record = AccountRecord::new(address);
-    record.identity = Some(Identity { entity_type: EntityType::Wallet, version: 0, level: 0, keys });
+    record.identity = Some(Identity { entity_type: EntityType::Wallet, version: 0, keys });
     record.lanes.push(Lane { lane: Nonce::LANE_ROOT, next: 1 });
     record.insert_slot(AssetId::GCC, SlotIndex::new(slot).expect("a slot of the plane"));
     record

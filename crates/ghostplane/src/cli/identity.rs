@@ -1,6 +1,7 @@
 //! `ghostplane identity`: who speaks for an address, and signing in.
 
 use super::connect::{Opening, Target, block_on};
+use super::credential::{self, CredentialCommand};
 use super::send::{Signing, now_ms, open_draft, pairs, send};
 use super::show::{anchor, proven, show_checked};
 use super::who;
@@ -12,7 +13,10 @@ use clap::{Args, Subcommand};
 use ghostplane_client::sign_in;
 use ghostplane_ghostcipher::hex;
 use ghostplane_types::sign_in::{Answer, Challenge};
-use ghostplane_types::{AccountRecord, Action, Decode, Encode as _, KeyChange, KeyRef, PublicKey, Scheme, Signer as _};
+use ghostplane_types::{
+    AccountRecord, Action, Address, Certification, Decode, Encode as _, EntityType, Gates, KeyChange, KeyRef,
+    PublicKey, Scheme, Session, Signer as _,
+};
 use serde_json::json;
 
 /// Bytes of a challenge or an answer that a command takes.
@@ -66,6 +70,11 @@ enum IdentityCommand {
         key: String,
         #[command(flatten)]
         signing: Signing,
+    },
+    /// Credentials: vouch for somebody, see who vouches for whom
+    Credential {
+        #[command(subcommand)]
+        command: CredentialCommand,
     },
     /// Make a challenge for somebody who wants to sign in; for services
     Challenge(ChallengeArgs),
@@ -135,6 +144,7 @@ pub fn run(args: &IdentityArgs, target: &Target, screen: &Screen) -> anyhow::Res
                 &format!("'{key}' is registered"),
             )
         }
+        IdentityCommand::Credential { command } => credential::run(command, target, screen),
         IdentityCommand::Challenge(args) => challenge(args, target, screen),
         IdentityCommand::Answer(args) => answer(args, target, screen),
         IdentityCommand::Verify(args) => verify(args, target, screen),
@@ -190,6 +200,7 @@ fn show(who: &str, target: &Target, screen: &Screen) -> anyhow::Result<()> {
         let (account, anchored) = proven(&client, &whose, screen).await?;
         let record = account.record();
         let identity = record.and_then(|record| record.identity.as_ref());
+        let standing = record.map(|record| record.standing(account.header().time)).unwrap_or_default();
         let document = did::document(&whose.address, record);
         screen.line(document["id"].as_str().unwrap_or_default());
         match identity {
@@ -199,26 +210,82 @@ fn show(who: &str, target: &Target, screen: &Screen) -> anyhow::Result<()> {
                 let mut table = pairs();
                 table
                     .row(["type", keys::entity_word(identity.entity_type)])
-                    .row(["verified", &format!("level {}", identity.level)]);
+                    .row(["verified", &format!("level {}", standing.level)]);
+                if let Some(certified) = standing.certified {
+                    table.row(["certified", certified.name()]);
+                }
                 screen.table(&table);
                 let mut table = Table::new(&[("key", Align::Right), ("scheme", Align::Left), ("", Align::Left)]);
                 for (position, key) in identity.keys.iter().enumerate() {
                     table.row([&position.to_string(), key.scheme().name(), &did::multikey(key)]);
                 }
                 screen.table(&table);
+                let gates = record.and_then(|record| record.gates.as_deref());
+                show_standing(gates, account.header().time, screen);
             }
         }
         show_checked(account.header(), anchored.as_ref(), screen);
         screen.emit(&json!({
             "address": whose.text(), "exists": record.is_some(), "registered": identity.is_some(),
             "type": identity.map(|identity| keys::entity_word(identity.entity_type)),
-            "level": identity.map(|identity| identity.level),
+            "level": identity.map(|_| standing.level), "certified": standing.certified.map(EntityType::name),
+            "certifications": record.map(certifications_json), "delegates": record.map(delegates_json),
             "keys": identity.map(|identity| identity.keys.iter().map(key_json).collect::<Vec<_>>()),
             "document": document, "batch": account.header().number,
             "rung": anchored.map(|anchored| anchored.rung.word()),
         }));
         Ok(())
     })
+}
+
+/// Who certifies what of an account, and who acts for it.
+fn show_standing(gates: Option<&Gates>, time: u64, screen: &Screen) {
+    let Some(gates) = gates else { return };
+    if !gates.certifications.is_empty() {
+        let mut table = Table::new(&[
+            ("certified by", Align::Left),
+            ("level", Align::Right),
+            ("type", Align::Left),
+            ("", Align::Left),
+        ]);
+        for known in &gates.certifications {
+            table.row([
+                known.issuer.to_string().as_str(),
+                known.level.to_string().as_str(),
+                known.certified.map_or("", EntityType::name),
+                if known.is_live(time) { "counts" } else { "over" },
+            ]);
+        }
+        screen.table(&table);
+    }
+    let mut table = Table::new(&[("acts for it", Align::Left), ("lane", Align::Right), ("", Align::Left)]);
+    for (session, account) in delegates(gates) {
+        let state = if session.expires >= time { "" } else { "over" };
+        table.row([&account.to_string(), &session.lane.to_string(), state]);
+    }
+    if !table.is_empty() {
+        screen.table(&table);
+    }
+}
+
+fn delegates(gates: &Gates) -> impl Iterator<Item = (&Session, &Address)> {
+    gates.sessions.iter().filter_map(|live| Some((&live.session, live.session.holder.account()?)))
+}
+
+fn delegates_json(record: &AccountRecord) -> serde_json::Value {
+    let delegate = |(session, account): (&Session, &Address)| json!({ "account": account.to_string(), "lane": session.lane, "expires": session.expires });
+    record.gates.iter().flat_map(|gates| delegates(gates)).map(delegate).collect()
+}
+
+fn certifications_json(record: &AccountRecord) -> serde_json::Value {
+    let known = record.gates.iter().flat_map(|gates| &gates.certifications);
+    let certification = |known: &Certification| {
+        json!({
+            "issuer": known.issuer.to_string(), "claims": known.claims.to_string(), "level": known.level,
+            "certified": known.certified.map(EntityType::name), "until": known.until,
+        })
+    };
+    known.map(certification).collect()
 }
 
 fn key_json(key: &PublicKey) -> serde_json::Value {
@@ -312,13 +379,14 @@ fn verify(args: &VerifyArgs, target: &Target, screen: &Screen) -> anyhow::Result
         let document = did::document(&challenge.address, account.record());
         let did = document["id"].as_str().unwrap_or_default();
         let identity = account.record().and_then(|record| record.identity.as_ref());
+        let standing = account.record().map(|record| record.standing(account.header().time)).unwrap_or_default();
         screen.good(&format!("{did} is there"));
         let mut table = pairs();
         table.row(["service", &challenge.service]);
         table.row(["key", &format!("{} {}", key.scheme().name(), did::multikey(&key))]);
         if let Some(identity) = identity {
             table.row(["type", keys::entity_word(identity.entity_type)]);
-            table.row(["verified", &format!("level {}", identity.level)]);
+            table.row(["verified", &format!("level {}", standing.level)]);
         }
         screen.table(&table);
         show_checked(account.header(), anchored.as_ref(), screen);
@@ -326,7 +394,7 @@ fn verify(args: &VerifyArgs, target: &Target, screen: &Screen) -> anyhow::Result
         screen.emit(&json!({
             "did": did, "address": challenge.address.to_string(), "service": challenge.service, "key": key_json(&key),
             "type": identity.map(|identity| keys::entity_word(identity.entity_type)),
-            "level": identity.map(|identity| identity.level), "batch": account.header().number,
+            "level": identity.map(|_| standing.level), "batch": account.header().number,
             "rung": anchored.map(|anchored| anchored.rung.word()),
         }));
         Ok::<_, anyhow::Error>(())

@@ -1,4 +1,4 @@
-//! `ghostplane session`: keys that act for an account within a scope.
+//! `ghostplane session`: keys and accounts that act for an account within a scope.
 
 use super::connect::{Target, block_on};
 use super::send::{Signing, now_ms, open_draft, send};
@@ -13,7 +13,7 @@ use ghostplane_client::{Client, Plane};
 use ghostplane_types::action::{ACTION_KINDS, kind_name};
 use ghostplane_types::limits::SESSIONS_MAX;
 use ghostplane_types::{
-    AccountRecord, Action, Amount, KindSet, Limit, LiveSession, Money, Nonce, Scope, Session, Window,
+    AccountRecord, Action, Amount, Holder, KindSet, Limit, LiveSession, Money, Nonce, Scope, Session, Window,
 };
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ pub struct SessionArgs {
 
 #[derive(Debug, Subcommand)]
 enum SessionCommand {
-    /// Let a key act for an account, within limits
+    /// Let a key, or another account, act for an account, within limits
     Add(Box<AddArgs>),
     /// The sessions of an account, proven
     List {
@@ -43,7 +43,11 @@ enum SessionCommand {
 #[derive(Clone, Debug, Args)]
 pub(super) struct AddArgs {
     /// The key that may act: its own file's name
-    session_key: String,
+    #[arg(required_unless_present = "account", conflicts_with = "account")]
+    session_key: Option<String>,
+    /// The account that may act, by whatever keys it has at the time: a key, an address, a DID or 64 hexadecimal digits
+    #[arg(long = "to-account", value_name = "WHO")]
+    account: Option<String>,
     #[command(flatten)]
     pub(super) signing: Signing,
     /// How much may leave, fees included: AMOUNT/WINDOW, or AMOUNT/WINDOW,AMOUNT with the most of one transaction behind it; the window
@@ -66,7 +70,7 @@ pub(super) struct AddArgs {
 
 #[derive(Debug, Args)]
 struct RevokeArgs {
-    /// The session: its lane, or the name of its key
+    /// The session: its lane, the name of its key, or the account that holds it
     session: String,
     #[command(flatten)]
     signing: Signing,
@@ -116,7 +120,14 @@ const fn word(window: Window) -> &'static str {
 /// Lets a key act for an account.
 pub(super) fn add(args: &AddArgs, target: &Target, screen: &Screen) -> anyhow::Result<()> {
     let dir = target.keys_dir()?;
-    let key = keys::describe(&dir, &args.session_key)?;
+    let (holder, named) = match (&args.session_key, &args.account) {
+        (_, Some(account)) => {
+            let delegate = who::resolve(account, &dir)?;
+            (Holder::Account(delegate.address), delegate.shown())
+        }
+        (Some(key), None) => (Holder::Key(keys::describe(&dir, key)?.gid.public_key), key.clone()),
+        (None, None) => bail!("who may act? Name a key, or an account with --to-account"),
+    };
     let mut recipients = Vec::new();
     for text in &args.recipients {
         recipients.push(who::resolve(text, &dir)?);
@@ -141,7 +152,7 @@ pub(super) fn add(args: &AddArgs, target: &Target, screen: &Screen) -> anyhow::R
         }
         let session = Session {
             lane,
-            key: key.gid.public_key,
+            holder,
             expires: now.saturating_add(args.days * DAY_MS),
             scope: Scope {
                 kinds: KindSet::of(&args.kinds),
@@ -155,13 +166,13 @@ pub(super) fn add(args: &AddArgs, target: &Target, screen: &Screen) -> anyhow::R
         let draft = open_draft(&client).action(Action::AddSession(Box::new(session.clone())));
         let sent = send(&args.signing, target, &client, draft, screen).await?;
         sent.show(&client, screen, |table| {
-            table.row(["session", &format!("'{}' may act on lane {lane}", args.session_key)]);
+            table.row(["session", &format!("'{named}' may act on lane {lane}")]);
         });
         if sent.done().is_some() {
             screen.note(&format!(
                 "It pays with:  ghostplane transfer --from {} --signer {} --to WHO AMOUNT",
                 args.signing.from(),
-                args.session_key
+                args.session_key.as_deref().unwrap_or("KEY")
             ));
         }
         screen.emit(&sent.json(&[("session", terms_json(client.plane(), &session))]));
@@ -189,8 +200,10 @@ fn terms_json(plane: &Plane, session: &Session) -> Value {
         })
     });
     let texts = |of: &[ghostplane_types::Address]| of.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let (key, account) = (session.holder.key(), session.holder.account());
     json!({
-        "lane": session.lane, "scheme": session.key.scheme().name(), "public_key": session.key.to_string(),
+        "lane": session.lane, "scheme": key.map(|key| key.scheme().name()),
+        "public_key": key.map(ToString::to_string), "account": account.map(ToString::to_string),
         "expires": session.expires, "kinds": kinds(scope.kinds), "recipients": scope.recipients.as_deref().map(texts),
         "limits": limits.collect::<Vec<_>>(),
     })
@@ -233,7 +246,7 @@ fn list(who: &str, target: &Target, screen: &Screen) -> anyhow::Result<()> {
         }
         let mut table = Table::new(&[
             ("lane", Align::Right),
-            ("key", Align::Left),
+            ("held by", Align::Left),
             ("may", Align::Left),
             ("limits", Align::Left),
             ("left", Align::Left),
@@ -250,10 +263,13 @@ fn list(who: &str, target: &Target, screen: &Screen) -> anyhow::Result<()> {
                 Some(ms) if ms < DAY_MS => format!("in {} h", ms / 3_600_000),
                 Some(ms) => format!("in {} days", ms / DAY_MS),
             };
-            let multikey = did::multikey(&session.key);
+            let held_by = match &session.holder {
+                Holder::Key(key) => did::multikey(key),
+                Holder::Account(account) => account.to_string(),
+            };
             table.row([
                 session.lane.to_string(),
-                format!("{}…", multikey.chars().take(12).collect::<String>()),
+                format!("{}…", held_by.chars().take(12).collect::<String>()),
                 format!("{} {to}", kinds(scope.kinds).join(", ")),
                 limits.join("; "),
                 left.collect::<Vec<_>>().join("; "),
@@ -293,13 +309,17 @@ fn revoke(args: &RevokeArgs, target: &Target, screen: &Screen) -> anyhow::Result
 }
 
 async fn lane_of(client: &Client, args: &RevokeArgs, target: &Target) -> anyhow::Result<u8> {
-    let key = keys::describe(&target.keys_dir()?, &args.session)?.gid.public_key;
+    let held_by = who::resolve(&args.session, &target.keys_dir()?)?;
     let account = client.account(&args.signing.account(target)?.address).await?;
     let gates = account.record().and_then(|record| record.gates.as_ref());
-    let found = gates.and_then(|gates| gates.sessions.iter().find(|live| live.session.key == key));
+    let is_held = |live: &&LiveSession| match &live.session.holder {
+        Holder::Key(key) => held_by.key.as_ref().is_some_and(|(_, gid)| gid.public_key == *key),
+        Holder::Account(account) => *account == held_by.address,
+    };
+    let found = gates.and_then(|gates| gates.sessions.iter().find(is_held));
     let found = found.with_context(|| {
         format!(
-            "the account has no session of key '{}'; see  ghostplane session list {}",
+            "the account has no session of '{}'; see  ghostplane session list {}",
             args.session,
             args.signing.from()
         )
@@ -338,8 +358,8 @@ mod tests {
             limits: Vec::new(),
         };
         for lane in [1, 2, 4] {
-            let key = ghostplane_types::PublicKey::Ed25519(key);
-            let session = Session { lane, key, expires: 0, scope: scope.clone() };
+            let holder = Holder::Key(ghostplane_types::PublicKey::Ed25519(key));
+            let session = Session { lane, holder, expires: 0, scope: scope.clone() };
             record.change_gates(|gates| gates.sessions.push(LiveSession { session, spent: Vec::new() }));
         }
         assert_eq!(free_lane(Some(&record)), Some(3));

@@ -14,8 +14,8 @@ use ghostplane_settlement::Message;
 use ghostplane_types::amount::DECIMALS_NATIVE;
 use ghostplane_types::guardian::{Guardian, Member, Roles, Thresholds};
 use ghostplane_types::{
-    AccountRecord, Action, Address, Amount, AssetId, Decode as _, EntityType, Genesis, Gid, GuardianSet, KindSet,
-    Limit, Money, Outcome, PublicKey, Reject, Scope, Session, Signer, Window,
+    AccountRecord, Action, Address, Amount, AssetId, Decode as _, EntityType, Genesis, Gid, GuardianSet, Holder,
+    KindSet, Limit, Money, Outcome, PublicKey, Reject, Scope, Session, Signer, Window,
 };
 use std::sync::Arc;
 
@@ -272,7 +272,7 @@ fn session(stage: &mut Stage, screen: &Screen) -> anyhow::Result<(usize, u16)> {
     let phone = cast::signing_key("vera's phone");
     let session = Session {
         lane: LANE,
-        key: phone.public_key(),
+        holder: Holder::Key(phone.public_key()),
         expires: stage.time() + 30 * 24 * HOUR_MS,
         scope: Scope {
             kinds: KindSet::of(&[Action::KIND_TRANSFER]),

@@ -11,10 +11,10 @@ use ghostplane_types::gas;
 use ghostplane_types::genesis::{FeeShare, GenesisAsset};
 use ghostplane_types::reject::REJECT_CODES;
 use ghostplane_types::{
-    AccountRecord, Action, Address, Amount, Approval, AssetId, Attestation, Auth, BatchHeader, Commitment, Committer,
-    Encode as _, EntityType, Flush, Genesis, Gid, InboxEntry, InboxPayload, KeyRef, LogRecord, Money, ObjectKey,
-    Outcome, PlaneState, PreparedKey, PublicKey, Reject, Scheme, SignedFlush, Slot, SlotKind, Source, Transaction,
-    Withdrawal,
+    AccountRecord, Action, Address, Amount, Approval, AssetId, Attestation, Auth, Authority, BatchHeader, Commitment,
+    Committer, Credential, Encode as _, EntityType, Flush, Genesis, Gid, InboxEntry, InboxPayload, KeyRef, LogRecord,
+    Money, ObjectKey, Outcome, PlaneState, PreparedKey, PublicKey, Reject, Scheme, SignedFlush, Slot, SlotKind, Source,
+    Transaction, Withdrawal,
 };
 use serde_json::Value;
 
@@ -49,6 +49,12 @@ pub(super) fn transaction(transaction: &Transaction) -> Decoded {
         }
         KeyRef::Carried(gid) => fields.group("identity carried", gid_fields(gid)),
         KeyRef::Session => fields.text("key", "that of the session of the lane"),
+        KeyRef::Delegate { account, position } => {
+            fields.text("key", format!("number {position} of {account}, which acts for the sender"))
+        }
+        KeyRef::DelegatePasskey { account, position } => {
+            fields.text("key", format!("number {position} of {account}, a passkey, which acts for the sender"))
+        }
     };
     let fields = fields
         .list("actions", body.actions.iter().map(gates::action))
@@ -92,8 +98,8 @@ pub(super) fn transaction(transaction: &Transaction) -> Decoded {
 fn cheapest_scheme(key_ref: &KeyRef) -> Scheme {
     match key_ref {
         KeyRef::Carried(gid) => gid.public_key.scheme(),
-        KeyRef::Registered(_) | KeyRef::Session => Scheme::Ed25519,
-        KeyRef::RegisteredPasskey(_) => Scheme::Passkey,
+        KeyRef::Registered(_) | KeyRef::Session | KeyRef::Delegate { .. } => Scheme::Ed25519,
+        KeyRef::RegisteredPasskey(_) | KeyRef::DelegatePasskey { .. } => Scheme::Passkey,
     }
 }
 
@@ -124,6 +130,12 @@ pub(super) fn genesis(genesis: &Genesis) -> Decoded {
         |share: &FeeShare| Sheet::new().text("address", share.address).number("basis points", share.basis_points);
     let committer = |member: &Committer| {
         Sheet::new().text("key", key(&PublicKey::Ed25519(member.key))).number("weight", member.weight)
+    };
+    let authority = |known: &Authority| {
+        Sheet::new()
+            .text("address", known.address)
+            .number("level max", known.level_max)
+            .items("certifies", known.certifies.iter().map(|certified| keys::entity_word(certified).to_owned()))
     };
     let terms = &genesis.settlement;
     let fields = Sheet::new()
@@ -158,7 +170,8 @@ pub(super) fn genesis(genesis: &Genesis) -> Decoded {
         })
         .group("mana", mana::terms(&genesis.mana))
         .list("committers", genesis.committers.members.iter().map(committer))
-        .number("committer quorum", genesis.committers.quorum);
+        .number("committer quorum", genesis.committers.quorum)
+        .list("authorities", genesis.authorities.iter().map(authority));
     let refused = genesis.check().err();
     Decoded::new(fields).derived(Sheet::new().text("plane id", genesis.plane_id())).doubt_if(
         refused.is_some(),
@@ -299,7 +312,6 @@ pub(super) fn account_fields(record: &AccountRecord) -> Sheet {
                 Sheet::new()
                     .text("type", keys::entity_word(identity.entity_type))
                     .id("version", identity.version)
-                    .number("level", identity.level)
                     .items("keys", keys)
             })
         }
@@ -321,6 +333,12 @@ pub(super) fn account(record: &AccountRecord) -> Decoded {
         .text("object key", hex::encode(ObjectKey::account(&record.address).as_bytes()))
         .text("owner digest", record.address.owner_digest());
     Decoded::new(account_fields(record)).derived(derived)
+}
+
+pub(super) fn credential(credential: &Credential) -> Decoded {
+    let Credential { issuer, terms, .. } = credential;
+    let key = ObjectKey::credential(issuer, &terms.subject, &terms.claims);
+    Decoded::new(gates::credential(credential)).derived(Sheet::new().text("object key", hex::encode(key.as_bytes())))
 }
 
 pub(super) fn log_record(record: &LogRecord) -> Decoded {

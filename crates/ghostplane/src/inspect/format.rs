@@ -5,8 +5,8 @@ use ghostplane_keystone::{ObjectProof, SlotProof, Witness};
 use ghostplane_settlement::{FinalRecord, Message, Settlement};
 use ghostplane_types::limits::TRANSACTION_BYTES_MAX;
 use ghostplane_types::{
-    AccountRecord, Address, BatchHeader, Commitment, Decode, Flush, Genesis, Gid, InboxEntry, LogRecord, Outcome,
-    PlaneState, SignedFlush, Slot, Transaction, Withdrawal,
+    AccountRecord, Address, BatchHeader, Commitment, Credential, Decode, Flush, Genesis, Gid, InboxEntry, LogRecord,
+    Outcome, PlaneState, SignedFlush, Slot, Transaction, Withdrawal,
 };
 use serde_json::{Value, json};
 
@@ -32,6 +32,8 @@ pub enum Format {
     Header,
     /// An account record.
     Account,
+    /// A credential.
+    Credential,
     /// A message to the settlement.
     Message,
     /// An entry of the L1 inbox.
@@ -80,6 +82,7 @@ impl Format {
             Self::Genesis => "genesis",
             Self::Header => "header",
             Self::Account => "account",
+            Self::Credential => "credential",
             Self::Message => "message",
             Self::InboxEntry => "inbox-entry",
             Self::SignedFlush => "signed-flush",
@@ -114,6 +117,7 @@ impl Format {
             Self::Genesis => fields::genesis(&read::<Genesis>(bytes)?),
             Self::Header => fields::header(&read::<BatchHeader>(bytes)?, chains),
             Self::Account => fields::account(&read::<AccountRecord>(bytes)?),
+            Self::Credential => fields::credential(&read::<Credential>(bytes)?),
             Self::Message => state::message(&read::<Message>(bytes)?, chains),
             Self::InboxEntry => fields::inbox_entry(&read::<InboxEntry>(bytes)?, chains),
             Self::SignedFlush => fields::signed_flush(&read::<SignedFlush>(bytes)?, chains),

@@ -3,11 +3,13 @@
 use ghostplane_types::action::kind_name;
 use ghostplane_types::guardian::{Freeze, Guardian, Member, MemberMask, Proposal, Role};
 use ghostplane_types::{
-    Action, CovenantAt, Gates, GuardianSet, KeyChange, KindSet, Limit, LiveSession, Session, Spending, Spent, Window,
+    Action, Certification, CovenantAt, Credential, CredentialTerms, Gates, GuardianSet, Holder, KeyChange, KindSet,
+    Limit, LiveSession, Session, Spending, Spent, Window,
 };
 
 use super::fields::{gid_fields, key as named};
 use super::sheet::Sheet;
+use crate::keys;
 
 pub(super) fn action(action: &Action) -> Sheet {
     let sheet = Sheet::new().text("kind", action.kind_name());
@@ -49,6 +51,9 @@ pub(super) fn action(action: &Action) -> Sheet {
         Action::Mint { asset, to, amount } => sheet.text("to", to).money("amount", *amount, *asset),
         Action::Burn { asset, amount } => sheet.money("amount", *amount, *asset),
         Action::FreezeAsset { asset, is_frozen } => sheet.id("asset", asset.number()).flag("frozen", *is_frozen),
+        Action::IssueCredential(terms) => terms_fields(sheet, terms),
+        Action::RevokeCredential { subject, claims } => sheet.text("subject", subject).text("claims", claims),
+        Action::DropCredential { issuer, claims } => sheet.text("issuer", issuer).text("claims", claims),
         Action::Recover { account, key } => sheet.text("account", account).text("key", named(key)),
     }
 }
@@ -71,6 +76,10 @@ pub(super) fn fields(sheet: Sheet, gates: &Gates) -> Sheet {
     let sheet = match covenants.spending.is_empty() {
         true => sheet,
         false => sheet.list("spending", covenants.spending.iter().map(spending)),
+    };
+    let sheet = match &gates.certifications[..] {
+        [] => sheet,
+        known => sheet.list("certified", known.iter().map(certification)),
     };
     let safety = &gates.safety;
     let sheet = match safety.freeze {
@@ -101,6 +110,23 @@ fn spending(spent: &Spending) -> Sheet {
     let [hour, day, month] = spent.units;
     let sheet = Sheet::new().text("asset", spent.asset).time("counted at", spent.time);
     sheet.number("hour", hour).number("day", day).number("30 days", month)
+}
+
+fn certification(known: &Certification) -> Sheet {
+    let sheet = Sheet::new().text("issuer", known.issuer).text("claims", known.claims).number("level", known.level);
+    let certified = known.certified.map_or("nothing", keys::entity_word);
+    sheet.text("type", certified).time("until", known.until)
+}
+
+fn terms_fields(sheet: Sheet, terms: &CredentialTerms) -> Sheet {
+    let sheet = sheet.text("subject", terms.subject).text("claims", terms.claims).number("level", terms.level);
+    sheet.text("type", terms.certified.map_or("nothing", keys::entity_word)).time("expires", terms.expires)
+}
+
+/// The fields of a credential.
+pub(super) fn credential(credential: &Credential) -> Sheet {
+    let sheet = terms_fields(Sheet::new().text("issuer", credential.issuer), &credential.terms);
+    sheet.time("issued", credential.issued)
 }
 
 fn set_fields(set: &GuardianSet) -> Sheet {
@@ -155,9 +181,13 @@ fn live(live: &LiveSession) -> Sheet {
 
 fn session_fields(session: &Session) -> Sheet {
     let scope = &session.scope;
+    let (who, holder) = match &session.holder {
+        Holder::Key(key) => ("key", named(key)),
+        Holder::Account(address) => ("account", address.to_string()),
+    };
     let sheet = Sheet::new()
         .id("lane", session.lane)
-        .text("key", named(&session.key))
+        .text(who, holder)
         .time("expires", session.expires)
         .items("kinds", kinds(scope.kinds));
     let sheet = match &scope.recipients {

@@ -6,8 +6,8 @@ use ghostplane_keystone::{ObjectProof, SlotProof};
 use ghostplane_sequencer::Refusal as SequencerRefusal;
 use ghostplane_types::genesis::GenesisAsset;
 use ghostplane_types::{
-    AccountRecord, Address, Amount, AssetId, AssetRecord, BatchHeader, Commitment, ManaNow, ObjectKey, Outcome, Reject,
-    SignedFlush, Source, Transaction, Withdrawal,
+    AccountRecord, Address, Amount, AssetId, AssetRecord, BatchHeader, Commitment, Credential, ManaNow, ObjectKey,
+    Outcome, Reject, SignedFlush, Source, Transaction, Withdrawal,
 };
 use std::sync::Arc;
 use thiserror::Error;
@@ -242,6 +242,32 @@ pub struct ManaView {
     pub cap: u64,
     /// Gas of the base grant in every window.
     pub grant: u64,
+}
+
+/// A credential as of the newest sealed batch, or that there is none.
+#[derive(Clone, Debug)]
+pub struct CredentialView {
+    /// The credential.
+    pub credential: Option<Credential>,
+    /// Header of the batch whose state this is.
+    pub header: BatchHeader,
+    /// Proof of it, or that there is none; if asked for.
+    pub proof: Option<ObjectProof>,
+    /// How far that batch has come.
+    pub rung: Rung,
+}
+
+/// A page of an account's credentials.
+#[derive(Clone, Debug)]
+pub struct CredentialsView {
+    /// The credentials.
+    pub credentials: Vec<Credential>,
+    /// Where the next page starts.
+    pub resume_after: Option<ObjectKey>,
+    /// Header of the batch whose state this is.
+    pub header: BatchHeader,
+    /// How far that batch has come.
+    pub rung: Rung,
 }
 
 /// One balance.

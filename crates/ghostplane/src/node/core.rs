@@ -459,7 +459,7 @@ fn standings_of(
             Pay::Mana => {
                 let zman = balance_of(record.as_ref().and_then(|record| record.slot_of(AssetId::ZMAN)))?;
                 let terms = &plane.genesis().mana;
-                let now = record.as_ref().map(|record| terms.now(record.mana(), zman, record.level(), time));
+                let now = record.as_ref().map(|record| terms.now(record.mana(), zman, record.level(time), time));
                 (None, now.unwrap_or_default().gas())
             }
             Pay::Sponsor(of) => (record_of(&of.sponsor)?, 0),

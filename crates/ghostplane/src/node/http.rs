@@ -91,6 +91,8 @@ routes! {
     get "GET" "/v1/identities/{address}" calls::identity => "who speaks for an address, with its DID document; ?proof=true",
     get "GET" "/v1/assets" calls::assets => "the assets there are; ?after=&count=",
     get "GET" "/v1/assets/{asset}" calls::asset => "an asset by its number; ?proof=true",
+    get "GET" "/v1/credentials/{subject}" calls::credentials => "what is said of an account; ?after=&count=",
+    get "GET" "/v1/credentials/{subject}/{issuer}/{claims}" calls::credential => "a credential, or that there is none; ?proof=true",
     post "POST" "/v1/transactions" calls::submit => "submits a transaction; ?wait=executed|committed|proven|final",
     get "GET" "/v1/transactions/{id}" calls::transaction => "what became of a transaction",
     get "GET" "/v1/transactions/{id}/explanation" calls::explanation => "why a transaction was not applied",

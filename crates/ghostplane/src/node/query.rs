@@ -2,8 +2,8 @@
 
 use super::api::{
     AccountView, AssetView, AssetsView, BalanceView, BatchView, Bounded, BridgeView, CommitmentView, Condition,
-    ExecutedRecord, Flushed, KnownAsset, L1Refused, ManaView, PlaneRulesView, ProofView, QueryError, ReceiptView,
-    RootsView, Rung, SentToL1, StatusView, TransactionView, WithdrawalView,
+    CredentialView, CredentialsView, ExecutedRecord, Flushed, KnownAsset, L1Refused, ManaView, PlaneRulesView,
+    ProofView, QueryError, ReceiptView, RootsView, Rung, SentToL1, StatusView, TransactionView, WithdrawalView,
 };
 use super::attesting::AttestError;
 use super::options::ProverMode;
@@ -17,9 +17,9 @@ use ghostplane_keystone::{Changeset, Keystone, Recorder, StateView, scan};
 use ghostplane_settlement::Event;
 use ghostplane_store::{HistoryBatch, HistoryError};
 use ghostplane_types::{
-    AccountRecord, Address, Amount, AssetId, AssetRecord, Attestation, BatchHeader, Commitment, CovenantText, Decode,
-    Encode as _, Genesis, InboxEntry, L1Address, ObjectClass, ObjectKey, PlaneRules, Reject, SignedL1Message, Source,
-    Transaction,
+    AccountRecord, Address, Amount, AssetId, AssetRecord, Attestation, BatchHeader, Commitment, CovenantText,
+    Credential, Decode, Encode as _, Genesis, InboxEntry, L1Address, ObjectClass, ObjectKey, PlaneRules, Reject,
+    SignedL1Message, Source, Transaction,
 };
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -76,6 +76,10 @@ impl Inner {
             Rung::Attested
         }
     }
+}
+
+fn credential(bytes: &[u8]) -> Result<Credential, QueryError> {
+    Credential::from_bytes(bytes).map_err(|error| QueryError::Unavailable(format!("a credential: {error}")))
 }
 
 impl Node {
@@ -253,6 +257,45 @@ impl Node {
         let own = |_| QueryError::Unavailable("the node's own state says too little".into());
         let object = keystone.object(&ObjectKey::asset(asset)).map_err(own)?;
         object.map(|object| registration(object.value)).transpose()
+    }
+
+    /// What an issuer says of a subject by these claims, as of the newest sealed batch.
+    pub fn credential(
+        &self,
+        issuer: &Address,
+        subject: &Address,
+        claims: &Digest,
+        proof: bool,
+    ) -> Result<CredentialView, QueryError> {
+        let live = self.inner.live.read();
+        let own = |_| QueryError::Unavailable("the node's own state says too little".into());
+        let key = ObjectKey::credential(issuer, subject, claims);
+        let credential = live.keystone.object(&key).map_err(own)?.map(|object| credential(object.value)).transpose()?;
+        Ok(CredentialView {
+            credential,
+            header: live.header,
+            proof: proof.then(|| live.keystone.prove_object(&key)),
+            rung: self.inner.rung_of(live.header.number),
+        })
+    }
+
+    /// What is said of an account, from just behind `after` or from the first; looks at no more than `count` objects.
+    pub fn credentials(
+        &self,
+        subject: &Address,
+        after: Option<&ObjectKey>,
+        count: usize,
+    ) -> Result<CredentialsView, QueryError> {
+        let live = self.inner.live.read();
+        let own = |_| QueryError::Unavailable("the node's own state says too little".into());
+        let number = ObjectKey::subject_number(subject);
+        let page = scan(&live.keystone, ObjectClass::Credential, number, after, count).map_err(own)?;
+        let found = page.objects.iter().map(|(_, object)| credential(object.value));
+        let mut credentials = found.collect::<Result<Vec<_>, _>>()?;
+        // Others may have the number as well.
+        credentials.retain(|credential| credential.terms.subject == *subject);
+        let rung = self.inner.rung_of(live.header.number);
+        Ok(CredentialsView { credentials, resume_after: page.resume_after, header: live.header, rung })
     }
 
     /// An asset as of the newest sealed batch. A number that nobody has registered is a view without asset.
@@ -537,8 +580,8 @@ impl Node {
 /// What an account with so much ZMAN could pay with at some time.
 fn mana_of(genesis: &Genesis, record: Option<&AccountRecord>, zman: Option<Amount>, at: u64) -> ManaView {
     let (terms, zman) = (&genesis.mana, zman.unwrap_or(Amount::ZERO));
-    let now = record.map(|record| terms.now(record.mana(), zman, record.level(), at)).unwrap_or_default();
-    let grant = record.map_or(0, |record| terms.grant(record.level()));
+    let now = record.map(|record| terms.now(record.mana(), zman, record.level(at), at)).unwrap_or_default();
+    let grant = record.map_or(0, |record| terms.grant(record.level(at)));
     ManaView { at, now, per_window: terms.gas_per_window(zman), cap: terms.gas_cap(zman), grant }
 }
 

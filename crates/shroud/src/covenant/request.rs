@@ -6,7 +6,7 @@ use cedar_policy::{Context, Entities, Entity, EntityId, EntityTypeName, EntityUi
 use ghostplane_ghostcipher::Digest;
 use ghostplane_types::amount::AMOUNT_MAX;
 use ghostplane_types::limits::APPROVALS_MAX;
-use ghostplane_types::{AccountRecord, Address, Amount, AssetId, EntityType};
+use ghostplane_types::{AccountRecord, Address, Amount, AssetId, EntityType, Standing};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -35,12 +35,12 @@ impl Party {
         Self { address, claimed: None, certified: None, level: 0 }
     }
 
-    /// What a plane's record of an account says.
-    pub fn of(record: &AccountRecord) -> Self {
+    /// What a plane's record of an account says at a batch's time, in milliseconds.
+    pub fn of(record: &AccountRecord, time: u64) -> Self {
         let identity = record.identity.as_ref();
         let claimed = identity.map(|identity| identity.entity_type);
-        let level = identity.map_or(0, |identity| identity.level);
-        Self { address: record.address, claimed, certified: None, level }
+        let Standing { level, certified } = record.standing(time);
+        Self { address: record.address, claimed, certified, level }
     }
 }
 
@@ -344,14 +344,7 @@ pub(super) fn is_name(name: &str) -> bool {
 
 /// The word for an entity type, as rules write it.
 pub(super) fn entity_word(entity_type: EntityType) -> &'static str {
-    match entity_type {
-        EntityType::Wallet => "wallet",
-        EntityType::Validator => "validator",
-        EntityType::Service => "service",
-        EntityType::Contract => "contract",
-        EntityType::Bridge => "bridge",
-        EntityType::Oracle => "oracle",
-    }
+    entity_type.name()
 }
 
 /// Some of the facts: those that a policy mentions, or that a decision rests on.

@@ -1,9 +1,9 @@
 //! What the node says, in the form in which it travels over gRPC.
 
 use crate::node::api::{
-    AccountView, Answers, AssetView, AssetsView, BatchView, BridgeView, CommitmentView, ExecutedRecord, Flushed,
-    KnownAsset, L1Refused, NodeEvent, PlaneRulesView, QueryError, ReceiptView, Refusal, RootsView, Rung, SentToL1,
-    StatusView, TransactionView, WithdrawalView, code_name,
+    AccountView, Answers, AssetView, AssetsView, BatchView, BridgeView, CommitmentView, CredentialView,
+    CredentialsView, ExecutedRecord, Flushed, KnownAsset, L1Refused, NodeEvent, PlaneRulesView, QueryError,
+    ReceiptView, Refusal, RootsView, Rung, SentToL1, StatusView, TransactionView, WithdrawalView, code_name,
 };
 use crate::node::attesting::{AttestError, AttestingView};
 use crate::node::prove::{Job, Kept};
@@ -199,7 +199,7 @@ pub(super) fn account(view: &AccountView, proof: bool) -> wire::Account {
             cap: view.mana.cap,
             grant: view.mana.grant,
         }),
-        identity: record.and_then(gates::identity_message),
+        identity: record.and_then(|record| gates::identity_message(record, view.header.time)),
         gates: record.and_then(|record| gates::gates_message(record, view.header.time)),
         time: view.header.time,
     }
@@ -284,6 +284,27 @@ pub(super) fn simulation(simulated: &Result<engine::Simulated, Reject>) -> wire:
             is_admitted: false,
             explanation: Some(explanation(&engine::Refusal { reject: reject.clone(), because: None })),
         },
+    }
+}
+
+pub(super) fn credential(view: &CredentialView, proof: bool) -> wire::CredentialOf {
+    wire::CredentialOf {
+        credential: view.credential.as_ref().map(bytes).unwrap_or_default(),
+        batch: view.header.number,
+        time: view.header.time,
+        header: if proof { bytes(&view.header) } else { Bytes::new() },
+        proof: view.proof.as_ref().map(bytes).unwrap_or_default(),
+        rung: rung(view.rung),
+    }
+}
+
+pub(super) fn credentials(view: &CredentialsView) -> wire::Credentials {
+    wire::Credentials {
+        credentials: view.credentials.iter().map(bytes).collect(),
+        resume_after: view.resume_after.as_ref().map(bytes).unwrap_or_default(),
+        batch: view.header.number,
+        time: view.header.time,
+        rung: rung(view.rung),
     }
 }
 

@@ -18,6 +18,8 @@ const BATCHES_MAX: u32 = 256;
 const BATCHES_DEFAULT: u32 = 20;
 const ASSETS_MAX: u32 = 256;
 const ASSETS_DEFAULT: u32 = 64;
+const CREDENTIALS_MAX: u32 = 256;
+const CREDENTIALS_DEFAULT: u32 = 64;
 const KINDS_MAX: usize = 16;
 
 /// All services at once.
@@ -129,6 +131,35 @@ impl wire::state_server::State for Service {
         let view =
             self.ask(move |node| node.account(&address, (request.at > 0).then_some(request.at), request.proof)).await?;
         Ok(Response::new(convert::account(&view, request.proof)))
+    }
+
+    async fn get_credential(&self, request: Request<wire::GetCredentialRequest>) -> Answer<wire::CredentialOf> {
+        let request = request.into_inner();
+        let issuer = Address::from_bytes(convert::parse_32("issuer", &request.issuer)?);
+        let subject = Address::from_bytes(convert::parse_32("subject", &request.subject)?);
+        let claims = Digest(convert::parse_32("claims", &request.claims)?);
+        self.node.caught_up().await;
+        let view = self.ask(move |node| node.credential(&issuer, &subject, &claims, request.proof)).await?;
+        Ok(Response::new(convert::credential(&view, request.proof)))
+    }
+
+    async fn list_credentials(&self, request: Request<wire::ListCredentialsRequest>) -> Answer<wire::Credentials> {
+        let request = request.into_inner();
+        let subject = Address::from_bytes(convert::parse_32("subject", &request.subject)?);
+        let after = match &request.after[..] {
+            [] => None,
+            after => Some(ObjectKey::from_bytes(convert::parse_32("after", after)?)),
+        };
+        let count = match request.count {
+            0 => CREDENTIALS_DEFAULT,
+            count @ 1..=CREDENTIALS_MAX => count,
+            count => {
+                return Err(convert::bad_request(format!("count is 1 to {CREDENTIALS_MAX}, found {count}")));
+            }
+        };
+        self.node.caught_up().await;
+        let view = self.ask(move |node| node.credentials(&subject, after.as_ref(), count as usize)).await?;
+        Ok(Response::new(convert::credentials(&view)))
     }
 
     async fn get_roots(&self, _: Request<wire::GetRootsRequest>) -> Answer<wire::StateRoots> {

@@ -2,7 +2,8 @@
 
 use super::error::Error;
 use super::parse::{
-    AccountQuery, Asked, AssetsQuery, BatchQuery, BatchesQuery, Named, Nothing, ProofQuery, SubmitQuery, Wait,
+    AccountQuery, Asked, AssetsQuery, BatchQuery, BatchesQuery, CredentialsQuery, Named, NamedThree, Nothing,
+    ProofQuery, SubmitQuery, Wait,
 };
 use super::{App, BODY_BYTES_MAX, CALL_WITHIN, L1_BODY_BYTES_MAX, OPENAPI, ROUTES, json, metrics as figures, parse};
 use crate::node::Node;
@@ -138,6 +139,30 @@ pub(super) async fn asset(
         return Err(Error::new(710, format!("asset {} not found", view.asset.number())));
     }
     Ok(Json(json::asset(&view, proof)))
+}
+
+pub(super) async fn credentials(
+    State(app): State<App>,
+    Named(subject): Named,
+    Asked(query): Asked<CredentialsQuery>,
+) -> Answer {
+    let subject = parse::address(&subject)?;
+    let (after, count) = (query.after()?, query.count()?);
+    app.node.caught_up().await;
+    let view = app.ask(move |node| node.credentials(&subject, after.as_ref(), count)).await?;
+    Ok(Json(json::credentials(&view)))
+}
+
+pub(super) async fn credential(
+    State(app): State<App>,
+    NamedThree([subject, issuer, claims]): NamedThree,
+    Asked(ProofQuery { proof }): Asked<ProofQuery>,
+) -> Answer {
+    let (subject, issuer) = (parse::address(&subject)?, parse::address(&issuer)?);
+    let claims = parse::digest("claims", &claims)?;
+    app.node.caught_up().await;
+    let view = app.ask(move |node| node.credential(&issuer, &subject, &claims, proof)).await?;
+    Ok(Json(json::credential_of(&view, proof)))
 }
 
 pub(super) async fn submit(

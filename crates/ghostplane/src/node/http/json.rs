@@ -3,16 +3,17 @@
 use crate::explain;
 use crate::node::AttestingView;
 use crate::node::api::{
-    AccountView, AssetView, AssetsView, BatchView, Bounded, BridgeView, CommitmentView, ExecutedRecord, KnownAsset,
-    NodeEvent, PlaneRulesView, ReceiptView, RootsView, Rung, SentToL1, StatusView, TransactionView, WithdrawalView,
-    code_name,
+    AccountView, AssetView, AssetsView, BatchView, Bounded, BridgeView, CommitmentView, CredentialView,
+    CredentialsView, ExecutedRecord, KnownAsset, NodeEvent, PlaneRulesView, ReceiptView, RootsView, Rung, SentToL1,
+    StatusView, TransactionView, WithdrawalView, code_name,
 };
 use crate::{did, gates};
 use ghostplane_engine::{Plane, Refusal, Simulated};
 use ghostplane_ghostcipher::{Digest, hex, merkle};
 use ghostplane_types::genesis::GenesisAsset;
 use ghostplane_types::{
-    Address, Amount, AssetId, CovenantText, Encode, EntityType, L1Address, Outcome, Reject, Scheduled, Source,
+    Address, Amount, AssetId, CovenantText, Credential, Encode, EntityType, L1Address, Outcome, Reject, Scheduled,
+    Source,
 };
 use serde_json::{Value, json};
 
@@ -131,6 +132,7 @@ pub(super) fn account(plane: &Plane, view: &AccountView, proof: bool) -> Value {
     let lane = found.and_then(|record| record.lanes.iter().find(|lane| lane.lane == 0));
     let identity = found.and_then(|record| record.identity.as_ref());
     let time = view.header.time;
+    let standing = found.map(|record| record.standing(view.header.time)).unwrap_or_default();
     let balances = view.balances.iter().map(|balance| {
         let named = balance.named.as_ref().map(|(symbol, decimals)| (symbol.as_slice(), *decimals));
         let mut value = json!({
@@ -148,6 +150,8 @@ pub(super) fn account(plane: &Plane, view: &AccountView, proof: bool) -> Value {
         "exists": found.is_some(),
         "registered": identity.is_some(),
         "number": view.account.as_ref().map(|(number, _)| number),
+        "level": standing.level,
+        "certified": standing.certified.map(EntityType::name),
         "next_sequence": lane.map_or(0, |lane| lane.next),
         "balances": balances.collect::<Vec<_>>(),
         "mana": {
@@ -163,7 +167,7 @@ pub(super) fn account(plane: &Plane, view: &AccountView, proof: bool) -> Value {
         "batch": view.header.number,
         "time": time,
         "rung": view.rung.word(),
-        "identity": gates::identity(found),
+        "identity": gates::identity(found, time),
     });
     value = joined(value, gates::all(found, time, &|asset, of| amount(plane, asset, of)));
     if proof {
@@ -181,7 +185,7 @@ pub(super) fn identity(view: &AccountView, proof: bool) -> Value {
         "address": address(&view.address, identity.map_or(EntityType::Wallet, |identity| identity.entity_type)),
         "exists": found.is_some(),
         "registered": identity.is_some(),
-        "identity": gates::identity(found),
+        "identity": gates::identity(found, view.header.time),
         "document": did::document(&view.address, found),
         "record": found.map(bytes),
         "batch": view.header.number,
@@ -237,6 +241,40 @@ pub(super) fn simulation(simulated: &Result<Simulated, Reject>) -> Value {
             "explanation": explain::json(&Refusal { reject: reject.clone(), because: None }),
         }),
     }
+}
+
+fn credential(known: &Credential) -> Value {
+    let Credential { issuer, terms, issued } = known;
+    json!({
+        "issuer": issuer.to_string(), "subject": terms.subject.to_string(), "claims": terms.claims.to_string(),
+        "level": terms.level, "certified": terms.certified.map(EntityType::name),
+        "issued": issued, "expires": terms.expires, "bytes": bytes(known),
+    })
+}
+
+pub(super) fn credentials(view: &CredentialsView) -> Value {
+    json!({
+        "credentials": view.credentials.iter().map(credential).collect::<Vec<_>>(),
+        "resume_after": view.resume_after.as_ref().map(bytes),
+        "batch": view.header.number,
+        "time": view.header.time,
+        "rung": view.rung.word(),
+    })
+}
+
+pub(super) fn credential_of(view: &CredentialView, proof: bool) -> Value {
+    let mut value = json!({
+        "exists": view.credential.is_some(),
+        "credential": view.credential.as_ref().map(credential),
+        "batch": view.header.number,
+        "time": view.header.time,
+        "rung": view.rung.word(),
+    });
+    if proof {
+        value["header"] = bytes(&view.header).into();
+        value["proof"] = view.proof.as_ref().map(bytes).into();
+    }
+    value
 }
 
 pub(super) fn asset(view: &AssetView, proof: bool) -> Value {

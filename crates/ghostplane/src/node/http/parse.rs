@@ -26,6 +26,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
     }
 }
 
+/// The three parameters of a path.
+pub(super) struct NamedThree(pub(super) [String; 3]);
+
+impl<S: Send + Sync> FromRequestParts<S> for NamedThree {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let path = Path::<(String, String, String)>::from_request_parts(parts, state).await;
+        path.map(|Path((a, b, c))| Self([a, b, c])).map_err(|error| Error::bad_request(error.body_text()))
+    }
+}
+
 /// The query, of which every key is known.
 pub(super) struct Asked<T>(pub(super) T);
 
@@ -51,6 +63,32 @@ pub(super) struct AccountQuery {
     pub(super) proof: bool,
     #[serde(default)]
     pub(super) at: Option<u64>,
+}
+
+/// `?after=&count=`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CredentialsQuery {
+    after: Option<String>,
+    count: Option<usize>,
+}
+
+const CREDENTIALS_MAX: usize = 256;
+const CREDENTIALS_DEFAULT: usize = 64;
+
+impl CredentialsQuery {
+    /// Where the page before ended.
+    pub(super) fn after(&self) -> Result<Option<ObjectKey>, Error> {
+        let key = self.after.as_ref().map(|after| digest("after", after)).transpose()?;
+        Ok(key.map(|key| ObjectKey::from_bytes(key.0)))
+    }
+
+    pub(super) fn count(&self) -> Result<usize, Error> {
+        match self.count.unwrap_or(CREDENTIALS_DEFAULT) {
+            count @ 1..=CREDENTIALS_MAX => Ok(count),
+            count => Err(Error::bad_request(format!("count is 1 to {CREDENTIALS_MAX}, found {count}"))),
+        }
+    }
 }
 
 /// `?proof=`
