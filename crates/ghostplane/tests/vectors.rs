@@ -4,6 +4,8 @@
 //! of any of them is a reviewed decision with a line in the CHANGELOG; `GHOSTPLANE_BLESS=1 cargo test --test vectors`
 //! writes what the code gives now.
 
+#![recursion_limit = "256"]
+
 use ghostplane::local::{LocalL1, Operator, Threads, Watcher, case_messages, claim_message};
 use ghostplane::trial;
 use ghostplane_engine::{Plane, posted};
