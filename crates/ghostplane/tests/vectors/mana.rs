@@ -116,12 +116,13 @@ fn mana() {
             assert_eq!(code, 0);
             json!({ "gas": gas, "fee": fee })
         });
+        let records = ["alice", "bob", "carol", "dora"].map(|name| record_of(&operator, name));
         batches.push(json!({
             "header": encoding(&kept.header),
             "posted": hex::encode(&kept.posted),
             "transactions": transactions.iter().map(encoding).collect::<Vec<_>>(),
             "outcomes": outcomes.collect::<Vec<_>>(),
-            "records": ["alice", "bob", "carol", "dora"].map(|name| record_of(&operator, name)),
+            "records": records,
         }));
     }
     l1.mine(1).expect("time passes");
