@@ -175,13 +175,6 @@ impl Home {
         self.run_at(&node.grpc, arguments)
     }
 
-    /// The same, with the operator's key and no other.
-    pub fn run_as_operator(&self, node: &Process, arguments: &[&str]) -> Ended {
-        let mut command = self.command(&["--json", "--url", &node.grpc, "--keys"]);
-        command.arg(self.dir().join("keys")).args(arguments);
-        Ended::of(command)
-    }
-
     /// Writes a file into the scratch directory.
     pub fn file(&self, name: &str, content: &str) -> String {
         let path = self.0.join(name);
