@@ -320,4 +320,20 @@ mod tests {
     fn the_command_line_contradicts_itself_nowhere() {
         Cli::command().debug_assert();
     }
+
+    /// An argument that every command knows shares its id with none of theirs: it would take their value.
+    #[test]
+    fn no_argument_of_a_command_hides_one_of_all() {
+        fn look(command: &clap::Command, global: &[clap::Id], path: &str) {
+            for argument in command.get_arguments().filter(|argument| !argument.is_global_set()) {
+                assert!(!global.contains(argument.get_id()), "{path}: {}", argument.get_id());
+            }
+            command.get_subcommands().for_each(|one| look(one, global, &format!("{path} {}", one.get_name())));
+        }
+        let root = Cli::command();
+        let global: Vec<_> = root.get_arguments().filter(|argument| argument.is_global_set()).collect();
+        let global: Vec<_> = global.into_iter().map(|argument| argument.get_id().clone()).collect();
+        assert!(global.len() >= 3);
+        look(&root, &global, "ghostplane");
+    }
 }

@@ -456,7 +456,7 @@ pub struct ApproveArgs {
     file: PathBuf,
     /// Keys here that consent: guardians approve, the sender's signs [default: none, and the file is only shown]
     #[arg(long = "key", value_name = "KEY,…", value_delimiter = ',')]
-    keys: Vec<String>,
+    consenting: Vec<String>,
     #[command(flatten)]
     opening: Opening,
 }
@@ -478,13 +478,13 @@ pub fn approve_file(args: &ApproveArgs, target: &Target, screen: &Screen) -> any
         travelling.on_plane(&client)?;
         let words = words_of(&client, &travelling.body.actions).await?;
         let sender = travelling.body.sender;
-        if !args.keys.is_empty() {
+        if !args.consenting.is_empty() {
             let voices = Voices::of(&client, sender, &travelling.body.actions).await?;
             let of_sponsor = match travelling.body.pay.sponsor() {
                 Some(terms) => client.account(&terms.sponsor).await?.record().map_or_else(Vec::new, keys_of),
                 None => Vec::new(),
             };
-            for name in &args.keys {
+            for name in &args.consenting {
                 let (_, key) = args.opening.open(target, name)?;
                 let public_key = key.public_key();
                 let is_asked = public_key == travelling.signer || of_sponsor.contains(&public_key);
@@ -495,10 +495,10 @@ pub fn approve_file(args: &ApproveArgs, target: &Target, screen: &Screen) -> any
                 travelling.add(name, &key, &of_sponsor)?;
             }
             travelling.write(&args.file)?;
-            screen.good(&format!("{} consent to it; written to {}", args.keys.join(", "), args.file.display()));
+            screen.good(&format!("{} consent to it; written to {}", args.consenting.join(", "), args.file.display()));
         }
         show(&travelling, &words, screen);
-        match args.keys.is_empty() {
+        match args.consenting.is_empty() {
             true => screen.note(&format!("To consent:  ghostplane approve {} --key KEY", args.file.display())),
             false => screen.note(&format!("Once enough have:  ghostplane send {}", args.file.display())),
         }
