@@ -45,6 +45,7 @@ use clap::{Args, Subcommand};
 use ghostplane_ghostcipher::VerificationKey;
 use ghostplane_sequencer::Limits;
 use ghostplane_types::PublicKey;
+use ghostplane_types::amount::SUPPLY_MAX;
 use ghostplane_types::genesis::{FeeShare, GenesisAsset, Governance, SettlementTerms};
 use ghostplane_types::{
     Address, Amount, AssetId, Authority, Committer, Committers, Decode, EntityTypes, Genesis, L1Address, ManaTerms,
@@ -310,6 +311,7 @@ struct GenesisFile {
     authorities: Vec<AuthorityTable>,
     #[serde(default)]
     governance: GovernanceTable,
+    #[serde(default)]
     mana: ManaTable,
     #[serde(default)]
     committers: CommittersTable,
@@ -348,6 +350,14 @@ struct ManaTable {
     supply_max: u64,
     #[serde(default)]
     grants: Vec<u64>,
+}
+
+impl Default for ManaTable {
+    /// No mana.
+    fn default() -> Self {
+        const DAY_MS: u64 = 24 * 3_600_000;
+        Self { rate: 0, window_ms: DAY_MS, cap_ms: DAY_MS, supply_max: SUPPLY_MAX, grants: Vec::new() }
+    }
 }
 
 #[derive(Deserialize)]

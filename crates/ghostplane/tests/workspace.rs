@@ -410,6 +410,9 @@ fn the_tables_of_limits_and_gas_are_those_of_the_code() {
             LEVEL_MAX,
             CERTIFICATIONS_MAX,
             CREDENTIAL_MS_MAX,
+            COVENANT_BYTES_MAX,
+            SPENDING_MAX,
+            SPENDING_BYTES_MAX,
             SESSION_RECIPIENTS_MAX,
             SESSION_CONTRACTS_MAX,
             SESSION_LIMITS_MAX,
@@ -477,6 +480,8 @@ fn the_tables_of_limits_and_gas_are_those_of_the_code() {
             GAS_NEW_SLOT,
             GAS_NEW_OBJECT,
             GAS_CREDENTIAL,
+            GAS_DECISION_UNIT,
+            GAS_COVENANT_BYTE,
             GAS_GATE
         ]
     );

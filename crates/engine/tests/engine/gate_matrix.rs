@@ -325,7 +325,7 @@ fn every_action_meets_every_gate() {
                 }
                 _ => {
                     // What is asked, and what it takes to read it.
-                    let more = if gate.rules().is_some() { 10_000 } else { 0 };
+                    let more = if gate.rules().is_some() { 100_000 } else { 0 };
                     let transaction = approved_with(&story, "alice", actions, by, more);
                     if (100..200).contains(&code) {
                         refuse(&mut story, transaction, code);

@@ -5,9 +5,9 @@ use ghostplane_keystone::{Keystone, Touched};
 use ghostplane_settlement::{Claim, ClaimedUnder, FinalRecord, Message, Reserved, Settlement};
 use ghostplane_types::commitment::COMMITMENT_VERSION;
 use ghostplane_types::{
-    Action, Address, Amount, AssetId, Attestation, BatchHeader, Commitment, Encode as _, EntityType, Flush, Genesis,
-    Gid, InboxEntry, InboxPayload, KeyRef, L1Address, LogRecord, Nonce, ObjectKey, Outcome, Pay, PublicKey,
-    SignedFlush, SlotIndex, Source, Transaction, TransactionBody, Withdrawal,
+    Action, Address, Amount, AssetId, Attestation, BatchHeader, Commitment, Credential, CredentialTerms, Encode as _,
+    EntityType, Flush, Genesis, Gid, InboxEntry, InboxPayload, KeyRef, L1Address, LogRecord, Nonce, ObjectKey, Outcome,
+    Pay, PublicKey, SignedFlush, SlotIndex, Source, Transaction, TransactionBody, Withdrawal,
 };
 use serde_json::{Value, json};
 
@@ -94,6 +94,17 @@ fn commitment(header: BatchHeader) -> Commitment {
     commitment
 }
 
+fn sample_credential() -> Credential {
+    let terms = CredentialTerms {
+        subject: Address::from_bytes([6; 32]),
+        claims: digest(7),
+        level: 2,
+        certified: Some(EntityType::Oracle),
+        expires: TIME + 1_000,
+    };
+    Credential { issuer: gid().address(), terms, issued: TIME }
+}
+
 /// One of each format.
 fn samples() -> Vec<(Format, Vec<u8>)> {
     let Founded { keystone, settlement, header } = founded();
@@ -160,6 +171,7 @@ fn samples() -> Vec<(Format, Vec<u8>)> {
         (Format::Genesis, settlement.genesis().to_bytes()),
         (Format::Header, header.to_bytes()),
         (Format::Account, account.to_vec()),
+        (Format::Credential, sample_credential().to_bytes()),
         (Format::Message, Message::Claim(Box::new(claim)).to_bytes()),
         (Format::InboxEntry, InboxEntry { index: 6, l1_height: 12, l1_time: TIME, payload: deposit }.to_bytes()),
         (Format::SignedFlush, SignedFlush { flush, signature: Signature([3; 64]) }.to_bytes()),

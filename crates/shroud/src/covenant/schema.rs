@@ -155,14 +155,15 @@ mod tests {
 
     #[test]
     fn a_version_knows_the_kinds_it_was_made_with() {
-        assert!(knows(1, 1) && knows(1, 30));
-        assert!(!knows(1, 0) && !knows(1, 31) && !knows(0, 1) && !knows(2, 1));
+        assert!(knows(1, 1) && knows(1, 36));
+        assert!(!knows(1, 0) && !knows(1, 37) && !knows(0, 1) && !knows(2, 1));
         assert_eq!(KINDS_KNOWN.len(), usize::from(SCHEMA_VERSION));
         assert_eq!(
             ACTION_KINDS.last().map(|(kind, _)| *kind),
             KINDS_KNOWN.last().copied(),
             "a new kind: a new version"
         );
-        assert!(ACTION_KINDS.iter().enumerate().all(|(at, (kind, _))| usize::from(*kind) == at + 1));
+        // 34 was never given to an action.
+        assert!(ACTION_KINDS.windows(2).all(|pair| pair[0].0 < pair[1].0));
     }
 }

@@ -168,6 +168,7 @@ impl wire::state_server::State for Service {
 
     async fn get_covenant(&self, request: Request<wire::GetCovenantRequest>) -> Answer<wire::Covenant> {
         let digest = Digest(convert::parse_32("digest", &request.into_inner().digest)?);
+        self.node.caught_up().await;
         let text = self.ask(move |node| node.covenant(&digest)).await?;
         Ok(Response::new(convert::covenant(text)))
     }

@@ -221,6 +221,7 @@ pub(super) async fn covenant(
     Asked(Nothing {}): Asked<Nothing>,
 ) -> Answer {
     let digest = parse::digest("covenant digest", &digest)?;
+    app.node.caught_up().await;
     let text = app.ask(move |node| node.covenant(&digest)).await?;
     Ok(Json(json::covenant(&text)))
 }

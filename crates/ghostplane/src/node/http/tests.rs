@@ -126,7 +126,8 @@ fn only_who_takes_transactions_is_healthy() {
 #[test]
 fn every_call_is_bounded_in_time() {
     for route in ROUTES {
-        let waits = route.method == "POST";
+        // What is tried out waits for nothing.
+        let waits = route.method == "POST" && route.path != "/v1/simulate";
         assert_eq!(route.within() > CALL_WITHIN, waits, "{}", route.path);
         assert!(route.within() < Duration::from_secs(900), "{}", route.path);
     }
