@@ -356,6 +356,7 @@ fn documented_constants(heading: &str) -> BTreeMap<String, u128> {
 fn declared_constants(path: &str) -> BTreeSet<String> {
     let source = read(&root().join(path));
     let declared = source.lines().filter_map(|line| line.strip_prefix("pub const "));
+    let declared = declared.filter(|rest| !rest.starts_with("fn "));
     declared.filter_map(|rest| rest.split_once(':')).map(|(name, _)| name.to_owned()).collect()
 }
 
