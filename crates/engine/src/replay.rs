@@ -128,7 +128,7 @@ pub fn witness(
     workers: &dyn Workers,
 ) -> Witness {
     let recorder = Recorder::new(keystone);
-    let executed = run(plane, 0, prev, inbox, posted, &recorder, workers);
+    let executed = Posting { plane, generation: 0, prev, inbox, posted, workers }.run(&recorder);
     let changes = executed.map(|executed| executed.changes().clone()).unwrap_or_default();
     keystone.witness(&recorder.touched(), &changes)
 }
@@ -143,7 +143,7 @@ pub fn execute_posted(
     posted: &[u8],
     workers: &dyn Workers,
 ) -> Result<ExecutedBatch, Stop> {
-    run(plane, generation, prev, inbox, posted, view, workers)
+    Posting { plane, generation, prev, inbox, posted, workers }.run(view)
 }
 
 /// Why a record of a posted batch was refused, found out on any view of the state before it: see [`crate::explain()`]. `at` is
@@ -157,7 +157,7 @@ pub fn explain_posted(
     at: usize,
     workers: &dyn Workers,
 ) -> Result<Option<Explained>, Stop> {
-    let proposed = decode_posted(plane, 0, prev, inbox, posted, view, workers)?;
+    let proposed = Posting { plane, generation: 0, prev, inbox, posted, workers }.propose(view)?;
     explain(plane, view, &proposed, at).map_err(Stop::from)
 }
 
@@ -202,7 +202,8 @@ fn judge(case: &Case<'_>, workers: &dyn Workers) -> Result<(), Stop> {
     }
     let witness = Witness::from_bytes(case.witness).map_err(|error| Stop::Insufficient(error.to_string()))?;
     let view = witness.verify(&case.prev.roots).map_err(|error| Stop::Insufficient(error.to_string()))?;
-    let executed = run(case.plane, case.generation, case.prev, case.inbox, case.posted, &view, workers)?;
+    let Case { plane, generation, prev, inbox, posted, .. } = *case;
+    let executed = Posting { plane, generation, prev, inbox, posted, workers }.run(&view)?;
     let roots = view.roots_after(executed.changes(), workers);
     let roots = roots.map_err(|error| Stop::Insufficient(error.to_string()))?;
     compare(executed.seal(case.plane, roots).header(), case.claimed)
@@ -227,78 +228,51 @@ fn check_header(case: &Case<'_>) -> Result<(), Difference> {
 /// No plane counts this far. A state that says so is false, and the fault lies before this batch.
 const COUNT_LIMIT: u64 = 1 << 62;
 
-fn run<V: StateView>(
-    plane: &Plane,
+/// A posted batch, and all that executing it takes besides the state.
+struct Posting<'a> {
+    plane: &'a Plane,
     generation: u32,
-    prev: &PlaneState,
-    inbox: &[InboxEntry],
-    posted: &[u8],
-    view: &V,
-    workers: &dyn Workers,
-) -> Result<ExecutedBatch, Stop> {
-    if [prev.number, prev.inbox_upto, prev.log_upto, prev.outbox_upto].iter().any(|count| *count >= COUNT_LIMIT) {
-        return Err(Stop::Insufficient("the state before the batch counts further than a plane can".into()));
+    prev: &'a PlaneState,
+    inbox: &'a [InboxEntry],
+    posted: &'a [u8],
+    workers: &'a dyn Workers,
+}
+
+impl Posting<'_> {
+    fn run(&self, view: &impl StateView) -> Result<ExecutedBatch, Stop> {
+        let Self { plane, prev, .. } = self;
+        if [prev.number, prev.inbox_upto, prev.log_upto, prev.outbox_upto].iter().any(|count| *count >= COUNT_LIMIT) {
+            return Err(Stop::Insufficient("the state before the batch counts further than a plane can".into()));
+        }
+        let metered = Metered::new(view);
+        let executed = self.propose(&metered).and_then(|batch| execute(plane, &metered, &batch).map_err(Stop::from));
+        match metered.too_much() {
+            Some(bytes) => Err(Difference::Invalid(InvalidBatch::Witness { bytes }).into()),
+            None => executed,
+        }
     }
-    let metered = Metered::new(view);
-    let executed = run_metered(plane, generation, prev, inbox, posted, &metered, workers);
-    match metered.too_much() {
-        Some(bytes) => Err(Difference::Invalid(InvalidBatch::Witness { bytes }).into()),
-        None => executed,
+
+    /// Decodes it, and checks all that is checked of a batch before it is executed.
+    fn propose(&self, view: &impl StateView) -> Result<ProposedBatch, Stop> {
+        let Self { plane, generation, prev, inbox, posted, workers } = self;
+        let batch = match posted::decode(plane, view, prev, posted) {
+            Ok(batch) => batch,
+            Err(PostedError::Missing(missing)) => return Err(missing.into()),
+            Err(error) => return Err(Difference::Data(error).into()),
+        };
+        let consumed = usize::try_from(batch.inbox).ok().and_then(|count| inbox.get(..count));
+        let consumed = consumed.ok_or(Difference::Inbox { claimed: batch.inbox, available: inbox.len() })?;
+        // One memory of keys for both: who registers through the inbox may act in the log of the same batch.
+        let mut keys = KnownKeys::new(view);
+        let inbox = check_inbox_with(plane, view, &mut keys, consumed)?;
+        let verified = verify_with(plane, view, &mut keys, *workers, batch.transactions)?;
+        let numbered = verified.into_iter().enumerate();
+        let verified = numbered
+            .map(|(position, checked)| checked.map_err(|reject| Difference::Unverified { position, reject }))
+            .collect::<Result<Vec<Verified>, Difference>>()?;
+        let proposed = ProposedBatch::new(**prev, *generation, batch.time, inbox, verified, posted.len());
+        Ok(proposed.map_err(Difference::Batch)?)
     }
-}
-
-fn run_metered<V: StateView>(
-    plane: &Plane,
-    generation: u32,
-    prev: &PlaneState,
-    inbox: &[InboxEntry],
-    posted: &[u8],
-    view: &V,
-    workers: &dyn Workers,
-) -> Result<ExecutedBatch, Stop> {
-    let proposed = decode_posted(plane, generation, prev, inbox, posted, view, workers)?;
-    execute(plane, view, &proposed).map_err(Stop::from)
-}
-
-fn decode_posted<V: StateView>(
-    plane: &Plane,
-    generation: u32,
-    prev: &PlaneState,
-    inbox: &[InboxEntry],
-    posted: &[u8],
-    view: &V,
-    workers: &dyn Workers,
-) -> Result<ProposedBatch, Stop> {
-    let batch = match posted::decode(plane, view, prev, posted) {
-        Ok(batch) => batch,
-        Err(PostedError::Missing(missing)) => return Err(missing.into()),
-        Err(error) => return Err(Difference::Data(error).into()),
-    };
-    propose_posted(plane, generation, prev, inbox, batch, posted.len(), view, workers)
-}
-
-#[expect(clippy::too_many_arguments, reason = "called once; a struct would only rename the parameters")]
-fn propose_posted<V: StateView>(
-    plane: &Plane,
-    generation: u32,
-    prev: &PlaneState,
-    inbox: &[InboxEntry],
-    batch: PostedBatch,
-    bytes: usize,
-    view: &V,
-    workers: &dyn Workers,
-) -> Result<ProposedBatch, Stop> {
-    let consumed = usize::try_from(batch.inbox).ok().and_then(|count| inbox.get(..count));
-    let consumed = consumed.ok_or(Difference::Inbox { claimed: batch.inbox, available: inbox.len() })?;
-    // One memory of keys for both: who registers through the inbox may act in the log of the same batch.
-    let mut keys = KnownKeys::new(view);
-    let inbox = check_inbox_with(plane, view, &mut keys, consumed)?;
-    let verified = verify_with(plane, view, &mut keys, workers, batch.transactions)?;
-    let numbered = verified.into_iter().enumerate();
-    let verified = numbered
-        .map(|(position, checked)| checked.map_err(|reject| Difference::Unverified { position, reject }))
-        .collect::<Result<Vec<Verified>, Difference>>()?;
-    Ok(ProposedBatch::new(*prev, generation, batch.time, inbox, verified, bytes).map_err(Difference::Batch)?)
 }
 
 fn compare(executed: &BatchHeader, claimed: &BatchHeader) -> Result<(), Stop> {

@@ -147,6 +147,11 @@ impl Covenants {
     pub fn spending(&self, asset: AssetId) -> Option<&Spending> {
         self.spending.iter().find(|known| known.asset == asset)
     }
+
+    /// What was spent of an asset in windows that are not over, if anything was.
+    pub fn spending_at(&self, asset: AssetId, time: u64) -> Option<Spending> {
+        self.spending(asset).filter(|known| !known.is_over(time)).map(|known| known.at(time))
+    }
 }
 
 /// What an account spent of an asset, in the windows that a time lies in.

@@ -199,8 +199,9 @@ impl Run<'_> {
         let sets = self.sets_for(effect, time);
         let moved = effect.moves.map(|(asset, _)| asset);
         let covenants = self.working.record(effect.principal).gates.as_ref().map(|gates| &gates.covenants);
-        let spending = moved.and_then(|asset| covenants.and_then(|known| known.spending(asset)));
-        let counter = spending.map(|spending| spending.at(time));
+        // Windows that are over are none: they make room for others.
+        let counter_of = |asset: AssetId| covenants.and_then(|known| known.spending_at(asset, time));
+        let counter = moved.and_then(counter_of);
         if sets.is_empty() {
             return Ok(counter.is_some());
         }
@@ -208,9 +209,7 @@ impl Run<'_> {
         let texts = || sets.iter().filter_map(|(_, digest)| self.working.text(digest));
         let counts = counter.is_some() || (texts().any(|text| text.counts) && effect.kind != Action::KIND_DEPOSIT);
         let live = covenants.map_or(0, |known| known.spending.iter().filter(|known| !known.is_over(time)).count());
-        let is_new = |one: &&Counting| {
-            one.principal == effect.principal && covenants.is_none_or(|known| known.spending(one.asset).is_none())
-        };
+        let is_new = |one: &&Counting| one.principal == effect.principal && counter_of(one.asset).is_none();
         let mut new: Vec<AssetId> = before.iter().filter(is_new).map(|one| one.asset).collect();
         new.sort_unstable();
         new.dedup();
