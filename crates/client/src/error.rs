@@ -24,7 +24,7 @@ pub enum ClientError {
     #[error(transparent)]
     Refused(#[from] Refused),
     /// There is no such thing, or no more.
-    #[error("not found: {0}")]
+    #[error("{0}")]
     NotFound(String),
     /// The node cannot do this yet.
     #[error("unimplemented: {0}")]

@@ -655,16 +655,7 @@ fn lived(plane: &Plane, people: &[(&str, u128)], rounds: Vec<Vec<Transaction>>) 
         records.push(hex::encode(object.expect("it exists").value));
     }
 
-    l1.mine(1).expect("time passes");
-    operator.commit(&mut l1).expect("committed");
-    let mut watcher = Watcher::new(plane.clone(), L1Address([7; 32]), 2, &Serial).expect("founded");
-    for batch in &l1.published().to_vec() {
-        let witness = watcher.witness(&l1, batch, &Serial);
-        watcher.bring_case(&mut l1, Purpose::Replay, batch.header.number, &witness).expect("judged");
-        assert!(watcher.follow_one(&l1, &Serial).expect("its own state is whole").is_none());
-    }
-    l1.mine(1).expect("time passes");
-    assert_eq!(l1.settlement().final_number(), operator.batches().len() as u64);
+    settle(plane, &mut operator, &mut l1);
 
     let batches = operator.batches().iter().skip(1).zip(records).map(|(kept, record)| {
         let before = fresh_state_before(&operator, kept.header.number);
@@ -677,6 +668,20 @@ fn lived(plane: &Plane, people: &[(&str, u128)], rounds: Vec<Vec<Transaction>>) 
         })
     });
     batches.collect()
+}
+
+/// Commits what the operator has, has the L1 execute each batch again, and sees it final.
+fn settle(plane: &Plane, operator: &mut Operator, l1: &mut LocalL1) {
+    l1.mine(1).expect("time passes");
+    operator.commit(&mut l1).expect("committed");
+    let mut watcher = Watcher::new(plane.clone(), L1Address([7; 32]), 2, &Serial).expect("founded");
+    for batch in &l1.published().to_vec() {
+        let witness = watcher.witness(&l1, batch, &Serial);
+        watcher.bring_case(&mut l1, Purpose::Replay, batch.header.number, &witness).expect("judged");
+        assert!(watcher.follow_one(&l1, &Serial).expect("its own state is whole").is_none());
+    }
+    l1.mine(1).expect("time passes");
+    assert_eq!(l1.settlement().final_number(), operator.batches().len() as u64);
 }
 
 fn named_actions(actions: &[Action]) -> Vec<Value> {

@@ -399,8 +399,26 @@ impl Decode for VerificationKey {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// Asserts that a value comes back from its bytes, and that with any one bit turned they are another value in its only form,
+    /// or none. Returns those others, each with the byte that was changed.
+    pub(crate) fn assert_one_form<T: Encode + Decode + PartialEq + std::fmt::Debug>(value: &T) -> Vec<(usize, T)> {
+        let bytes = value.to_bytes();
+        assert_eq!(T::from_bytes(&bytes).as_ref(), Ok(value));
+        let mut others = Vec::new();
+        for bit in 0..bytes.len() * 8 {
+            let mut changed = bytes.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            if let Ok(other) = T::from_bytes(&changed) {
+                assert_ne!(other, *value, "bit {bit}");
+                assert_eq!(other.to_bytes(), changed, "bit {bit} decodes from a second form");
+                others.push((bit / 8, other));
+            }
+        }
+        others
+    }
 
     #[test]
     fn varints_have_one_form() {

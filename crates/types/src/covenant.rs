@@ -357,6 +357,7 @@ impl Action {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::tests::assert_one_form;
 
     fn spending(units: [u64; 3]) -> Spending {
         Spending { asset: AssetId::GCC, time: 3_600_000 * 25, units }
@@ -396,24 +397,12 @@ mod tests {
             *rules.asset_mut(AssetId::new(asset).expect("small")) = Scheduled { now: Some(digest), next: None };
         }
         assert_eq!(rules.assets.iter().map(|known| known.asset.number()).collect::<Vec<_>>(), [0, 3, 7]);
-        fn check<T: Encode + Decode + PartialEq + std::fmt::Debug>(value: &T) {
-            let bytes = value.to_bytes();
-            assert_eq!(T::from_bytes(&bytes).as_ref(), Ok(value));
-            for bit in 0..bytes.len() * 8 {
-                let mut changed = bytes.clone();
-                changed[bit / 8] ^= 1 << (bit % 8);
-                if let Ok(other) = T::from_bytes(&changed) {
-                    assert_ne!(other, *value, "bit {bit}");
-                    assert_eq!(other.to_bytes(), changed, "bit {bit} decodes from a second form");
-                }
-            }
+        assert_one_form(&text);
+        assert_one_form(&account);
+        assert_one_form(&rules);
+        for at in [CovenantAt::Outgoing, CovenantAt::Incoming, CovenantAt::Asset(AssetId::ZMAN), CovenantAt::Plane] {
+            assert_one_form(&at);
         }
-        check(&text);
-        check(&account);
-        check(&rules);
-        [CovenantAt::Outgoing, CovenantAt::Incoming, CovenantAt::Asset(AssetId::ZMAN), CovenantAt::Plane]
-            .iter()
-            .for_each(check);
     }
 
     #[test]
