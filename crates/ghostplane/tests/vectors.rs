@@ -673,12 +673,12 @@ fn lived(plane: &Plane, people: &[(&str, u128)], rounds: Vec<Vec<Transaction>>) 
 /// Commits what the operator has, has the L1 execute each batch again, and sees it final.
 fn settle(plane: &Plane, operator: &mut Operator, l1: &mut LocalL1) {
     l1.mine(1).expect("time passes");
-    operator.commit(&mut l1).expect("committed");
+    operator.commit(l1).expect("committed");
     let mut watcher = Watcher::new(plane.clone(), L1Address([7; 32]), 2, &Serial).expect("founded");
     for batch in &l1.published().to_vec() {
-        let witness = watcher.witness(&l1, batch, &Serial);
-        watcher.bring_case(&mut l1, Purpose::Replay, batch.header.number, &witness).expect("judged");
-        assert!(watcher.follow_one(&l1, &Serial).expect("its own state is whole").is_none());
+        let witness = watcher.witness(l1, batch, &Serial);
+        watcher.bring_case(l1, Purpose::Replay, batch.header.number, &witness).expect("judged");
+        assert!(watcher.follow_one(l1, &Serial).expect("its own state is whole").is_none());
     }
     l1.mine(1).expect("time passes");
     assert_eq!(l1.settlement().final_number(), operator.batches().len() as u64);

@@ -42,28 +42,11 @@ enum IdentityCommand {
         who: String,
     },
     /// Give an account one more key
-    AddKey {
-        /// The key: its own file's name
-        key: String,
-        #[command(flatten)]
-        signing: Signing,
-    },
+    AddKey(AddKeyArgs),
     /// Put a key in the place of another
-    ReplaceKey {
-        /// The place, as `identity show` lists it
-        position: u8,
-        /// The new key: its own file's name
-        key: String,
-        #[command(flatten)]
-        signing: Signing,
-    },
+    ReplaceKey(ReplaceKeyArgs),
     /// Take a key from an account; those behind it move up
-    RemoveKey {
-        /// The place, as `identity show` lists it
-        position: u8,
-        #[command(flatten)]
-        signing: Signing,
-    },
+    RemoveKey(RemoveKeyArgs),
     /// Register somebody's identity for them, whose first transaction need not carry it then
     Register {
         /// Whose: a key's name
@@ -94,6 +77,35 @@ struct ChallengeArgs {
     /// Seconds until an answer comes too late
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=900))]
     valid: u64,
+}
+
+/// A key that an account gets.
+#[derive(Debug, Args)]
+pub(super) struct AddKeyArgs {
+    /// The key: its own file's name
+    key: String,
+    #[command(flatten)]
+    pub(super) signing: Signing,
+}
+
+/// A key in the place of another.
+#[derive(Debug, Args)]
+pub(super) struct ReplaceKeyArgs {
+    /// The place, as `identity show` lists it
+    position: u8,
+    /// The new key: its own file's name
+    key: String,
+    #[command(flatten)]
+    pub(super) signing: Signing,
+}
+
+/// A key that an account loses.
+#[derive(Debug, Args)]
+pub(super) struct RemoveKeyArgs {
+    /// The place, as `identity show` lists it
+    position: u8,
+    #[command(flatten)]
+    pub(super) signing: Signing,
 }
 
 #[derive(Debug, Args)]
@@ -131,9 +143,9 @@ pub fn run(args: &IdentityArgs, target: &Target, screen: &Screen) -> anyhow::Res
     match &args.command {
         IdentityCommand::Show { who } => show(who, target, screen),
         IdentityCommand::Did { who } => document(who, target, screen),
-        IdentityCommand::AddKey { key, signing } => add_key(key, signing, target, screen),
-        IdentityCommand::ReplaceKey { position, key, signing } => replace_key(*position, key, signing, target, screen),
-        IdentityCommand::RemoveKey { position, signing } => remove_key(*position, signing, target, screen),
+        IdentityCommand::AddKey(args) => add_key(args, target, screen),
+        IdentityCommand::ReplaceKey(args) => replace_key(args, target, screen),
+        IdentityCommand::RemoveKey(args) => remove_key(args, target, screen),
         IdentityCommand::Register { key, signing } => {
             let gid = keys::describe(&target.keys_dir()?, key)?.gid;
             act(
@@ -152,26 +164,23 @@ pub fn run(args: &IdentityArgs, target: &Target, screen: &Screen) -> anyhow::Res
 }
 
 /// Gives an account one more key.
-pub(super) fn add_key(key: &str, signing: &Signing, target: &Target, screen: &Screen) -> anyhow::Result<()> {
+pub(super) fn add_key(args: &AddKeyArgs, target: &Target, screen: &Screen) -> anyhow::Result<()> {
+    let AddKeyArgs { key, signing } = args;
     let change = KeyChange::Add(public_key(key, target)?);
     act(Action::RotateKey(change), signing, target, screen, &format!("'{key}' is one of the account's keys"))
 }
 
 /// Puts a key in the place of another.
-pub(super) fn replace_key(
-    position: u8,
-    key: &str,
-    signing: &Signing,
-    target: &Target,
-    screen: &Screen,
-) -> anyhow::Result<()> {
-    let change = KeyChange::Replace { position, key: public_key(key, target)? };
+pub(super) fn replace_key(args: &ReplaceKeyArgs, target: &Target, screen: &Screen) -> anyhow::Result<()> {
+    let ReplaceKeyArgs { position, key, signing } = args;
+    let change = KeyChange::Replace { position: *position, key: public_key(key, target)? };
     act(Action::RotateKey(change), signing, target, screen, &format!("'{key}' is in the place of key {position}"))
 }
 
 /// Takes a key from an account.
-pub(super) fn remove_key(position: u8, signing: &Signing, target: &Target, screen: &Screen) -> anyhow::Result<()> {
-    let change = KeyChange::Remove { position };
+pub(super) fn remove_key(args: &RemoveKeyArgs, target: &Target, screen: &Screen) -> anyhow::Result<()> {
+    let RemoveKeyArgs { position, signing } = args;
+    let change = KeyChange::Remove { position: *position };
     act(Action::RotateKey(change), signing, target, screen, &format!("key {position} is gone"))
 }
 

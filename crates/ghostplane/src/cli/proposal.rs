@@ -74,28 +74,11 @@ enum NewCommand {
     /// Let a key act within limits
     Session(session::AddArgs),
     /// Give the account one more key
-    AddKey {
-        /// The key: its own file's name
-        key: String,
-        #[command(flatten)]
-        signing: Signing,
-    },
+    AddKey(identity::AddKeyArgs),
     /// Put a key in the place of another
-    ReplaceKey {
-        /// The place, as `identity show` lists it
-        position: u8,
-        /// The new key: its own file's name
-        key: String,
-        #[command(flatten)]
-        signing: Signing,
-    },
+    ReplaceKey(identity::ReplaceKeyArgs),
     /// Take a key from the account
-    RemoveKey {
-        /// The place, as `identity show` lists it
-        position: u8,
-        #[command(flatten)]
-        signing: Signing,
-    },
+    RemoveKey(identity::RemoveKeyArgs),
     /// Make more of an asset
     Mint(asset::MintArgs),
     /// End some of what the account holds of an asset
@@ -155,17 +138,17 @@ fn propose(what: NewCommand, target: &Target, screen: &Screen) -> anyhow::Result
             held(&mut args.signing);
             session::add(&args, target, screen)
         }
-        NewCommand::AddKey { key, mut signing } => {
-            held(&mut signing);
-            identity::add_key(&key, &signing, target, screen)
+        NewCommand::AddKey(mut args) => {
+            held(&mut args.signing);
+            identity::add_key(&args, target, screen)
         }
-        NewCommand::ReplaceKey { position, key, mut signing } => {
-            held(&mut signing);
-            identity::replace_key(position, &key, &signing, target, screen)
+        NewCommand::ReplaceKey(mut args) => {
+            held(&mut args.signing);
+            identity::replace_key(&args, target, screen)
         }
-        NewCommand::RemoveKey { position, mut signing } => {
-            held(&mut signing);
-            identity::remove_key(position, &signing, target, screen)
+        NewCommand::RemoveKey(mut args) => {
+            held(&mut args.signing);
+            identity::remove_key(&args, target, screen)
         }
         NewCommand::Mint(mut args) => {
             held(&mut args.signing);
