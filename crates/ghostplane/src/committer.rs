@@ -30,6 +30,8 @@ pub struct Committer {
     before: BatchHeader,
     kept: VecDeque<Committed>,
     signed: Option<Signed>,
+    /// Whether the batch that was signed last is in the history executed here.
+    stands_on_signed: bool,
 }
 
 /// Why a batch, or a commitment, gets no signature.
@@ -64,6 +66,30 @@ pub enum NotVouched {
         /// Digest of the header that is shown.
         found: Digest,
     },
+    /// A batch is of an earlier generation than the one before it.
+    #[error("batch {batch} is of generation {found}, after one of generation {before}: nothing is signed")]
+    Backwards {
+        /// Which.
+        batch: u64,
+        /// Its generation.
+        found: u32,
+        /// That of the batch before.
+        before: u32,
+    },
+    /// The history executed here does not have the batch that was signed.
+    #[error(
+        "batch {batch} of generation {generation} was signed before, and the node shows a history without it: nothing of \
+         that generation is signed"
+    )]
+    Unseen {
+        /// Which was signed.
+        batch: u64,
+        /// Its generation.
+        generation: u32,
+    },
+    /// The sequencer has not signed the commitment.
+    #[error("the commitment is not signed by the plane's sequencer, whoever shows it")]
+    NotProposed,
     /// It is of a generation that is over.
     #[error("the commitment is of generation {found}, one of generation {signed} was signed before")]
     Over {
@@ -118,7 +144,7 @@ impl Committer {
         // He sends nothing to the L1 himself.
         let watcher = Watcher::new(plane.clone(), L1Address([0; 32]), index_seed, workers)?;
         let before = BatchHeader::genesis(watcher.state());
-        Ok(Self { plane, watcher, before, kept: VecDeque::new(), signed })
+        Ok(Self { plane, watcher, before, kept: VecDeque::new(), stands_on_signed: signed.is_none(), signed })
     }
 
     /// The same who begins again: what was signed stays signed.
@@ -157,10 +183,15 @@ impl Committer {
         if found != expected {
             return Err(NotVouched::Order { found, expected });
         }
-        if let Some(Signed { generation, number, header }) = &self.signed {
+        let (generation, before) = (claimed.generation, self.newest().generation);
+        if generation < before {
+            return Err(NotVouched::Backwards { batch: found, found: generation, before });
+        }
+        let signed = self.signed.filter(|signed| signed.place() == (generation, found));
+        if let Some(Signed { header, .. }) = signed {
             let digest = claimed.digest(self.plane.chain_id());
-            if (claimed.generation, found) == (*generation, *number) && digest != *header {
-                return Err(NotVouched::OtherHistory { batch: found, signed: *header, found: digest });
+            if digest != header {
+                return Err(NotVouched::OtherHistory { batch: found, signed: header, found: digest });
             }
         }
         let committed = Committed::new(&self.plane, claimed, &posted);
@@ -170,6 +201,7 @@ impl Committer {
             Ok(Some(caught)) => return Err(NotVouched::False { batch: found, difference: caught.difference }),
             Err(error) => return Err(NotVouched::Own(error)),
         }
+        self.stands_on_signed |= signed.is_some();
         self.kept.push_back(committed);
         while self.kept.len() > KEPT_MAX {
             self.forget_one();
@@ -194,7 +226,7 @@ impl Committer {
         // The highest counts: what it names, it stands on.
         if self.signed.as_ref().is_none_or(|before| before.place() < signed.place()) {
             note(&signed)?;
-            self.signed = Some(signed);
+            (self.signed, self.stands_on_signed) = (Some(signed), true);
         }
         Ok(run::attest(&self.plane, key, proposal))
     }
@@ -202,6 +234,11 @@ impl Committer {
     /// The last header of a commitment that is the true one of its batches.
     fn true_claim(&mut self, proposal: &Commitment) -> Result<BatchHeader, NotVouched> {
         let chain_id = self.plane.chain_id();
+        // Whoever answers in the node's place could else have signed, and kept for good, what nobody proposed.
+        let sequencer = proposal.attestations.first().filter(|by| by.key == self.plane.genesis().sequencer);
+        if sequencer.is_none_or(|by| proposal.verify_attestation(chain_id, by).is_err()) {
+            return Err(NotVouched::NotProposed);
+        }
         let (first, last, newest) = (proposal.first_batch, proposal.last_header.number, self.newest().number);
         let generation = proposal.generation;
         if let Some(Signed { generation: signed, .. }) = self.signed.filter(|signed| signed.generation > generation) {
@@ -212,6 +249,9 @@ impl Committer {
         let needed = signed.map_or(last, |signed| signed.number.max(last));
         if needed > newest {
             return Err(NotVouched::Behind { newest, needed });
+        }
+        if let Some(Signed { number: batch, .. }) = signed.filter(|_| !self.stands_on_signed) {
+            return Err(NotVouched::Unseen { batch, generation });
         }
         let from = self.before.number + 1;
         if first < from {

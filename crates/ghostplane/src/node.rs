@@ -34,6 +34,7 @@ mod settle;
 mod start;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod verify;
 mod writer;
 
@@ -57,6 +58,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Semaphore, broadcast, mpsc, watch};
 use tonic::codegen::Bytes;
+use turns::Turns;
 use verify::{Raw, Sink};
 
 /// Transactions of one stream that may be unanswered, or answered and unread.
@@ -88,8 +90,10 @@ struct Inner {
     recent: RwLock<Recent>,
     /// Why the newest of those were not applied that were not.
     refusals: Mutex<refusals::Refusals>,
-    /// Held by the one who tries a transaction out, or finds out why one was refused.
-    thinking: Mutex<()>,
+    /// Where transactions are tried out, and it is found out why one was refused.
+    thinking: Turns,
+    /// Where proofs of others are checked.
+    judging: Turns,
     /// Batches that history or L1 may not have yet.
     batches: RwLock<BTreeMap<u64, Arc<HistoryBatch>>>,
     history: HistoryReader,

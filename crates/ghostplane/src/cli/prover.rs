@@ -84,7 +84,8 @@ async fn prove_one(
     let progress = screen.progress(&format!("batches {first} to {last}, {} entries", grouped(entries)), 0);
     let pool = Arc::clone(pool);
     let proving = tokio::task::spawn_blocking(move || {
-        let (statement, witnesses) = job.statement(chain_id, plane_id).map_err(anyhow::Error::msg)?;
+        let statement = job.statement(chain_id, plane_id).map_err(anyhow::Error::msg)?;
+        let witnesses = job.witnesses().map_err(anyhow::Error::msg)?;
         // Halves take about as long and half the memory.
         if last > first && !Rows::of(&witnesses).are_light() {
             return Ok(Err("more than 6 GiB of memory".to_owned()));

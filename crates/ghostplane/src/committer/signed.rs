@@ -7,7 +7,8 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
-/// The last batch of the highest commitment that was signed. By the headers before it, it stands for all of them.
+/// The last batch of the highest commitment that was signed. It stands for the state that it and all before it lead to; it does
+/// not tell two orders of the same transactions apart that lead there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Signed {
     /// Its generation.
@@ -74,7 +75,7 @@ impl SignedFile {
     /// [`SignedError`].
     pub fn open(dir: &Path, plane_id: &Digest) -> Result<(Self, Option<Signed>), SignedError> {
         let disk = |path: &Path, error| SignedError::Disk { path: path.to_path_buf(), error };
-        fs::create_dir_all(dir).map_err(|error| disk(dir, error))?;
+        make_dir(dir).map_err(|error| disk(dir, error))?;
         let lock_path = dir.join(format!("lock-{plane_id}"));
         let lock = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&lock_path);
         let lock = lock.map_err(|error| disk(&lock_path, error))?;
@@ -110,6 +111,17 @@ impl SignedFile {
         fs::rename(&unfinished, &self.path)?;
         File::open(&self.dir)?.sync_all()
     }
+}
+
+/// Makes a directory and those above it, so that a power cut does not lose them.
+fn make_dir(dir: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = dir.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists()).collect();
+    fs::create_dir_all(dir)?;
+    for made in missing {
+        let above = made.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(above)?.sync_all()?;
+    }
+    Ok(())
 }
 
 fn read(bytes: &[u8]) -> Result<Signed, String> {

@@ -71,7 +71,13 @@ impl World {
     /// What the sequencer proposes.
     fn proposal(&self, first: u64, last: u64) -> Commitment {
         let batches: Vec<_> = (first..=last).map(|number| self.committed(number)).collect();
-        run::claim(&self.plane, 0, &self.header(first - 1), &batches).expect("batches in order")
+        let claim = run::claim(&self.plane, 0, &self.header(first - 1), &batches).expect("batches in order");
+        self.proposed(claim)
+    }
+
+    fn proposed(&self, mut claim: Commitment) -> Commitment {
+        claim.attestations = vec![run::attest(&self.plane, &key(1), &claim)];
+        claim
     }
 
     fn signed(&self, number: u64) -> Signed {
@@ -150,6 +156,7 @@ fn a_commitment_that_claims_anything_else_about_true_batches_gets_no_signature()
     for (at, change) in changes.into_iter().enumerate() {
         let mut claim = honest.clone();
         change(&mut claim);
+        let claim = world.proposed(claim);
         let mut fresh = world.committer(None);
         (1..=3).for_each(|number| world.show(&mut fresh, number).expect("true"));
         let refused = vouch(&mut fresh, &claim).expect_err("false");
@@ -157,8 +164,24 @@ fn a_commitment_that_claims_anything_else_about_true_batches_gets_no_signature()
     }
     let mut backwards = honest.clone();
     backwards.first_batch = 4;
+    let backwards = world.proposed(backwards);
     assert!(vouch(&mut committer, &backwards).is_err(), "no batches");
     vouch(&mut world.committer(None), &honest).expect_err("nothing is executed");
+}
+
+#[test]
+fn nothing_is_signed_or_kept_that_the_sequencer_has_not_proposed() {
+    let world = World::new(2);
+    let mut committer = world.committer(None);
+    (1..=2).for_each(|number| world.show(&mut committer, number).expect("true"));
+    let honest = world.proposal(1, 2);
+    let by_another = run::attest(&world.plane, &key(4), &honest);
+    let of_another = world.proposal(1, 1).attestations[0];
+    for attestations in [vec![], vec![by_another], vec![by_another, honest.attestations[0]], vec![of_another]] {
+        let claim = Commitment { attestations, ..honest.clone() };
+        let refused = committer.vouch(&claim, &key(3), |_| panic!("it is not kept")).expect_err("nobody proposed it");
+        assert!(matches!(refused, NotVouched::NotProposed), "{refused}");
+    }
 }
 
 #[test]
@@ -207,6 +230,19 @@ fn after_a_start_no_other_history_is_signed() {
     world.show(&mut committer, 1).expect("true");
     let refused = world.show(&mut committer, 2).expect_err("another was signed");
     assert!(matches!(refused, NotVouched::OtherHistory { batch: 2, .. }), "{refused}");
+
+    // Nor where a later generation stands in its place: the signed batch is not in this history.
+    let mut committer = world.committer(Some(other));
+    world.show(&mut committer, 1).expect("true");
+    let mut later = World::new(2);
+    later.operator.revert(2, 1, &ONE).expect("it goes back");
+    let time = later.header(1).time + 5;
+    later.operator.produce(time, &later.inbox[1..], Vec::new(), &ONE).expect("a batch");
+    later.show(&mut committer, 2).expect("true in its generation");
+    let refused = vouch(&mut committer, &world.proposal(1, 1)).expect_err("another was signed");
+    assert!(matches!(refused, NotVouched::Unseen { batch: 2, generation: 0 }), "{refused}");
+    let refused = world.show(&mut committer, 3).expect_err("generations rise");
+    assert!(matches!(refused, NotVouched::Backwards { batch: 3, found: 0, before: 1 }), "{refused}");
 
     // What the L1 has gone behind is over.
     let later = Signed { generation: 1, ..world.signed(2) };

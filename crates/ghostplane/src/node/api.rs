@@ -122,6 +122,9 @@ pub enum QueryError {
         /// What was asked for.
         what: &'static str,
     },
+    /// As many wait for such an answer as may.
+    #[error("too many ask for such work of the node, try again in {} ms", Self::BUSY_AGAIN_AFTER_MS)]
+    Busy,
     /// The node cannot say, now.
     #[error("the node cannot answer: {0}")]
     Unavailable(String),
@@ -131,15 +134,28 @@ pub enum QueryError {
 }
 
 impl QueryError {
+    /// When there should be room again.
+    pub const BUSY_AGAIN_AFTER_MS: u64 = 1_000;
+
     /// The stable number, among [`NODE_CODES`].
     #[must_use]
     pub const fn code(&self) -> u16 {
         match self {
             Self::NotFound { .. } | Self::Pruned { .. } => 710,
+            Self::Busy => 700,
             Self::Unavailable(_) => 712,
             Self::Unimplemented(_) => 714,
         }
     }
+}
+
+/// What would become of a transaction.
+#[derive(Clone, Debug)]
+pub struct SimulationView {
+    /// What, fee and gas included.
+    pub outcome: Outcome,
+    /// Why it would not be applied, if it would not.
+    pub refusal: Option<ghostplane_engine::Refusal>,
 }
 
 /// One durable flush: the promise, and the tree that opens it.

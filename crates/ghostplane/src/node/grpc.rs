@@ -24,6 +24,8 @@ pub const CONNECTIONS_MAX: usize = 1_024;
 pub const SUBMIT_STREAMS_MAX: usize = 1_024;
 /// Subscribers at a time; more are refused.
 pub const SUBSCRIBERS_MAX: usize = 256;
+/// Queries that read the disk at a time; more wait.
+pub const QUERIES_MAX: usize = 64;
 /// Bytes of a message about proofs, which carry witnesses: a job, or a proof with what it is about.
 pub const PROOF_MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Calls of one connection that run at a time.
@@ -61,7 +63,8 @@ pub async fn serve(node: Node, listener: TcpListener, shutdown: impl Future<Outp
         .build_v1()?;
     let (streams, subscribers) = (Semaphore::new(SUBMIT_STREAMS_MAX), Semaphore::new(SUBSCRIBERS_MAX));
     let (streams, subscribers) = (Arc::new(streams), Arc::new(subscribers));
-    let service = service::Service { node: node.clone(), streams, subscribers };
+    let queries = Arc::new(Semaphore::new(QUERIES_MAX));
+    let service = service::Service { node: node.clone(), streams, subscribers, queries };
     macro_rules! bounded {
         ($module:ident, $server:ident) => {
             wire::$module::$server::new(service.clone())

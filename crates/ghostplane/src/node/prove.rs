@@ -147,7 +147,6 @@ struct Board {
     /// The last batch that is final before a proof of it could be there.
     too_late: u64,
     jobs: BTreeMap<u64, Lease>,
-    next_job: u64,
     ready: VecDeque<Arc<Ready>>,
     /// First and last batch of the accepted proofs that are kept.
     kept: BTreeMap<u64, u64>,
@@ -481,8 +480,15 @@ impl Proving {
                 return None;
             }
             let (first, last) = board.choose(now, Duration::from_millis(self.options.wait_ms))?;
-            let id = board.next_job;
-            board.next_job += 1;
+            // Whose a job is shows in knowing its number, so nobody can count to it.
+            let id = match getrandom::u64() {
+                Ok(id) if !board.jobs.contains_key(&id) => id,
+                Ok(_) => return None,
+                Err(error) => {
+                    board.fault = Some(format!("no random bytes: {error}"));
+                    return None;
+                }
+            };
             board.jobs.insert(id, Lease { first, last, until: lease.map(|lease| now + lease) });
             board.waiting.range_mut(first..=last).for_each(|(_, waiting)| waiting.is_taken = true);
             (id, first, last)
@@ -506,7 +512,8 @@ impl Proving {
     }
 
     fn prove(&self, job: &Job, pool: &ThreadPool) {
-        let (statement, witnesses) = match job.statement(self.chain_id, self.plane_id) {
+        let both = job.statement(self.chain_id, self.plane_id).and_then(|statement| Ok((statement, job.witnesses()?)));
+        let (statement, witnesses) = match both {
             Ok(both) => both,
             Err(why) => return self.give_up(job, &why, false),
         };
@@ -569,7 +576,7 @@ impl Proving {
         let batches = (first..=last).map(|number| self.files.read_witness(number));
         let batches = batches.collect::<std::io::Result<Vec<Kept>>>().map_err(|error| refused(error.to_string()))?;
         let job = Job { id, batches };
-        let (statement, _) = job.statement(self.chain_id, self.plane_id).map_err(refused)?;
+        let statement = job.statement(self.chain_id, self.plane_id).map_err(refused)?;
         verify(&statement, &proof).map_err(|error| refused(error.to_string()))?;
         self.put(id, &job, proof)
     }
@@ -660,18 +667,21 @@ impl Job {
         (number(self.batches.first()), number(self.batches.last()))
     }
 
-    /// What is to be proved, and with what.
+    /// What is to be proved.
     pub(crate) fn statement(
         &self,
         chain_id: u64,
         plane_id: ghostplane_ghostcipher::Digest,
-    ) -> Result<(Statement, Vec<BatchWitness>), String> {
+    ) -> Result<Statement, String> {
         let previous = self.batches.first().ok_or("no batches")?.previous;
         let claims: Vec<_> = self.batches.iter().map(|batch| (batch.header, batch.flows.clone())).collect();
-        let statement = Statement::new(chain_id, plane_id, &previous, &claims).map_err(|error| error.to_string())?;
+        Statement::new(chain_id, plane_id, &previous, &claims).map_err(|error| error.to_string())
+    }
+
+    /// What it is proved with.
+    pub(crate) fn witnesses(&self) -> Result<Vec<BatchWitness>, String> {
         let witnesses = self.batches.iter().map(|batch| BatchWitness::decode(&batch.witness));
-        let witnesses = witnesses.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
-        Ok((statement, witnesses))
+        witnesses.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())
     }
 }
 

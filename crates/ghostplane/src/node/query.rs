@@ -3,7 +3,8 @@
 use super::api::{
     AccountView, AssetView, AssetsView, BalanceView, BatchView, Bounded, BridgeView, CommitmentView, Condition,
     CredentialView, CredentialsView, ExecutedRecord, Flushed, KnownAsset, L1Refused, ManaView, PlaneRulesView,
-    ProofView, QueryError, ReceiptView, RootsView, Rung, SentToL1, StatusView, TransactionView, WithdrawalView,
+    ProofView, QueryError, ReceiptView, RootsView, Rung, SentToL1, SimulationView, StatusView, TransactionView,
+    WithdrawalView,
 };
 use super::attesting::AttestError;
 use super::options::ProverMode;
@@ -220,8 +221,8 @@ impl Node {
         Ok(PlaneRulesView { rules, header: live.header, proof: live.keystone.prove_object(&key) })
     }
 
-    /// What would become of a transaction now. Executes it: call it where that may be waited for.
-    pub fn simulate(&self, transaction: &[u8]) -> Result<Result<Simulated, Reject>, QueryError> {
+    /// What would become of a transaction now, and why. Executes it, when its turn comes.
+    pub async fn simulate(&self, transaction: &[u8]) -> Result<Result<SimulationView, Reject>, QueryError> {
         let transaction = match Transaction::decode_bounded(transaction) {
             Ok(transaction) => transaction,
             Err(reject) => return Ok(Err(reject)),
@@ -230,10 +231,12 @@ impl Node {
         if found > limit {
             return Ok(Err(Reject::GasLimitTooHigh { found, limit }));
         }
+        self.inner.thinking.wait_for(self, |node| node.try_out(transaction)).await
+    }
+
+    fn try_out(&self, transaction: Transaction) -> Result<Result<SimulationView, Reject>, QueryError> {
         let plane = &self.inner.plane;
         let own = |error: &dyn std::fmt::Display| QueryError::Unavailable(error.to_string());
-        // One at a time: it is the node's time that is spent.
-        let one = self.inner.thinking.lock();
         // The core waits for nobody who executes: what is read is taken out of the state, and the rest needs no more of it.
         let (witness, prev, time) = {
             let live = self.inner.live.read();
@@ -244,9 +247,11 @@ impl Node {
             (live.keystone.witness(&recorder.touched(), &Changeset::default()), prev, time)
         };
         let view = witness.verify(&prev.roots).map_err(|error| own(&error))?;
-        let simulated = simulate(plane, &view, prev, time, transaction).map_err(|halt| own(&halt));
-        drop(one);
-        simulated
+        let simulated = simulate(plane, &view, prev, time, transaction).map_err(|halt| own(&halt))?;
+        Ok(simulated.map(|Simulated { outcome, refused }| SimulationView {
+            outcome,
+            refusal: refused.map(|refused| refused.explain()),
+        }))
     }
 
     /// What there is to know of an asset.
@@ -510,9 +515,13 @@ impl Node {
         }
     }
 
-    /// Takes a proof of a job, and says of which batches.
-    pub(super) fn hand_in_proof(&self, id: u64, proof: Vec<u8>) -> Result<(u64, u64), HandInError> {
-        self.inner.proving.hand_in(id, proof)
+    /// Takes a proof of a job, and says of which batches. Verifies it, when its turn comes.
+    pub(super) async fn hand_in_proof(
+        &self,
+        id: u64,
+        proof: Vec<u8>,
+    ) -> Result<Result<(u64, u64), HandInError>, QueryError> {
+        self.inner.judging.wait_for(self, move |node| Ok(node.inner.proving.hand_in(id, proof))).await
     }
 
     /// Takes a job back that is too large for whoever has it.

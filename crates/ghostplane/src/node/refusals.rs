@@ -34,8 +34,13 @@ impl Refusals {
 }
 
 impl Node {
-    /// Why a transaction was not applied. Decides for some time: call it where that may be waited for.
-    pub fn refusal(&self, id: &Digest) -> Result<Refusal, QueryError> {
+    /// Why a transaction was not applied. Decides for some time, when its turn comes.
+    pub async fn refusal(&self, id: &Digest) -> Result<Refusal, QueryError> {
+        let id = *id;
+        self.inner.thinking.wait_for(self, move |node| node.find_out(&id)).await
+    }
+
+    fn find_out(&self, id: &Digest) -> Result<Refusal, QueryError> {
         let view = self.transaction(id)?;
         if view.record.outcome.is_applied() {
             return Err(QueryError::NotFound { what: "a refusal: the transaction was applied" });
@@ -44,7 +49,6 @@ impl Node {
         let refused = refused.ok_or(QueryError::NotFound {
             what: "why, any more: the node keeps the newest refusals; `ghostplane explain --dir` finds it in the log",
         })?;
-        let _one = self.inner.thinking.lock();
         Ok(refused.explain())
     }
 }

@@ -13,6 +13,7 @@ use super::options::ProverMode;
 use super::prove::{self, Provable, Proving};
 use super::redo::{Redone, Wanted, redo};
 use super::settle::{self, Settle, ToSettle};
+use super::turns::Turns;
 use super::verify::{self, Raw, VERIFYING_MAX};
 use super::writer::{ToWriter, Writer};
 use super::{Counters, EVENTS_BEHIND_MAX, Ending, Inner, Live, Node, Options, Progress, Pulse, now_ms};
@@ -466,7 +467,8 @@ fn set_up(
         live: RwLock::new(live),
         recent: RwLock::default(),
         refusals: Mutex::default(),
-        thinking: Mutex::default(),
+        thinking: Turns::new(),
+        judging: Turns::new(),
         batches: RwLock::default(),
         history: history.reader(),
         l1,

@@ -110,7 +110,8 @@ fn a_worker_elsewhere_proves_and_is_not_trusted() {
         funded(&client, &home.people()).await;
         let job = job(&client).await;
         let forged = client.submit_proof(job.id, b"GPCP and no more".to_vec()).await.expect_err("no proof");
-        assert!(forged.to_string().contains("job 0 is refused") && forged.code() == Some(711), "{forged:?}");
+        let refused = format!("job {} is refused", job.id);
+        assert!(forged.to_string().contains(&refused) && forged.code() == Some(711), "{forged:?}");
         let unknown = client.submit_proof(1 << 40, Vec::new()).await.expect_err("no job");
         assert!(unknown.to_string().contains("ask for another") && unknown.code() == Some(711), "{unknown:?}");
         // What is too large for him is given back, once, and is nobody's then.

@@ -3,7 +3,8 @@
 use crate::node::api::{
     AccountView, Answers, AssetView, AssetsView, BatchView, BridgeView, CommitmentView, CredentialView,
     CredentialsView, ExecutedRecord, Flushed, KnownAsset, L1Refused, NodeEvent, PlaneRulesView, QueryError,
-    ReceiptView, Refusal, RootsView, Rung, SentToL1, StatusView, TransactionView, WithdrawalView, code_name,
+    ReceiptView, Refusal, RootsView, Rung, SentToL1, SimulationView, StatusView, TransactionView, WithdrawalView,
+    code_name,
 };
 use crate::node::attesting::{AttestError, AttestingView};
 use crate::node::prove::{Job, Kept};
@@ -68,6 +69,7 @@ pub(super) fn status(grpc: Code, code: u16, message: impl Into<String>) -> Statu
 pub(super) fn query_error(error: &QueryError) -> Status {
     let grpc = match error {
         QueryError::NotFound { .. } | QueryError::Pruned { .. } => Code::NotFound,
+        QueryError::Busy => Code::ResourceExhausted,
         QueryError::Unavailable(_) => Code::Unavailable,
         QueryError::Unimplemented(_) => Code::Unimplemented,
     };
@@ -268,14 +270,14 @@ pub(super) fn explanation(refusal: &engine::Refusal) -> wire::Explanation {
     }
 }
 
-pub(super) fn simulation(simulated: &Result<engine::Simulated, Reject>) -> wire::Simulation {
+pub(super) fn simulation(simulated: &Result<SimulationView, Reject>) -> wire::Simulation {
     match simulated {
-        Ok(engine::Simulated { outcome, refused }) => wire::Simulation {
+        Ok(SimulationView { outcome, refusal }) => wire::Simulation {
             gas: outcome.gas,
             code: outcome.code.into(),
             action: outcome.action.into(),
             is_admitted: true,
-            explanation: refused.as_ref().map(|refused| explanation(&refused.explain())),
+            explanation: refusal.as_ref().map(explanation),
         },
         Err(reject) => wire::Simulation {
             gas: 0,

@@ -28,19 +28,26 @@ pub(super) struct Service {
     pub(super) node: Node,
     pub(super) streams: Arc<Semaphore>,
     pub(super) subscribers: Arc<Semaphore>,
+    pub(super) queries: Arc<Semaphore>,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
 
 impl Service {
-    /// Asks what reads the disk where that may be waited for.
+    /// Asks what reads the disk where that may be waited for, a bounded number at a time.
     async fn ask<T: Send + 'static>(
         &self,
         query: impl FnOnce(&Node) -> Result<T, QueryError> + Send + 'static,
     ) -> Result<T, Status> {
+        let room = Arc::clone(&self.queries).acquire_owned().await.expect("nobody closes it");
         let node = self.node.clone();
-        let answer = tokio::task::spawn_blocking(move || query(&node)).await;
-        let answer = answer.map_err(|_| convert::status(Code::Internal, 712, "the query failed inside the node"))?;
+        // The room goes along: a caller who gives up does not free what still reads.
+        let answer = tokio::task::spawn_blocking(move || {
+            let _held = room;
+            query(&node)
+        });
+        let failed = |_| convert::status(Code::Internal, 712, "the query failed inside the node");
+        let answer = answer.await.map_err(failed)?;
         answer.map_err(|error| convert::query_error(&error))
     }
 }
@@ -110,14 +117,14 @@ impl wire::transactions_server::Transactions for Service {
 
     async fn explain(&self, request: Request<wire::ExplainRequest>) -> Answer<wire::Explanation> {
         let id = Digest(convert::parse_32("id", &request.into_inner().id)?);
-        let refusal = self.ask(move |node| node.refusal(&id)).await?;
+        let refusal = self.node.refusal(&id).await.map_err(|error| convert::query_error(&error))?;
         Ok(Response::new(convert::explanation(&refusal)))
     }
 
     async fn simulate(&self, request: Request<wire::SimulateRequest>) -> Answer<wire::Simulation> {
         let transaction = request.into_inner().transaction;
         self.node.caught_up().await;
-        let simulated = self.ask(move |node| node.simulate(&transaction)).await?;
+        let simulated = self.node.simulate(&transaction).await.map_err(|error| convert::query_error(&error))?;
         Ok(Response::new(convert::simulation(&simulated)))
     }
 }
@@ -329,7 +336,7 @@ impl wire::proofs_server::Proofs for Service {
 
     async fn submit(&self, request: Request<wire::SubmitProofRequest>) -> Answer<wire::SubmitProofResponse> {
         let wire::SubmitProofRequest { id, proof } = request.into_inner();
-        let taken = self.ask(move |node| Ok(node.hand_in_proof(id, proof.to_vec()))).await?;
+        let taken = self.node.hand_in_proof(id, proof.to_vec()).await.map_err(|error| convert::query_error(&error))?;
         let (first_batch, last_batch) = taken.map_err(|error| convert::bad_request(error.to_string()))?;
         Ok(Response::new(wire::SubmitProofResponse { first_batch, last_batch }))
     }

@@ -199,7 +199,7 @@ pub(super) async fn transaction(State(app): State<App>, Named(id): Named, Asked(
 
 pub(super) async fn explanation(State(app): State<App>, Named(id): Named, Asked(Nothing {}): Asked<Nothing>) -> Answer {
     let id = parse::digest("transaction id", &id)?;
-    Ok(Json(explain::json(&app.ask(move |node| node.refusal(&id)).await?)))
+    Ok(Json(explain::json(&app.node.refusal(&id).await?)))
 }
 
 pub(super) async fn simulate(
@@ -211,7 +211,7 @@ pub(super) async fn simulate(
     let body = tokio::time::timeout(CALL_WITHIN, parse::body(&headers, body, "transaction", BODY_BYTES_MAX)).await;
     let transaction = body.map_err(|_| Error::new(713, "the body did not come in time"))??;
     app.node.caught_up().await;
-    let simulated = app.ask(move |node| node.simulate(&transaction)).await?;
+    let simulated = app.node.simulate(&transaction).await?;
     Ok(Json(json::simulation(&simulated)))
 }
 

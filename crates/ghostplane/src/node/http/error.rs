@@ -76,7 +76,8 @@ impl From<Refusal> for Error {
 
 impl From<QueryError> for Error {
     fn from(error: QueryError) -> Self {
-        Self::new(error.code(), error.to_string())
+        let again = if matches!(error, QueryError::Busy) { QueryError::BUSY_AGAIN_AFTER_MS } else { 0 };
+        Self::new(error.code(), error.to_string()).retry_after_ms(again)
     }
 }
 

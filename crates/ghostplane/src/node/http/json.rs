@@ -5,10 +5,10 @@ use crate::node::AttestingView;
 use crate::node::api::{
     AccountView, AssetView, AssetsView, BatchView, Bounded, BridgeView, CommitmentView, CredentialView,
     CredentialsView, ExecutedRecord, KnownAsset, NodeEvent, PlaneRulesView, ReceiptView, RootsView, Rung, SentToL1,
-    StatusView, TransactionView, WithdrawalView, code_name,
+    SimulationView, StatusView, TransactionView, WithdrawalView, code_name,
 };
 use crate::{did, gates};
-use ghostplane_engine::{Plane, Refusal, Simulated};
+use ghostplane_engine::{Plane, Refusal};
 use ghostplane_ghostcipher::{Digest, hex, merkle};
 use ghostplane_types::genesis::GenesisAsset;
 use ghostplane_types::{
@@ -229,12 +229,12 @@ pub(super) fn plane_rules(view: &PlaneRulesView) -> Value {
     })
 }
 
-pub(super) fn simulation(simulated: &Result<Simulated, Reject>) -> Value {
+pub(super) fn simulation(simulated: &Result<SimulationView, Reject>) -> Value {
     match simulated {
-        Ok(Simulated { outcome, refused }) => json!({
+        Ok(SimulationView { outcome, refusal }) => json!({
             "is_admitted": true, "code": outcome.code, "name": code_name(outcome.code), "gas": outcome.gas,
-            "action": refused.as_ref().map(|_| outcome.action),
-            "explanation": refused.as_ref().map(|refused| explain::json(&refused.explain())),
+            "action": refusal.as_ref().map(|_| outcome.action),
+            "explanation": refusal.as_ref().map(explain::json),
         }),
         Err(reject) => json!({
             "is_admitted": false, "code": reject.code(), "name": code_name(reject.code()), "gas": 0, "action": null,

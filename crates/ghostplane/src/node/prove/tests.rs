@@ -242,7 +242,8 @@ fn the_next_start_finds_what_is_whole_and_of_this_history() {
     let refused = again.hand_in(job.id, b"no proof".to_vec()).expect_err("it is none");
     assert!(matches!(refused, HandInError::Refused { .. }), "{refused}");
     let proof = {
-        let (statement, witnesses) = job.statement(still.plane.chain_id(), still.plane.plane_id()).expect("in order");
+        let statement = job.statement(still.plane.chain_id(), still.plane.plane_id()).expect("in order");
+        let witnesses = job.witnesses().expect("they are kept");
         prove(&statement, &witnesses, &pool(1).expect("threads")).expect("nothing moved")
     };
     assert_eq!(again.hand_in(job.id, proof.clone()).expect("a proof"), (4, 9));
