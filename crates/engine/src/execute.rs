@@ -11,6 +11,7 @@ mod credentials;
 mod fees;
 mod held;
 mod rules;
+mod weight;
 
 use crate::Plane;
 use crate::batch::{BatchError, ExecutedBatch, ProposedBatch};
@@ -20,6 +21,7 @@ use crate::working::{AccountId, Mark, Reach, Side, Standing, SystemIds, Working}
 pub(crate) use admission::{Payable, Terms};
 use ghostplane_ghostcipher::Digest;
 use ghostplane_keystone::{ChangesetError, Missing, StateView};
+use ghostplane_types::amount::AMOUNT_MAX;
 use ghostplane_types::limits::{
     BATCH_ENTRIES_MAX, BATCH_FLOWS_MAX, BATCH_GAS_MAX, BATCH_WITHDRAWALS_MAX, FEE_SHARES_MAX, WITNESS_BOUND_MAX,
 };
@@ -28,7 +30,9 @@ use ghostplane_types::{
     TransactionBody, Withdrawal, gas,
 };
 pub(crate) use rules::approvals_of;
+use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
+pub(crate) use weight::check_reach;
 
 /// Why a batch has no result.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -264,24 +268,7 @@ impl<'a> Run<'a> {
 
     /// Lists what a transaction may touch, and its parties: the sender, and one account for each action.
     pub(crate) fn reach_transaction(&mut self, verified: &Verified, parties: &mut Vec<AccountId>) {
-        let body = verified.body();
-        let first = parties.len();
-        let sender = self.reach.account(&body.sender);
-        parties.push(sender);
-        for action in &body.actions {
-            parties.push(match action {
-                Action::Transfer { to, .. } | Action::Mint { to, .. } => self.reach.account(to),
-                Action::RegisterIdentity { gid } => self.reach.account(&gid.address()),
-                other => match other.subject().or(other.credential_party()) {
-                    Some(account) => self.reach.account(account),
-                    None => sender,
-                },
-            });
-        }
-        for_each_slot(body, &parties[first..], |id, asset| self.reach.slot(id, asset));
-        if !verified.is_plain() {
-            self.reach_beyond(verified, &parties[first..]);
-        }
+        reach_transaction(&mut self.reach, &mut self.asked, verified, parties);
     }
 
     /// Forgets what was read in vain, if it is much. Parties that were listed before have no meaning afterwards.
@@ -470,6 +457,33 @@ fn reach_system(plane: &Plane, reach: &mut Reach) -> SystemIds {
     SystemIds { fees, storage, returns, shares }
 }
 
+/// Lists what a transaction may touch, its parties, and what has to be looked up.
+fn reach_transaction(
+    reach: &mut Reach,
+    asked: &mut Vec<beyond::Asked>,
+    verified: &Verified,
+    parties: &mut Vec<AccountId>,
+) {
+    let body = verified.body();
+    let first = parties.len();
+    let sender = reach.account(&body.sender);
+    parties.push(sender);
+    for action in &body.actions {
+        parties.push(match action {
+            Action::Transfer { to, .. } | Action::Mint { to, .. } => reach.account(to),
+            Action::RegisterIdentity { gid } => reach.account(&gid.address()),
+            other => match other.subject().or(other.credential_party()) {
+                Some(account) => reach.account(account),
+                None => sender,
+            },
+        });
+    }
+    for_each_slot(body, &parties[first..], |id, asset| reach.slot(id, asset));
+    if !verified.is_plain() {
+        beyond::reach_beyond(reach, asked, verified, &parties[first..]);
+    }
+}
+
 /// The slots that a transaction with these parties may touch.
 fn for_each_slot(body: &TransactionBody, parties: &[AccountId], mut slot: impl FnMut(AccountId, AssetId)) {
     let sender = parties[0];
@@ -582,6 +596,29 @@ impl Run<'_> {
         let sum = if is_end { &mut flow.retired } else { &mut flow.issued };
         *sum += u128::from(units);
         self.made.push(made);
+    }
+
+    /// Whether a batch can hold what a transaction makes, ends and withdraws. What it says of each asset is an amount, and there
+    /// are only so many assets.
+    fn check_crossing(&self, since: Effects) -> Result<(), Reject> {
+        let (withdrawn, made) = (&self.withdrawals[since.withdrawals..], &self.made[since.made..]);
+        // One amount is an amount, of one asset.
+        if withdrawn.len() + made.len() <= 1 {
+            return Ok(());
+        }
+        let mut sums: BTreeMap<(AssetId, bool), u128> = BTreeMap::new();
+        let withdrawn = withdrawn.iter().map(|one| ((one.asset, true), one.amount.units()));
+        for (key, units) in withdrawn.chain(made.iter().map(|one| ((one.asset, one.is_end), one.units))) {
+            *sums.entry(key).or_default() += u128::from(units);
+        }
+        if sums.values().any(|sum| *sum > u128::from(AMOUNT_MAX)) {
+            return Err(Reject::CrossesTooMuch { what: "over 2^63 - 1 units of one asset" });
+        }
+        let assets: BTreeSet<AssetId> = sums.into_keys().map(|(asset, _)| asset).collect();
+        if assets.len() > BATCH_FLOWS_MAX {
+            return Err(Reject::CrossesTooMuch { what: "over 64 assets" });
+        }
+        Ok(())
     }
 
     /// Takes back what was made and ended from position `len` on.

@@ -12,7 +12,7 @@ use crate::verify::{CheckedEntry, Verified};
 use crate::working::AccountId;
 use ghostplane_keystone::StateView;
 use ghostplane_types::codec::Reader;
-use ghostplane_types::limits::{BATCH_BYTES_MAX, BATCH_TRANSACTIONS_MAX};
+use ghostplane_types::limits::{BATCH_BYTES_MAX, BATCH_TRANSACTIONS_MAX, LOG_REACH_BYTES_MAX, WITNESS_BOUND_MAX};
 use ghostplane_types::{Outcome, PlaneState, Reject};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -245,7 +245,12 @@ impl<'a, V: StateView> OpenBatch<'a, V> {
         };
         let start = self.posted.len();
         self.run.working.mark_count();
+        let witness_before = self.run.working.witness_bytes_max();
         self.run.count_transaction(verified, parties);
+        if let Err(reject) = self.check_reach(witness_before) {
+            self.run.working.uncount();
+            return Pushed::Rejected(reject);
+        }
         // Behind the parties there are the sponsor and who acts for the sender, found by their addresses.
         let run = &self.run;
         let number = |place: usize, address: &_| Ok::<_, Infallible>(run.number(parties.get(place), address));
@@ -265,6 +270,15 @@ impl<'a, V: StateView> OpenBatch<'a, V> {
         self.transactions += 1;
         let posted_bytes = u32::try_from(self.posted.len() - start).expect("at most BATCH_BYTES_MAX");
         Pushed::Included { outcome, posted_bytes, refused }
+    }
+
+    /// Refuses a transaction that touches too much for the rest of the batch, though half of an empty one is left to it: it must
+    /// not close the batch, or whoever sends such ones has every batch closed early for nothing.
+    fn check_reach(&self, witness_before: usize) -> Result<(), Reject> {
+        let all = self.run.working.witness_bytes_max();
+        let bytes = all - witness_before;
+        let is_too_wide = all > WITNESS_BOUND_MAX && bytes > LOG_REACH_BYTES_MAX;
+        if is_too_wide { Err(Reject::ReachTooWide { bytes, limit: LOG_REACH_BYTES_MAX }) } else { Ok(()) }
     }
 
     /// Takes back what a transaction that does not fit has left, and takes no more.

@@ -12,6 +12,7 @@ use ghostplane_types::{
 use hashbrown::HashMap;
 use std::borrow::Cow;
 
+use crate::execute::check_reach;
 use crate::{FixedState, Plane};
 
 /// A transaction made for this plane whose signature holds under [`Verified::key`].
@@ -188,7 +189,12 @@ pub(crate) fn check_inbox_with(
                 Ok(transaction) => {
                     checked_entry.sender = Some(*transaction.body.signs());
                     let verified = verify_with(plane, view, keys, &Serial, vec![transaction.clone()])?.pop();
-                    checked_entry.forced = Some(verified.expect("one in, one out").map(Box::new));
+                    let verified = verified.expect("one in, one out");
+                    let verified = verified.and_then(|verified| {
+                        check_reach(plane, view, &verified)?;
+                        Ok(Box::new(verified))
+                    });
+                    checked_entry.forced = Some(verified);
                     let scheme = keys.key_of(&transaction.body).map_or(Scheme::Ed25519, |key| key.scheme());
                     let others = transaction.consents_of_others().map(|consent| consent.key.scheme());
                     checked_entry.consent_gas = gas::consent(scheme) + gas::approvals(others);

@@ -3,12 +3,13 @@
 mod credentials;
 mod end;
 mod mana;
+mod reach;
 mod rules;
 
+use crate::Plane;
 use crate::execute::{ExecuteError, Halt};
 use crate::meter::Reads;
 use crate::verify::SenderKeys;
-use crate::{FixedState, Plane, hash_seed};
 use credentials::KnownCredential;
 use ghostplane_ghostcipher::Digest;
 use ghostplane_keystone::{Missing, ObjectRef, SlotChange, StateView};
@@ -18,11 +19,10 @@ use ghostplane_types::{
     AccountRecord, Address, Amount, AssetId, AssetRecord, Credential, Few, Gates, JournalEntry, Mana, ObjectKey,
     PlaneRules, Reject, Roots, Scheduled, Slot, SlotIndex, SlotKind,
 };
-use hashbrown::HashTable;
+pub(crate) use reach::{Reach, Reached};
 use rules::RuleBook;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::hash::{BuildHasher, Hasher};
 
 /// How many accounts are kept that nothing in the batch touches, besides twice those that something does.
 const UNCOUNTED_MAX: usize = 16 * 1024;
@@ -129,93 +129,6 @@ enum Counted {
 pub(crate) enum Side {
     Account(AccountId),
     Outside,
-}
-
-/// The accounts and slots that a batch may touch, listed before any of them is read.
-pub(crate) struct Reach {
-    seed: FixedState,
-    /// Positions in `addresses`.
-    ids: HashTable<AccountId>,
-    addresses: Vec<Address>,
-    /// What to read next.
-    slots: Vec<(AccountId, AssetId)>,
-    /// Assets of the plane's own, likewise.
-    assets: Vec<AssetId>,
-    /// Texts of rules, likewise.
-    texts: Vec<Digest>,
-    /// Credentials, likewise.
-    credentials: Vec<ObjectKey>,
-}
-
-impl Reach {
-    /// Nothing yet, with room for what so many transactions usually touch.
-    pub(crate) fn new(view: &impl StateView, transactions: usize) -> Self {
-        Self {
-            seed: hash_seed(view),
-            ids: HashTable::with_capacity(2 * transactions),
-            addresses: Vec::with_capacity(transactions),
-            slots: Vec::with_capacity(2 * transactions),
-            assets: Vec::new(),
-            texts: Vec::new(),
-            credentials: Vec::new(),
-        }
-    }
-
-    /// Adds an account.
-    pub(crate) fn account(&mut self, address: &Address) -> AccountId {
-        let Self { seed, ids, addresses, .. } = self;
-        let hash = |address: &Address| hash_address(seed, address);
-        let known = |id: &AccountId| addresses[id.0 as usize] == *address;
-        if let Some(id) = ids.find(hash(address), known) {
-            return *id;
-        }
-        let id = AccountId(u32::try_from(addresses.len()).expect("bounded by the batch's actions"));
-        addresses.push(*address);
-        ids.insert_unique(hash(address), id, |id| hash(&addresses[id.0 as usize]));
-        id
-    }
-
-    /// The account with an address, if it was listed.
-    pub(crate) fn find(&self, address: &Address) -> Option<AccountId> {
-        let known = |id: &AccountId| self.addresses[id.0 as usize] == *address;
-        self.ids.find(hash_address(&self.seed, address), known).copied()
-    }
-
-    /// Starts over with these accounts.
-    fn keep(&mut self, addresses: impl Iterator<Item = Address>) {
-        self.ids.clear();
-        self.addresses.clear();
-        self.slots.clear();
-        self.texts.clear();
-        addresses.for_each(|address| {
-            self.account(&address);
-        });
-    }
-
-    /// Adds the account's slot of `asset`, should it have one.
-    pub(crate) fn slot(&mut self, id: AccountId, asset: AssetId) {
-        self.slots.push((id, asset));
-        if !asset.is_bridged() {
-            self.asset(asset);
-        }
-    }
-
-    /// Adds the registration of an asset of the plane's own, should it exist.
-    pub(crate) fn asset(&mut self, asset: AssetId) {
-        self.assets.push(asset);
-    }
-
-    /// Adds a text of rules, should it be published.
-    pub(crate) fn text(&mut self, digest: Digest) {
-        self.texts.push(digest);
-    }
-}
-
-fn hash_address(seed: &FixedState, address: &Address) -> u64 {
-    let (words, _) = address.as_bytes().as_chunks();
-    let mut hasher = seed.build_hasher();
-    words.iter().for_each(|word| hasher.write_u64(u64::from_le_bytes(*word)));
-    hasher.finish()
 }
 
 pub(crate) struct Working<'a> {

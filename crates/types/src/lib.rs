@@ -24,6 +24,7 @@ pub mod l1;
 pub mod limits;
 pub mod mana;
 pub mod object;
+pub mod reach;
 pub mod receipt;
 pub mod reject;
 pub mod session;

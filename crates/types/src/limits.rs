@@ -48,6 +48,8 @@ pub const WITNESS_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// The most that [`witness_bytes_bound`] may come to. The read that goes over it must still fit the witness that shows
 /// it, so there is room for one more object and its path.
 pub const WITNESS_BOUND_MAX: usize = WITNESS_BYTES_MAX - 2 * OBJECT_BYTES_MAX;
+/// What one transaction of the log may add to a witness.
+pub const LOG_REACH_BYTES_MAX: usize = WITNESS_BOUND_MAX / 2;
 /// Bytes of one object.
 pub const OBJECT_BYTES_MAX: usize = 65 * 1024;
 
@@ -116,6 +118,18 @@ pub const PROPOSAL_BYTES_MAX: usize = 2 * 1024;
 /// How long a proposal is held: 30 days.
 pub const PROPOSAL_MS_MAX: u64 = 30 * 24 * 3600 * 1000;
 
+/// Bytes of an account's record at most: keys, lanes, slots, gates, what is counted for rules, credentials that count, mana.
+pub const ACCOUNT_RECORD_BYTES_MAX: usize = 128
+    + 68 * ACCOUNT_KEYS_MAX
+    + 11 * ACCOUNT_LANES_MAX
+    + 10 * ACCOUNT_SLOTS_MAX
+    + ACCOUNT_GATES_BYTES_MAX
+    + SPENDING_BYTES_MAX * SPENDING_MAX
+    + 75 * CERTIFICATIONS_MAX
+    + MANA_BYTES_MAX;
+/// Bytes of the object that a published text makes, at most.
+pub const COVENANT_TEXT_BYTES_MAX: usize = COVENANT_BYTES_MAX + 64;
+
 /// Batches under one commitment.
 pub const COMMITMENT_BATCHES_MAX: usize = 1024;
 /// Attestations on one commitment.
@@ -152,34 +166,28 @@ const _: () = {
     assert!(BATCH_ENTRIES_MAX < 1 << 22);
     assert!(BATCH_FLOWS_MAX >= GENESIS_ASSETS_MAX);
     assert!(OBJECT_BYTES_MAX < CHUNK_BYTES_MAX && WITNESS_BYTES_MAX.is_multiple_of(CHUNK_BYTES_MAX));
-    // An account record of the largest kind fits an object: keys of a passkey's length, lanes, slots, gates, mana.
-    assert!(
-        64 + ACCOUNT_KEYS_MAX * 67
-            + ACCOUNT_LANES_MAX * 11
-            + ACCOUNT_SLOTS_MAX * 10
-            + ACCOUNT_GATES_BYTES_MAX
-            + MANA_BYTES_MAX
-            <= OBJECT_BYTES_MAX
-    );
+    // An account record with everything in it is an object.
+    assert!(ACCOUNT_RECORD_BYTES_MAX <= OBJECT_BYTES_MAX);
     assert!(TREE_DEPTH == 30);
     // A member has a bit in the votes on a proposal.
     assert!(GUARDIANS_MAX <= u16::BITS as usize);
     // The largest session can be proposed; the largest set and proposal fit a record at once.
     assert!(SESSION_BYTES_MAX + 64 <= PROPOSAL_BYTES_MAX && PROPOSAL_BYTES_MAX + 2048 <= ACCOUNT_GATES_BYTES_MAX);
-    // Any session fits a transaction and the record, and a record with everything in it is an object.
+    // Any session fits a transaction and the record.
     assert!(SESSION_BYTES_MAX + 1024 <= TRANSACTION_BYTES_MAX && SESSION_BYTES_MAX <= ACCOUNT_GATES_BYTES_MAX);
-    assert!(
-        128 + 68 * ACCOUNT_KEYS_MAX
-            + 11 * ACCOUNT_LANES_MAX
-            + 10 * ACCOUNT_SLOTS_MAX
-            + ACCOUNT_GATES_BYTES_MAX
-            + SPENDING_BYTES_MAX * SPENDING_MAX
-            + 75 * CERTIFICATIONS_MAX
-            <= OBJECT_BYTES_MAX
-    );
     // A text fits a transaction, and an object.
-    assert!(COVENANT_BYTES_MAX + 1024 <= TRANSACTION_BYTES_MAX && COVENANT_BYTES_MAX + 64 <= OBJECT_BYTES_MAX);
+    assert!(COVENANT_BYTES_MAX + 1024 <= TRANSACTION_BYTES_MAX && COVENANT_TEXT_BYTES_MAX <= OBJECT_BYTES_MAX);
 };
+
+/// Flags and the lengths of four lists.
+pub(crate) const WITNESS_HEADER_BYTES: usize = 1 + 4 * 5;
+/// Index and slot.
+pub(crate) const WITNESS_SLOT_BYTES: usize = 5 + 45;
+/// Index, key, length or digest of the value, next key.
+pub(crate) const WITNESS_OBJECT_BYTES: usize = 5 + 32 + 33 + 32;
+const NODE_BYTES: usize = 32;
+/// The nodes beside a way to the root.
+pub(crate) const WAY_BYTES: usize = TREE_DEPTH * NODE_BYTES;
 
 /// The most bytes that a witness takes for these counts; deterministic, so that every judge agrees which batch is too large.
 ///
@@ -193,15 +201,12 @@ pub fn witness_bytes_bound(
     objects: usize,
     value_bytes: usize,
 ) -> usize {
-    /// Flags and the lengths of four lists.
-    const HEADER_BYTES: usize = 1 + 4 * 5;
-    /// Index and slot.
-    const SLOT_BYTES: usize = 5 + 45;
-    /// Index, key, length or digest of the value, next key.
-    const OBJECT_BYTES: usize = 5 + 32 + 33 + 32;
-    const NODE_BYTES: usize = 32;
     let nodes = siblings_max(slots_used, slots) + siblings_max(objects_used, objects);
-    HEADER_BYTES + slots * SLOT_BYTES + objects * OBJECT_BYTES + value_bytes + nodes * NODE_BYTES
+    WITNESS_HEADER_BYTES
+        + slots * WITNESS_SLOT_BYTES
+        + objects * WITNESS_OBJECT_BYTES
+        + value_bytes
+        + nodes * NODE_BYTES
 }
 
 /// The most nodes beside the ways of `touched` leaves to the root of a tree of `used` leaves, and of the next new leaf.

@@ -274,6 +274,13 @@ rejects! {
         /// The lane.
         lane: u8,
     } => "the session on lane {lane} is not held by {delegate}",
+    /// Names more of the state than one transaction may: a judge would need more of it than a witness holds.
+    152 ReachTooWide {
+        /// What a witness of it may take, in bytes.
+        bytes: usize,
+        /// What it may take.
+        limit: usize,
+    } => "may read {bytes} bytes of state, {limit} are allowed: name fewer accounts and assets in one transaction",
     /// The account does not hold enough.
     200 Overdrawn {
         /// What it holds.
@@ -497,6 +504,11 @@ rejects! {
     } => "there may be {cap} of the asset, there are {supply} already",
     /// The asset's issuer has stopped whatever moves of it.
     274 AssetFrozen => "the asset is frozen",
+    /// More crosses between the plane and the outside, or is made and ended, than a batch can hold.
+    275 CrossesTooMuch {
+        /// What is too much.
+        what: &'static str,
+    } => "more is made, ended or withdrawn than a batch can hold: {what}",
     /// A policy forbids it.
     280 CovenantForbids {
         /// Whose covenant.

@@ -2,7 +2,7 @@
 
 use super::admission::{Admitted, Payable};
 use super::rules::{Counting, Denied};
-use super::{Made, Run};
+use super::{Effects, Made, Run};
 use crate::working::{AccountId, Side};
 use ghostplane_shroud::sigil::{self, Outflow};
 use ghostplane_types::amount::{DECIMALS_MAX, SUPPLY_MAX};
@@ -108,7 +108,7 @@ impl Run<'_> {
         let admitted = self.admit(payable);
         let since = self.effects();
         let mark = self.working.mark();
-        let (code, action, applied) = match self.apply(&admitted, &parties[1..]) {
+        let (code, action, applied) = match self.apply(&admitted, &parties[1..], since) {
             Ok(applied) => (Outcome::APPLIED, Outcome::NO_ACTION, applied),
             Err(refused) => {
                 self.working.rollback(mark);
@@ -123,7 +123,7 @@ impl Run<'_> {
         self.outcome(code, action, applied.gas, fee, since)
     }
 
-    fn apply(&mut self, admitted: &Admitted<'_>, targets: &[AccountId]) -> Result<Applied, Refused> {
+    fn apply(&mut self, admitted: &Admitted<'_>, targets: &[AccountId], since: Effects) -> Result<Applied, Refused> {
         let body = admitted.body();
         let mut applied = Applied::new(admitted.verified().gas_intrinsic());
         let counted = self.check_covenants(admitted, targets, &mut applied);
@@ -149,6 +149,10 @@ impl Run<'_> {
             };
             done.map_err(|reject| Refused { reject, action: at, gas: applied.gas.min(body.gas_limit) })?;
         }
+        // It is all of them together that are too much: the last is named.
+        let last = u16::try_from(body.actions.len().saturating_sub(1)).expect("bounded by ACTIONS_MAX");
+        let crossing = self.check_crossing(since);
+        crossing.map_err(|reject| Refused { reject, action: last, gas: applied.gas })?;
         applied.has_moved = true;
         Ok(applied)
     }

@@ -10,7 +10,7 @@ use ghostplane_ghostcipher::Digest;
 use ghostplane_types::{AccountRecord, Action, Address, AssetId, CovenantAt, Gates, ObjectKey};
 
 /// Something that names more, and can be looked up once an account's record is read.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Asked {
     /// The accounts among an account's guardians.
     Guardians(AccountId),
@@ -168,18 +168,21 @@ fn for_each_direct(verified: &Verified, parties: &[AccountId], touched: &mut imp
     }
 }
 
+/// The account of the sponsor who pays, once it is listed.
+fn sponsor_of(reach: &Reach, verified: &Verified) -> Option<AccountId> {
+    verified.body().pay.sponsor().and_then(|of| reach.find(&of.sponsor))
+}
+
+/// Lists what a transaction names besides its parties, and what has to be looked up.
+pub(super) fn reach_beyond(reach: &mut Reach, asked: &mut Vec<Asked>, verified: &Verified, parties: &[AccountId]) {
+    for_each_direct(verified, parties, &mut |touched| touched.list(reach));
+    for_each_question(verified, parties, sponsor_of(reach, verified), |question| asked.push(question));
+}
+
 impl Run<'_> {
     /// The account of the sponsor who pays, once it is listed.
     pub(crate) fn sponsor_of(&self, verified: &Verified) -> Option<AccountId> {
-        verified.body().pay.sponsor().and_then(|of| self.reach.find(&of.sponsor))
-    }
-
-    /// Lists what a transaction names besides its parties, and notes what has to be looked up.
-    pub(super) fn reach_beyond(&mut self, verified: &Verified, parties: &[AccountId]) {
-        let reach = &mut self.reach;
-        for_each_direct(verified, parties, &mut |touched| touched.list(reach));
-        let sponsor = self.sponsor_of(verified);
-        for_each_question(verified, parties, sponsor, |asked| self.asked.push(asked));
+        sponsor_of(&self.reach, verified)
     }
 
     /// Lists what gates name, now that the accounts that have them are read.

@@ -403,7 +403,7 @@ impl Run<'_> {
         applied.use_gas(gas::GAS_GATE, actor.gas_limit)?;
         let text = digest.map(|digest| self.working.text(&digest).ok_or(Reject::NoSuchCovenant)).transpose()?;
         let obliges = text.is_some_and(|text| text.obliges);
-        let change = Change { to: digest, from: actor.time.saturating_add(self.plane.genesis().governance.notice_ms) };
+        let change = Change { to: digest, from: self.time.saturating_add(self.plane.genesis().governance.notice_ms) };
         let is_governor = self.plane.genesis().governance.governor == Some(*actor.address);
         match at {
             CovenantAt::Outgoing | CovenantAt::Incoming => {
@@ -428,7 +428,7 @@ impl Run<'_> {
                 if record.issuer != *actor.address {
                     return Err(Reject::CovenantPlace);
                 }
-                record.rules = record.rules.announce(change, actor.time);
+                record.rules = record.rules.announce(change, self.time);
                 self.working.set_asset(asset, record)
             }
             _ if !is_governor => Err(Reject::CovenantPlace),
@@ -436,12 +436,14 @@ impl Run<'_> {
                 if self.plane.genesis().asset(asset).is_none() {
                     return Err(Reject::UnknownAsset { asset });
                 }
-                let announce = |rules: &mut Scheduled| *rules = rules.announce(change, actor.time);
+                let time = self.time;
+                let announce = |rules: &mut Scheduled| *rules = rules.announce(change, time);
                 self.change_plane_rules(actor, applied, |rules| announce(rules.asset_mut(asset)))
             }
-            CovenantAt::Plane => self.change_plane_rules(actor, applied, |rules| {
-                rules.plane = rules.plane.announce(change, actor.time);
-            }),
+            CovenantAt::Plane => {
+                let time = self.time;
+                self.change_plane_rules(actor, applied, |rules| rules.plane = rules.plane.announce(change, time))
+            }
         }
     }
 

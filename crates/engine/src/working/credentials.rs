@@ -16,13 +16,6 @@ pub(super) struct KnownCredential<'a> {
     pub(super) counted: bool,
 }
 
-impl Reach {
-    /// Adds a credential, should it exist.
-    pub(crate) fn credential(&mut self, key: ObjectKey) {
-        self.credentials.push(key);
-    }
-}
-
 impl<'a> Working<'a> {
     /// Reads the credentials that were listed and are not known yet.
     pub(super) fn read_credentials(&mut self, view: &'a impl StateView, reach: &mut Reach) -> Result<(), Halt> {

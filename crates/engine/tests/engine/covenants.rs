@@ -8,12 +8,13 @@ use ghostplane_engine::replay::explain_posted;
 use ghostplane_engine::{Explained, Plane};
 use ghostplane_ghostcipher::Digest;
 use ghostplane_ghostcipher::workers::Serial;
-use ghostplane_keystone::Witness;
+use ghostplane_keystone::{StateView, Witness};
 use ghostplane_shroud::covenant::{SCHEMA_VERSION, SET_ERROR_CODES};
+use ghostplane_types::covenant::Change;
 use ghostplane_types::limits::{ACTIONS_MAX, SPENDING_MAX};
 use ghostplane_types::{
-    Action, Address, AssetId, CovenantAt, CovenantText, Decode, GuardianSet, Money, Nonce, Spending, TransactionBody,
-    Window, gas,
+    Action, Address, AssetId, CovenantAt, CovenantText, Decode, Encode, GuardianSet, Money, Nonce, ObjectKey,
+    PlaneRules, Scheduled, Spending, TransactionBody, Window, gas,
 };
 
 const HOUR_MS: u64 = 3_600_000;
@@ -302,6 +303,31 @@ fn obligations_are_met_or_refused() {
     let before = story.balance("carol");
     story.wait(60_000).act("bob", &[execute]).seal();
     assert_eq!((story.codes(), story.balance("carol") - before), (vec![0], 101));
+}
+
+#[test]
+fn rules_that_are_forced_into_place_keep_the_notice_of_the_batch() {
+    let mut story = plane();
+    let notice = story.plane.genesis().governance.notice_ms;
+    let text = except("");
+    story.act("operator", &[publish(&text)]).seal();
+    // The L1 takes it long before a batch does.
+    story.force("operator", &[attach(CovenantAt::Plane, &text)]).wait(10 * notice).seal();
+    assert_eq!(story.codes(), [0]);
+    let object = story.keystone.object(&ObjectKey::plane_rules()).expect("the whole state").expect("rules");
+    let rules = PlaneRules::from_bytes(object.value).expect("rules");
+    let change = Change { to: Some(name_of(&text)), from: story.header().time + notice };
+    assert_eq!(rules.plane, Scheduled { now: None, next: Some(change) });
+
+    // Nor does what is forced in a time before they held take them back.
+    let late = story.body("operator", Nonce::LANE_FORCED, &[attach(CovenantAt::Plane, PERMIT)]);
+    story.act("operator", &[publish(PERMIT)]).seal();
+    let forced = sign("operator", TransactionBody { valid_until: story.time + 20 * notice, ..late });
+    story.force_bytes(&forced.to_bytes()).wait(2 * notice).seal();
+    assert_eq!(story.codes(), [0]);
+    let object = story.keystone.object(&ObjectKey::plane_rules()).expect("the whole state").expect("rules");
+    let rules = PlaneRules::from_bytes(object.value).expect("rules");
+    assert_eq!(rules.plane.now, Some(name_of(&text)), "they hold since");
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod model;
 mod open_batches;
 mod posted_form;
 mod random;
+mod reach;
 mod refusals;
 mod schemes;
 mod sigil;
