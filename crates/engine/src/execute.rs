@@ -135,6 +135,10 @@ pub(crate) struct Run<'a> {
     asked: Vec<beyond::Asked>,
     system: SystemIds,
     pub(crate) working: Working<'a>,
+    /// What the rules will answer to the transactions of a group, where that was worked out ahead.
+    foreseen: rules::AllForeseen,
+    /// How many of those answers were used.
+    foreseen_used: u64,
     /// What is noted of the last record for whoever asks why it was refused.
     pub(crate) notes: Notes,
     pub(crate) records: Vec<(Source, Digest, Outcome)>,
@@ -206,6 +210,8 @@ impl<'a> Run<'a> {
             asked: Vec::new(),
             system,
             working: Working::new(plane, view.roots(), time),
+            foreseen: rules::AllForeseen::new(),
+            foreseen_used: 0,
             notes: Notes::default(),
             records: Vec::with_capacity(count),
             withdrawals: Vec::new(),
@@ -216,6 +222,11 @@ impl<'a> Run<'a> {
             log_upto: prev.log_upto,
             outbox_next: prev.outbox_upto,
         })
+    }
+
+    /// How many answers of covenants were worked out ahead and used.
+    pub(crate) fn foreseen(&self) -> u64 {
+        self.foreseen_used
     }
 
     pub(crate) fn gas(&self) -> u64 {

@@ -10,6 +10,7 @@ use crate::explain::Refused;
 use crate::posted::{check_form, header_len, put_header, put_transaction};
 use crate::verify::{CheckedEntry, Verified};
 use crate::working::AccountId;
+use ghostplane_ghostcipher::workers::{Serial, Workers};
 use ghostplane_keystone::StateView;
 use ghostplane_types::codec::Reader;
 use ghostplane_types::limits::{BATCH_BYTES_MAX, BATCH_TRANSACTIONS_MAX, LOG_REACH_BYTES_MAX, WITNESS_BOUND_MAX};
@@ -105,6 +106,11 @@ impl<'a, V: StateView> OpenBatch<'a, V> {
         self.is_full
     }
 
+    /// How many answers of covenants were worked out ahead, by [`OpenBatch::push_with`], and were still those to what was asked.
+    pub fn foreseen(&self) -> u64 {
+        self.run.foreseen()
+    }
+
     /// How many bytes its posted form has if it is closed now.
     pub fn posted_bytes(&self) -> usize {
         self.header_len(self.transactions) + self.posted.len()
@@ -137,11 +143,17 @@ impl<'a, V: StateView> OpenBatch<'a, V> {
     ///
     /// Once one was [`Pushed::Full`], so is every other that follows, in this call and later.
     pub fn push(&mut self, transactions: &[Arc<Verified>]) -> Result<Vec<Pushed>, Halt> {
+        self.push_with(&Serial, transactions)
+    }
+
+    /// [`OpenBatch::push`] with workers that ask covenants ahead. The result is the same.
+    pub fn push_with(&mut self, workers: &dyn Workers, transactions: &[Arc<Verified>]) -> Result<Vec<Pushed>, Halt> {
         self.begin()?;
         let mut pushed = Vec::with_capacity(transactions.len());
         let mut rest = transactions;
         while let Some((group, parties)) = self.next_transactions(&mut rest)? {
             let mut parties = parties.as_slice();
+            self.foresee(workers, group, parties);
             for verified in group {
                 let parties = take(&mut parties, parties_of(verified));
                 pushed.push(if self.is_full { Pushed::Full } else { self.push_one(verified, parties) });
@@ -150,6 +162,13 @@ impl<'a, V: StateView> OpenBatch<'a, V> {
         pushed.resize(transactions.len(), Pushed::Full);
         self.is_broken = false;
         Ok(pushed)
+    }
+
+    fn foresee(&mut self, workers: &dyn Workers, group: &[Arc<Verified>], mut parties: &[AccountId]) {
+        if workers.count() > 1 && self.run.working.has_rules() {
+            let named = group.iter().map(|verified| (&**verified, take(&mut parties, parties_of(verified))));
+            self.run.foresee(workers, &named.collect::<Vec<_>>());
+        }
     }
 
     /// Ends the batch. An empty one cannot be closed: drop it.

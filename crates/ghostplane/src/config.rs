@@ -24,6 +24,7 @@
 //! sender_transactions = 512
 //! uncommitted_bytes = 67108864
 //! verify_threads = 0
+//! decide_threads = 0
 //! checkpoint_batches = 256
 //! attestation_wait_ms = 60000
 //!
@@ -92,6 +93,7 @@ pub struct Settings {
     balances: Vec<(L1Address, AssetId, u128)>,
     limits: Limits,
     verify_threads: usize,
+    decide_threads: usize,
     checkpoint_batches: u64,
     attestation_wait_ms: u64,
     prover: ProverOptions,
@@ -146,6 +148,7 @@ struct LimitsTable {
     sender_transactions: Option<usize>,
     uncommitted_bytes: Option<u64>,
     verify_threads: Option<usize>,
+    decide_threads: Option<usize>,
     checkpoint_batches: Option<u64>,
     attestation_wait_ms: Option<u64>,
 }
@@ -249,6 +252,7 @@ pub fn read(path: &Path) -> anyhow::Result<Settings> {
         balances,
         limits,
         verify_threads: file.limits.verify_threads.unwrap_or(0),
+        decide_threads: file.limits.decide_threads.unwrap_or(0),
         checkpoint_batches: file.limits.checkpoint_batches.unwrap_or(256).max(1),
         attestation_wait_ms,
         prover,
@@ -284,6 +288,7 @@ impl Settings {
             l1: L1Options { block_ms: self.block_ms, balances: self.balances, founding: Vec::new() },
             limits: self.limits,
             verify_threads: self.verify_threads,
+            decide_threads: self.decide_threads,
             checkpoint_batches: self.checkpoint_batches,
             attestation_wait_ms: self.attestation_wait_ms,
             prover: self.prover,

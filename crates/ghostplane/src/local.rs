@@ -23,6 +23,12 @@ impl Threads {
         let available = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         Self(NonZeroUsize::new(count).unwrap_or_else(available))
     }
+
+    /// As many as asked for; half as many as the machine has for 0, the other half being busy with signatures.
+    pub fn new_half(count: usize) -> Self {
+        let Self(all) = Self::new(0);
+        Self::new(if count == 0 { all.get().div_ceil(2) } else { count })
+    }
 }
 
 impl Workers for Threads {

@@ -5,24 +5,25 @@
 //! asked as things stand before anything of the transaction is done, once it has paid. What a contract does will be asked about
 //! when it is done.
 
+mod ask;
+
 use super::Run;
 use super::actions::{Actor, Applied};
 use super::admission::Admitted;
-use crate::explain::Considered;
+use crate::verify::Verified;
 use crate::working::AccountId;
+pub(super) use ask::AllForeseen;
 use ghostplane_ghostcipher::Digest;
 use ghostplane_shroud::covenant::{
-    Approval, Attached, Attachment, Denial, Facts, Moving, Obligations, Party, PolicySet, Request, Resource, Spent,
-    decide,
+    Approval, Attachment, Denial, Facts, Moving, Obligations, Party, PolicySet, Request, Resource, Spent,
 };
 use ghostplane_shroud::guardian;
 use ghostplane_types::amount::AMOUNT_MAX;
 use ghostplane_types::covenant::Change;
 use ghostplane_types::guardian::{GuardianSet, MemberMask, Proposal, Role};
-use ghostplane_types::limits::{PROPOSAL_MS_MAX, SPENDING_MAX};
+use ghostplane_types::limits::PROPOSAL_MS_MAX;
 use ghostplane_types::{Action, Amount, AssetId, CovenantAt, CovenantText, Reject, Scheduled, Spending, gas};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// Something that a transaction does, as rules see it.
 struct Effect {
@@ -69,6 +70,21 @@ pub(super) struct Counting {
     amount: Amount,
 }
 
+/// The transaction that rules are asked about.
+struct Asking<'t> {
+    verified: &'t Verified,
+    sender: AccountId,
+    time: u64,
+    is_forced: bool,
+}
+
+impl<'t> Asking<'t> {
+    fn about(admitted: &Admitted<'t>) -> Self {
+        let (verified, sender) = (admitted.verified(), admitted.sender());
+        Self { verified, sender, time: admitted.time(), is_forced: admitted.is_forced() }
+    }
+}
+
 /// The rules that an effect has to pass, in the order in which they are asked.
 type Sets = Vec<(Attachment, Digest)>;
 
@@ -91,8 +107,10 @@ impl Run<'_> {
         }
         let (time, limit) = (admitted.time(), admitted.body().gas_limit);
         let mut counted: Vec<Counting> = Vec::new();
-        for effect in self.effects_of(admitted, targets) {
-            let counts = self.check_effect(&effect, &counted, time, |gas| applied.use_gas(gas, limit));
+        let mut foreseen = self.take_foreseen(admitted.verified()).into_iter();
+        for effect in self.effects_of(&Asking::about(admitted), targets) {
+            let (known, use_gas) = (foreseen.next(), |gas| applied.use_gas(gas, limit));
+            let counts = self.check_effect(&effect, &counted, time, known, use_gas);
             let counts = counts.map_err(|reject| Denied { reject, at: effect.at })?;
             if let (true, Some((asset, amount))) = (counts, effect.moves) {
                 counted.push(Counting { principal: effect.principal, asset, amount });
@@ -117,7 +135,7 @@ impl Run<'_> {
             is_exit: false,
         };
         let mut gas = 0;
-        let checked = self.check_effect(&effect, &[], self.time, |more| {
+        let checked = self.check_effect(&effect, &[], self.time, None, |more| {
             gas += more;
             Ok(())
         });
@@ -125,14 +143,15 @@ impl Run<'_> {
     }
 
     /// What a transaction does, each thing once.
-    fn effects_of(&self, admitted: &Admitted<'_>, targets: &[AccountId]) -> Vec<Effect> {
-        let (verified, sender, body) = (admitted.verified(), admitted.sender(), admitted.body());
+    fn effects_of(&self, asking: &Asking<'_>, targets: &[AccountId]) -> Vec<Effect> {
+        let Asking { verified, sender, time, is_forced } = *asking;
+        let body = verified.body();
         let session = body.key_ref.is_session().then_some(body.nonce.lane);
-        let members = self.members_behind(verified, sender, sender, admitted.time());
+        let members = self.members_behind(verified, sender, sender, time);
         let own = Consent { members, session, proposed_at: None };
         let mut effects = Effects::default();
         for ((at, action), target) in (0..).zip(&body.actions).zip(targets) {
-            let effect = self.effect(at, action, sender, *target, own, admitted.is_forced());
+            let effect = self.effect(at, action, sender, *target, own, is_forced);
             let Action::Execute { proposal, .. } = action else {
                 effects.add(effect);
                 continue;
@@ -142,7 +161,7 @@ impl Run<'_> {
                 continue;
             };
             // Who takes his money back to the L1 may need his guardians for it.
-            let is_exit = admitted.is_forced() && proposal.actions.iter().all(is_bridged_withdrawal);
+            let is_exit = is_forced && proposal.actions.iter().all(is_bridged_withdrawal);
             effects.add(Effect { is_exit, ..effect });
             let proposed_at = Some(proposal.expires.saturating_sub(PROPOSAL_MS_MAX));
             let held = Consent { members: proposal.approvals, session: None, proposed_at };
@@ -153,7 +172,7 @@ impl Run<'_> {
                     other => other.credential_party().and_then(|party| self.reach.find(party)),
                 };
                 let party = party.unwrap_or(*target);
-                effects.add(self.effect(at, action, *target, party, held, admitted.is_forced()));
+                effects.add(self.effect(at, action, *target, party, held, is_forced));
             }
         }
         effects.all
@@ -186,60 +205,6 @@ impl Run<'_> {
         };
         let is_exit = is_forced && is_bridged_withdrawal(action);
         Effect { at, principal, kind: action.kind(), on, receiver, moves: action.moves(), consent, is_exit }
-    }
-
-    /// Asks the rules about one effect. Returns whether what it moves is counted.
-    fn check_effect(
-        &mut self,
-        effect: &Effect,
-        before: &[Counting],
-        time: u64,
-        use_gas: impl FnOnce(u64) -> Result<(), Reject>,
-    ) -> Result<bool, Reject> {
-        let sets = self.sets_for(effect, time);
-        let moved = effect.moves.map(|(asset, _)| asset);
-        let covenants = self.working.record(effect.principal).gates.as_ref().map(|gates| &gates.covenants);
-        // Windows that are over are none: they make room for others.
-        let counter_of = |asset: AssetId| covenants.and_then(|known| known.spending_at(asset, time));
-        let counter = moved.and_then(counter_of);
-        if sets.is_empty() {
-            return Ok(counter.is_some());
-        }
-        let approvals = self.approvals(effect.principal, effect.consent.members);
-        let texts = || sets.iter().filter_map(|(_, digest)| self.working.text(digest));
-        let counts = counter.is_some() || (texts().any(|text| text.counts) && effect.kind != Action::KIND_DEPOSIT);
-        let live = covenants.map_or(0, |known| known.spending.iter().filter(|known| !known.is_over(time)).count());
-        let is_new = |one: &&Counting| one.principal == effect.principal && counter_of(one.asset).is_none();
-        let mut new: Vec<AssetId> = before.iter().filter(is_new).map(|one| one.asset).collect();
-        new.sort_unstable();
-        new.dedup();
-        let has_room = moved.is_none_or(|asset| new.contains(&asset)) || live + new.len() < SPENDING_MAX;
-        let gas = self.gas_to_ask(&sets, approvals.len());
-        use_gas(gas)?;
-        let mut asked: Vec<(Attachment, Arc<PolicySet>)> = Vec::with_capacity(sets.len());
-        for (at, digest) in sets {
-            // That it is there was checked when it was attached, and no text is ever removed.
-            let set = self.working.ask_text(digest).ok_or(Reject::CovenantFails { at: at.name() })?;
-            asked.push((at, set));
-        }
-        let sets: Vec<Attached<'_>> = asked.iter().map(|(at, set)| Attached { at: *at, set }).collect();
-        let spent = self.spent(effect, counter, before);
-        let request = self.request(effect, time, approvals, spent);
-        let Some(request) = request else { return Err(Reject::CovenantFails { at: Attachment::Plane.name() }) };
-        let decision = decide(&sets, &request);
-        let reject = match decision.denial() {
-            Some(denial) => Err(reject_of(denial)),
-            None => self.check_obligations(effect, decision.obligations(), time),
-        };
-        if reject.is_err() {
-            let (guardians, members) = (self.set_of(effect.principal).cloned(), effect.consent.members);
-            self.note_considered(Considered { sets: asked, request, guardians, members });
-        }
-        reject?;
-        if counts && counter.is_none() && !has_room {
-            return Err(Reject::SpendingFull { limit: SPENDING_MAX });
-        }
-        Ok(counts && moved.is_some())
     }
 
     /// What is attached to what an effect touches. An exit passes the account's own rules alone.

@@ -150,6 +150,12 @@ impl<'a> Working<'a> {
         Some(set)
     }
 
+    /// The rules in a text, without asking them.
+    pub(crate) fn policy_set(&self, digest: &Digest) -> Option<Arc<PolicySet>> {
+        let text = self.rules.texts.get(digest)?;
+        text.asked.clone().or_else(|| self.plane.policy_set(*digest, text.now.as_ref()?))
+    }
+
     /// How many texts were asked.
     pub(crate) fn texts_asked(&self) -> usize {
         self.rules.asked.len()

@@ -6,6 +6,7 @@ mod books;
 mod covenants;
 mod credentials;
 mod delegation;
+mod foresee;
 mod forger;
 mod fraud;
 mod gate_matrix;

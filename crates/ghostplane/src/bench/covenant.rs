@@ -1,25 +1,34 @@
 //! Rules: decisions beside Cedar alone.
 
 use super::Row;
+use super::fixture::{Fixture, Traffic};
 use super::measure::{Samples, rate, seconds};
+use crate::local::Threads;
 use crate::screen::Screen;
 use anyhow::ensure;
 use cedar_policy::{
     Authorizer, Context, Entities, Entity, EntityUid, PolicySet as CedarSet, Request as CedarRequest,
     RestrictedExpression as Value, Schema,
 };
+use ghostplane_engine::{OpenBatch, Pushed, Verified};
+use ghostplane_ghostcipher::workers::{Serial, Workers};
 use ghostplane_shroud::covenant::{
     Attached, Attachment, Facts, Moving, Party, PolicySet, Request, Resource, SCHEMA_TEXT, Spent, decide, with_stack,
     would_pass,
 };
 use ghostplane_types::{Address, Amount, AssetId};
 use std::hint::black_box;
+use std::sync::Arc;
 
 const ROUNDS: u64 = 15;
 /// Policies asked in each row.
 const COUNTS: [usize; 4] = [1, 10, 100, 1_000];
 /// Policies of one set: more would be past its nodes.
 const SET: usize = 50;
+/// Policies that the engine asks about each: they fit one text.
+const RULES: usize = 32;
+/// Transactions of one batch.
+const BATCH: usize = 1_024;
 /// Policies evaluated in one sample, about.
 const PASS: usize = 4_000;
 
@@ -54,9 +63,45 @@ pub(super) fn measure(screen: &Screen) -> anyhow::Result<Vec<Row>> {
         rows.push(Row::rate(NAMES[at], ours.median(), "decisions/s", bare.median(), BARE_NAME));
         rows.push(Row::plain(BARE[at], bare.median(), "decisions/s"));
     }
+    rows.extend(ahead_rows(screen)?);
     rows.push(Row::plain("covenant/set", setting.median(), "us"));
     rows.push(Row::plain("covenant/would-pass", explaining.median(), "us"));
     Ok(rows)
+}
+
+/// Transactions that the engine executes under so many policies, on one thread, and with their decisions made ahead on all.
+fn ahead_rows(screen: &Screen) -> anyhow::Result<Vec<Row>> {
+    const NAME: &str = "the same on one thread";
+    let traffic = Traffic::Among { transfers: BATCH, actors: 1_700 };
+    let mut fixture = Fixture::new(1_700)?;
+    fixture.rule(&texts(RULES)[0], 3_000_000)?;
+    let bar = screen.progress("rules in the engine", ROUNDS);
+    let (mut alone, mut ahead) = (Samples::default(), Samples::default());
+    let all = Threads::new(0);
+    for round in 0..=ROUNDS {
+        let transactions = fixture.transactions(traffic);
+        let verified: Vec<Arc<Verified>> = fixture.verified(transactions)?.into_iter().map(Arc::new).collect();
+        let workers: [(&dyn Workers, &mut Samples); 2] = [(&Serial, &mut alone), (&all, &mut ahead)];
+        for (workers, samples) in workers {
+            let (spent, pushed) = seconds(|| {
+                let (plane, view) = (&fixture.plane, &fixture.keystone);
+                OpenBatch::open(plane, view, fixture.state, 0, fixture.next_time())?.push_with(workers, &verified)
+            });
+            let is_applied =
+                |pushed: &Pushed| matches!(pushed, Pushed::Included { outcome, .. } if outcome.is_applied());
+            let refused = pushed?.into_iter().find(|pushed| !is_applied(pushed));
+            ensure!(refused.is_none(), "a transaction of the benchmark was refused: {refused:?}");
+            if round > 0 {
+                samples.push(BATCH as f64 / spent);
+            }
+        }
+        fixture.forget();
+        bar.inc(1);
+    }
+    bar.finish("");
+    let alone = alone.median();
+    let ahead = Row::rate("covenant/engine-32-ahead", ahead.median(), "transfers/s", alone, NAME);
+    Ok(vec![Row::plain("covenant/engine-32", alone, "transfers/s"), ahead])
 }
 
 fn attached(set: &PolicySet) -> Attached<'_> {

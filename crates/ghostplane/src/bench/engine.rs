@@ -178,14 +178,12 @@ impl Live {
 
     /// Where the time of a full batch goes.
     fn stage_rows(&self, rates: &HashRates) -> Vec<Row> {
-        const FLAT: &str = "2^20 flat accounts, measured elsewhere: 41 M/s";
         let work = self.works[0];
         // The journal's permutations are those that are not in the tree; the log has four blocks a record.
         let log = HashWork::log(self.count);
         let journal = HashWork { packed: work.chained * 64, chained: work.chained, blocks: 0 };
         let sealed = rates.seconds(&log.plus(journal));
         let trees = rates.seconds(&work) - sealed;
-        let _ = FLAT;
         vec![
             Row::plain("engine/stage-execute", self.execute.median(), "us"),
             Row::cost("engine/stage-apply", self.apply.median(), "us", 1e6 * trees, "hashes of both trees"),

@@ -4,12 +4,14 @@ use super::measure::Random;
 use ghostplane_engine::{Plane, ProposedBatch, Verified, posted, verify_all};
 use ghostplane_ghostcipher::workers::Serial;
 use ghostplane_ghostcipher::{Domain, SigningKey, VerificationKey};
-use ghostplane_keystone::{Keystone, StateView as _};
+use ghostplane_keystone::{Changeset, Keystone, ObjectChange, StateView as _};
+use ghostplane_shroud::covenant::{PolicySet, SCHEMA_VERSION};
 use ghostplane_types::account::Lane;
 use ghostplane_types::transaction::Pay;
 use ghostplane_types::{
-    AccountRecord, Action, Address, Amount, AssetId, Encode, EntityType, Genesis, Gid, Identity, KeyRef, Nonce,
-    ObjectKey, PlaneState, PublicKey, Scheme, Slot, SlotIndex, SlotKind, Transaction, TransactionBody, gas,
+    AccountRecord, Action, Address, Amount, AssetId, CovenantText, Encode, EntityType, Genesis, Gid, Identity, KeyRef,
+    Nonce, ObjectKey, PlaneRules, PlaneState, PublicKey, Scheduled, Scheme, Slot, SlotIndex, SlotKind, Transaction,
+    TransactionBody, gas,
 };
 
 /// Slots of the plane, the outside and those of genesis included.
@@ -44,6 +46,8 @@ pub(super) struct Fixture {
     pub(super) state: PlaneState,
     actors: Vec<Actor>,
     random: Random,
+    /// Gas that a transaction may use besides what it takes in any case.
+    more_gas: u64,
 }
 
 struct Actor {
@@ -81,7 +85,25 @@ impl Fixture {
         let keystone = Keystone::from_leaves(7, founding_slots.chain(slots), founding_objects.chain(objects), &Serial)?;
         let state = plane.genesis_state(keystone.roots());
         drop(acting);
-        Ok(Self { plane, keystone, state, actors, random })
+        Ok(Self { plane, keystone, state, actors, random, more_gas: 0 })
+    }
+
+    /// Has every transaction from here on asked by these rules, as the plane's own; each may use so much gas for that.
+    pub(super) fn rule(&mut self, text: &str, gas: u64) -> anyhow::Result<()> {
+        let set = PolicySet::set(text)?;
+        let (counts, obliges, cost) = (set.counts(), set.obliges(), set.cost(0));
+        let text = CovenantText { schema_version: SCHEMA_VERSION, counts, obliges, cost, text: text.into() };
+        let plane = Scheduled { now: Some(text.digest()), next: None };
+        let rules = PlaneRules { plane, assets: Vec::new() };
+        let made = |key, value: Vec<u8>| ObjectChange { key, old: None, new: Some(value.into()) };
+        let mut objects = vec![
+            made(ObjectKey::covenant(&text.digest()), text.to_bytes()),
+            made(ObjectKey::plane_rules(), rules.to_bytes()),
+        ];
+        objects.sort_unstable_by_key(|change| change.key);
+        self.state.roots = self.keystone.apply(&Changeset::new(Vec::new(), objects)?, &Serial)?;
+        self.more_gas = gas;
+        Ok(())
     }
 
     /// The time of the next batch.
@@ -151,10 +173,16 @@ impl Fixture {
             memo: Vec::new(),
         };
         actor.seq += 1;
-        body.gas_limit =
+        let intrinsic =
             gas::intrinsic(Scheme::Ed25519, body.to_bytes().len() + Transaction::CONSENT_BYTES, body.actions.len());
+        body.gas_limit = intrinsic + self.more_gas;
         let auth = actor.key.sign(Domain::TransactionAuth, body.chain_id, &body.id());
         Transaction { body, auth: auth.into(), approvals: Vec::new(), sponsorship: None }
+    }
+
+    /// Goes back to before the transactions that were made and executed nowhere else.
+    pub(super) fn forget(&mut self) {
+        self.actors.iter_mut().for_each(|actor| actor.seq = 1);
     }
 
     /// Checks transactions, all of which are good.

@@ -11,6 +11,7 @@ use super::settle::ToSettle;
 use super::verify::{Sink, VerifiedGroup};
 use super::writer::ToWriter;
 use super::{Inner, Live, now_ms};
+use crate::local::Threads;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use foldhash::fast::RandomState;
 use ghostplane_engine::{ExecutedBatch, Halt, OpenBatch, Plane, Pushed, check_inbox};
@@ -97,6 +98,8 @@ pub(super) struct Ways {
 pub(super) struct Core {
     shared: Arc<Inner>,
     sequencer: Sequencer,
+    /// Who asks covenants ahead.
+    deciders: Threads,
     from: Receiver<ToCore>,
     ways: Ways,
     effects: VecDeque<Effect>,
@@ -127,10 +130,17 @@ enum Next {
 }
 
 impl Core {
-    pub(super) fn new(shared: Arc<Inner>, sequencer: Sequencer, from: Receiver<ToCore>, ways: Ways) -> Self {
+    pub(super) fn new(
+        shared: Arc<Inner>,
+        sequencer: Sequencer,
+        deciders: Threads,
+        from: Receiver<ToCore>,
+        ways: Ways,
+    ) -> Self {
         Self {
             shared,
             sequencer,
+            deciders,
             from,
             ways,
             effects: VecDeque::new(),
@@ -185,7 +195,7 @@ impl Core {
                     self.step(Event::InboxExecuted { generation, batch, taken: done.taken, gas: done.gas })?;
                 }
                 Next::Effect(Effect::Execute { generation, batch, transactions }) => {
-                    let pushed = transactions.iter().zip(open.push(&transactions)?);
+                    let pushed = transactions.iter().zip(open.push_with(&self.deciders, &transactions)?);
                     let results = pushed.map(|(transaction, pushed)| match pushed {
                         Pushed::Included { outcome, posted_bytes, refused } => {
                             if let Some(refused) = refused {

@@ -20,6 +20,9 @@ pub struct Options {
     pub limits: Limits,
     /// Threads that check signatures; 0 for as many as the machine has cores.
     pub verify_threads: usize,
+    /// Threads that ask covenants ahead of execution; 0 for half as many as the machine has cores, 1 for the executing thread
+    /// alone.
+    pub decide_threads: usize,
     /// Batches between two checkpoints.
     pub checkpoint_batches: u64,
     /// How long a commitment may wait for committers before no more transactions are taken, in milliseconds.
@@ -110,6 +113,7 @@ impl Options {
             l1,
             limits: Limits::default(),
             verify_threads: 0,
+            decide_threads: 0,
             checkpoint_batches: 256,
             attestation_wait_ms: ATTESTATION_WAIT_MS,
             prover: ProverOptions::default(),

@@ -243,7 +243,7 @@ impl Ahead {
         if !inbox.is_empty() && open.inbox(inbox).map_err(halted)?.taken != self.inbox.len() {
             return Err(wrong("it does not take its inbox entries".into()));
         }
-        let pushed = open.push(verified).map_err(halted)?;
+        let pushed = open.push_with(&Threads::new_half(0), verified).map_err(halted)?;
         if let Some(at) = pushed.iter().position(|pushed| !matches!(pushed, Pushed::Included { .. })) {
             return Err(wrong(format!("its transaction {at} is not included: {:?}", pushed[at])));
         }

@@ -551,7 +551,8 @@ fn set_up(
         l1_news: l1_news_taken,
         witnesses: to_witnesses,
     };
-    let core = Core::new(Arc::clone(&shared), sequencer, core_from, ways);
+    let deciders = Threads::new_half(options.decide_threads);
+    let core = Core::new(Arc::clone(&shared), sequencer, deciders, core_from, ways);
     let core_shared = Arc::clone(&shared);
     let run = move || {
         if let Err(error) = core.run() {
