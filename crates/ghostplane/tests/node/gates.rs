@@ -386,3 +386,40 @@ fn identities_and_sessions_are_told_over_http() {
     assert_eq!(node.call("GET", "/v1/identities/alice", b"").0, 400);
     assert!(node.interrupt().success());
 }
+
+#[test]
+fn rules_that_nobody_has_published_are_proposed_at_once() {
+    let home = Home::new("proposed-rules");
+    let node = plane(&home);
+    guard(&home, &node, "1500ms", "2d");
+    let apply = ["covenant", "apply", "spending-limit", "limit=25gcc", "window=day", "--from", "alice"];
+    assert!(refused(&home.run(&node, &[&apply[..], &["--approve", "bob,carol"]].concat()), 128).contains("--propose"));
+    // A little fee is within the allowance: the owner proposes alone, and what is published is there at once.
+    let held = home.run(&node, &[&apply[..], &["--propose"]].concat()).json();
+    let (id, digest) = (held["proposal"].as_str().expect("an id"), held["intended"]["covenant"].as_str());
+    assert_eq!((&held["published"], held["held"].as_array().map(Vec::len)), (&json!(true), Some(1)), "{held}");
+    let text = http(&node, &format!("/v1/covenants/{}", digest.expect("a digest")));
+    assert!(text["text"].as_str().is_some_and(|text| text.contains("spent.day")), "{text}");
+    let shown = || home.run(&node, &["covenant", "show", "alice"]).json();
+    assert_eq!(shown()["covenants"], json!([]), "it is held");
+
+    // The second time there is nothing to publish.
+    let again = home.run(&node, &[&apply[..], &["--propose", "--approve", "bob,carol"]].concat()).json();
+    assert_eq!((&again["published"], &again["intended"]["covenant"]), (&json!(false), &json!(digest)), "{again}");
+    let on = |what: &str, from: &str| home.run(&node, &["proposal", what, "alice", id, "--from", from]);
+    on("approve", "bob").json();
+    on("approve", "dave").json();
+    let proposal = home.run(&node, &["proposal", "show", "alice", id]).json();
+    let ready_at = proposal["ready_at"].as_u64().expect("enough agree");
+    told(async { past(&node.client().await, ready_at).await });
+    assert_eq!(on("execute", "erin").json()["state"], "executed");
+    assert_eq!(shown()["covenants"][0]["digest"], json!(digest));
+    // Its rules bind those who agree as well.
+    let pay = |amount: &str| {
+        home.run(&node, &["transfer", "--from", "alice", "--to", "erin", amount, "--approve", "bob,carol"])
+    };
+    refused(&pay("26gcc"), 280);
+    pay("25gcc").json();
+    assert!(node.interrupt().success());
+    home.verify();
+}
