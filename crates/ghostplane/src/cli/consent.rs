@@ -100,7 +100,8 @@ impl Approving {
     }
 }
 
-fn open_all(
+/// Opens keys that approve something.
+pub(super) fn open_all(
     names: &[String],
     opening: &Opening,
     target: &Target,

@@ -423,3 +423,50 @@ fn rules_that_nobody_has_published_are_proposed_at_once() {
     assert!(node.interrupt().success());
     home.verify();
 }
+
+#[test]
+fn a_treasury_pays_a_file_with_its_guardians() {
+    let home = Home::new("payout");
+    let node = plane(&home);
+    guard(&home, &node, "0", "2d");
+    let balance = |who: &str| {
+        let said = home.run(&node, &["balance", who, "--asset", "gcc"]).json();
+        said["balances"][0]["units"].as_u64().expect("a balance")
+    };
+    let had = ["erin", "frank", "grace"].map(balance);
+    let rows = "payee,amount,asset,reference\nerin,20,gcc,one\nfrank,30,gcc,two\ngrace,1,gcc,three\nerin,5,gcc,four\n";
+    let file = home.file("payout.csv", rows);
+    let pay = |more: &[&str]| home.run(&node, &[&["pay", "--from", "alice", "--file", &file], more].concat());
+    let told_of = |ended: &Ended| ended.error()["error"].as_str().expect("words").to_owned();
+    let alone = told_of(&pay(&[]));
+    assert!(alone.contains("line 2 is not paid") && alone.contains("(127)") && alone.contains("--approve"), "{alone}");
+    // What the first run signed is signed anew with whoever approves now, and that is still too few.
+    let below = told_of(&pay(&["--approve", "bob"]));
+    assert!(below.contains("line 2 is not paid") && below.contains("(127)"), "{below}");
+    assert!(told_of(&pay(&["--approve", "bob,erin"])).contains("line 2 is not paid"), "she has no say");
+    let paid = pay(&["--approve", "bob,carol"]).json();
+    assert_eq!((&paid["done"], &paid["done_now"], &paid["failed"]), (&json!(4), &json!(4), &json!([])), "{paid}");
+    let gained = |had: [u64; 3]| {
+        let has = ["erin", "frank", "grace"].map(balance);
+        [0, 1, 2].map(|at| has[at] - had[at])
+    };
+    assert_eq!(gained(had), [25 * GCC, 30 * GCC, GCC]);
+    // Once, with approvals and without.
+    assert_eq!(pay(&["--approve", "bob,carol"]).json()["done_now"], json!(0));
+    assert_eq!(pay(&[]).json()["done_now"], json!(0));
+    assert_eq!(gained(had), [25 * GCC, 30 * GCC, GCC]);
+
+    // Under rules: there is gas for asking them, and what they refuse is told by its line.
+    let apply = ["covenant", "apply", "spending-limit", "limit=100gcc", "window=day", "--from", "alice"];
+    home.run(&node, &[&apply[..], &["--approve", "bob,carol"]].concat()).json();
+    let had = ["erin", "frank", "grace"].map(balance);
+    let rows = "payee,amount,asset,reference\nerin,60,gcc,one\nfrank,50,gcc,two\ngrace,40,gcc,three\n";
+    let file = home.file("bound.csv", rows);
+    let ended = home.run(&node, &["pay", "--from", "alice", "--file", &file, "--approve", "bob,carol"]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let said: Value = serde_json::from_str(&ended.out).expect("one document");
+    assert_eq!(said["failed"], json!([{ "line": 3, "code": 280, "name": "CovenantForbids" }]), "{said}");
+    assert_eq!(gained(had), [60 * GCC, 0, 40 * GCC]);
+    assert!(node.interrupt().success());
+    home.verify();
+}
