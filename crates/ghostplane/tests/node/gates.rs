@@ -317,6 +317,8 @@ fn an_asset_is_registered_made_moved_capped_and_stopped() {
     let listed = run(&["asset", "list"]).json();
     let numbers: Vec<_> = listed["assets"].as_array().expect("assets").iter().map(|one| one["asset"].clone()).collect();
     assert_eq!(numbers, [json!(0), json!(1), json!(65_536), json!(65_537)], "{listed}");
+    assert!(listed["proven"]["first_batch"].is_u64() && listed["proven"]["rung"].is_string(), "{listed}");
+    assert_eq!(listed["proven"]["complete"], "the node's word", "{listed}");
     let page = http(&node, "/v1/assets?count=1");
     let next = page["next"].as_str().expect("there are more").to_owned();
     let rest = http(&node, &format!("/v1/assets?after={next}"));
