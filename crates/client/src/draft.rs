@@ -224,10 +224,13 @@ impl Draft {
         self
     }
 
-    /// Holds the actions so far instead of doing them: they wait for the account's guardians, and for their time.
+    /// Holds the actions so far instead of doing them: they wait for the account's guardians, and for their time. A covenant's text
+    /// that is published on the way binds nobody and cannot be held: that is done at once, before.
     #[must_use]
     pub fn propose(mut self) -> Self {
-        let actions = std::mem::take(&mut self.actions);
+        let publishes = |action: &Action| matches!(action, Action::PublishCovenant { .. });
+        let (at_once, actions) = std::mem::take(&mut self.actions).into_iter().partition(publishes);
+        self.actions = at_once;
         self.action(Action::Propose { actions })
     }
 

@@ -37,6 +37,7 @@ pub mod gates;
 pub mod rules;
 pub mod sender;
 pub mod sign_in;
+pub mod simulate;
 pub mod stream;
 pub mod wire;
 
@@ -47,4 +48,5 @@ pub use credential::{CredentialError, CredentialPage, ProvenCredential};
 pub use draft::{Draft, DraftError, Measured, Payment, Role, Sponsor, consent_to_sponsor};
 pub use error::{ClientError, Refused};
 pub use sender::{SendError, Sender};
+pub use simulate::{Consenting, Gas};
 pub use stream::{Answer, Submissions, Trust};

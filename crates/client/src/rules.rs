@@ -6,7 +6,7 @@ use crate::error::ClientError;
 use crate::wire;
 use ghostplane_ghostcipher::Digest;
 use ghostplane_keystone::ObjectProof;
-use ghostplane_types::{BatchHeader, CovenantText, Encode as _, ObjectKey, PlaneRules, Transaction};
+use ghostplane_types::{BatchHeader, CovenantText, ObjectKey, PlaneRules};
 
 /// The rules of the plane and of the assets that the L1 holds, proven under a header.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,15 +71,5 @@ impl Client {
         let mut service = wire::transactions_client::TransactionsClient::new(self.channel());
         let request = wire::ExplainRequest { id: id.0.to_vec().into() };
         self.within("explain", service.explain(request)).await
-    }
-
-    /// What would become of a transaction now, by the node's word. It need not be signed.
-    ///
-    /// # Errors
-    /// If the call fails.
-    pub async fn simulate(&self, transaction: &Transaction) -> Result<wire::Simulation, ClientError> {
-        let mut service = wire::transactions_client::TransactionsClient::new(self.channel());
-        let request = wire::SimulateRequest { transaction: transaction.to_bytes().into() };
-        self.within("simulate", service.simulate(request)).await
     }
 }

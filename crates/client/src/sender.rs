@@ -5,10 +5,9 @@ use crate::check::Receipt;
 use crate::client::Client;
 use crate::draft::{Draft, DraftError, Measured, Role};
 use crate::error::{ClientError, Refused};
+use crate::simulate::{Consenting, Gas};
 use crate::wire;
-use ghostplane_ghostcipher::{Digest, Domain, Signature};
-use ghostplane_types::{AccountRecord, Address, Auth, ConsentForm, Gid, PublicKey, Signer, Transaction};
-use std::sync::Arc;
+use ghostplane_types::{AccountRecord, Address, Gid, Signer, Transaction};
 use thiserror::Error;
 
 /// Why nothing was sent, or nothing came of it.
@@ -93,33 +92,10 @@ impl Sender {
     pub async fn resynchronise(&mut self) -> Result<(), ClientError> {
         let account = self.client.account(&self.account).await?;
         self.record = account.record().cloned();
-        self.role = Role::of(self.record.as_ref(), &self.key.public_key());
-        if self.role.is_none() {
-            self.role = self.delegate(account.header().time).await?;
-        }
+        self.role = self.client.role_of(&account, &self.key.public_key(), self.identity.address()).await?;
         let lane = self.role.map_or(0, Role::lane);
         self.next = self.record.as_ref().map_or(0, |record| record.next_in_lane(lane));
         Ok(())
-    }
-
-    /// The role that the key has as one of an account that acts for this one.
-    async fn delegate(&self, time: u64) -> Result<Option<Role>, ClientError> {
-        let sessions = self.record.as_ref().and_then(|record| record.gates.as_ref()).map(|gates| &gates.sessions);
-        let mut delegates: Vec<Address> =
-            sessions.into_iter().flatten().filter_map(|live| live.session.holder.account().copied()).collect();
-        // Most often it is the account that the key made.
-        delegates.sort_unstable_by_key(|delegate| (*delegate != self.identity.address(), *delegate));
-        delegates.dedup();
-        for delegate in delegates {
-            let delegate = self.client.account(&delegate).await?;
-            let role = delegate
-                .record()
-                .and_then(|delegate| Role::of_delegate(self.record.as_ref(), delegate, &self.key.public_key(), time));
-            if role.is_some() {
-                return Ok(role);
-            }
-        }
-        Ok(None)
     }
 
     /// Signs a draft with the next number and uses it up; for pipelines. Until the account is registered each transaction
@@ -184,23 +160,6 @@ impl Sender {
     }
 }
 
-/// Gas that a node lets a simulation use at most.
-const GAS_TO_SIMULATE: u64 = 20_000_000;
-
-/// Stands in for a key where a transaction is measured and not signed.
-#[derive(Debug)]
-struct Unsigned(PublicKey);
-
-impl Signer for Unsigned {
-    fn public_key(&self) -> PublicKey {
-        self.0
-    }
-
-    fn consent(&self, _: Domain, _: u64, _: &Digest) -> Auth {
-        Auth::Signature(Signature([0; 64]))
-    }
-}
-
 impl Sender {
     /// What would become of a draft now, by the node's word; `None` for a key that signs by assertions, which are as long as
     /// a browser makes them.
@@ -208,31 +167,16 @@ impl Sender {
     /// # Errors
     /// If the draft is no transaction, or the node does not answer.
     pub async fn simulate(&self, draft: &Draft) -> Result<Option<wire::Simulation>, SendError> {
-        let role = self.role.ok_or(DraftError::Key)?;
-        let key = Unsigned(self.key.public_key());
-        if ConsentForm::of(key.0.scheme()) != ConsentForm::Signature {
-            return Ok(None);
-        }
-        // A sponsor consents to what is sent, and to nothing that is only tried.
-        let sponsor = draft.sponsor_key();
-        if sponsor.is_some_and(|key| ConsentForm::of(key.scheme()) != ConsentForm::Signature) {
-            return Ok(None);
-        }
-        let draft = draft.clone().role(role).gas_limit(GAS_TO_SIMULATE);
-        let draft = match sponsor {
-            Some(key) => draft.signed_by_sponsor(Arc::new(Unsigned(key))),
-            None => draft,
+        // The identity of a key that acts for another account is the key's own.
+        let identity = Gid { public_key: self.key.public_key(), ..self.identity };
+        let by = Consenting {
+            account: self.account,
+            identity,
+            role: self.role.ok_or(DraftError::Key)?,
+            sequence: self.next,
+            approvers: self.approvers.iter().map(|key| key.public_key()).collect(),
         };
-        let mut transaction = draft.sign_for(self.account, &key, self.identity, self.next)?;
-        // Approvals are measured like the rest: nobody consents to what is only tried.
-        for approver in &self.approvers {
-            let stand_in = Unsigned(approver.public_key());
-            if ConsentForm::of(stand_in.0.scheme()) != ConsentForm::Signature {
-                return Ok(None);
-            }
-            approve(&mut transaction, &stand_in).map_err(DraftError::from)?;
-        }
-        Ok(Some(self.client.simulate(&transaction).await?))
+        self.client.simulate_draft(draft, Gas::Free, &by).await
     }
 
     /// The draft with a limit of gas that has room for what covenants on its way cost. What the actions themselves can need is

@@ -11,14 +11,15 @@ use ghostplane_types::{Outcome, PlaneState, Reject, Transaction};
 /// What came of executing a transaction on its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Simulated {
-    /// What became of it. The fee is left out of account: what matters is the gas.
+    /// What became of it; where gas is free, without its fee.
     pub outcome: Outcome,
     /// Why it was not applied, if it was not.
     pub refused: Option<Refused>,
 }
 
 /// Executes a transaction as the only one of a batch that follows `prev`, whose state is `view`. Nothing is signed yet:
-/// signatures are not looked at, approvals count as if they held, and gas costs nothing.
+/// signatures are not looked at, and approvals count as if they held. A unit of gas costs `gas_price`: the plane's, or 0 to find
+/// out how much it takes, whatever could be paid.
 ///
 /// `Err` inside means that it may not be in a batch.
 pub fn simulate(
@@ -27,13 +28,14 @@ pub fn simulate(
     prev: PlaneState,
     time: u64,
     transaction: Transaction,
+    gas_price: u64,
 ) -> Result<Result<Simulated, Reject>, Halt> {
     let (mut run, verified, parties) = match begin(plane, view, prev, time, transaction)? {
         Ok(begun) => begun,
         Err(reject) => return Ok(Err(reject)),
     };
     let mut terms = run.terms();
-    terms.gas_price = 0;
+    terms.gas_price = gas_price;
     let payable = match run.judge(&verified, parties[0], &terms) {
         Ok(payable) => payable,
         Err(reject) => return Ok(Err(reject)),

@@ -12,6 +12,7 @@ mod fee;
 mod guardian;
 mod identity;
 mod key;
+mod listed;
 mod node;
 mod pay;
 pub mod proof;

@@ -2,6 +2,7 @@
 
 use super::coins::{self, Coins, Sum};
 use super::connect::{Target, block_on};
+use super::listed::Headers;
 use super::send::{Signing, open_draft, pairs, send};
 use super::show::{anchor, show_checked};
 use super::told::Told;
@@ -12,7 +13,7 @@ use clap::{Args, Subcommand};
 use ghostplane_client::{Client, wire};
 use ghostplane_types::amount::{DECIMALS_MAX, SUPPLY_MAX};
 use ghostplane_types::asset::is_symbol;
-use ghostplane_types::{Action, Address, Amount, AssetId};
+use ghostplane_types::{Action, Amount, AssetId};
 use serde_json::json;
 
 /// Pages of the list that are looked at for a free number.
@@ -316,28 +317,38 @@ fn list(target: &Target, screen: &Screen) -> anyhow::Result<()> {
             ("", Align::Left),
         ];
         let mut table = Table::new(&columns);
-        for known in &all {
-            let decimals = u8::try_from(known.decimals).unwrap_or(0);
-            let amount = |units| Amount::new(units).map_or_else(String::new, |amount| amount.to_decimal(decimals));
-            let issuer = <[u8; 32]>::try_from(&known.issuer[..]).map(Address::from_bytes);
-            let (supply, cap) = match known.bridged {
-                true => (String::new(), String::new()),
-                false => (amount(known.supply), amount(known.cap)),
-            };
+        let mut headers = Headers::default();
+        for known in &mut all {
+            let asset = AssetId::new(known.asset).context("the node lists an asset whose number cannot be")?;
+            if known.bridged {
+                table.row([known.asset.to_string().as_str(), &known.symbol, "", "", "bridged", ""]);
+                continue;
+            }
+            let proven = client.asset(asset).await?;
+            headers.add(proven.header())?;
+            // What is registered stays so.
+            let record = proven
+                .record()
+                .with_context(|| format!("the node lists asset {asset}, and proves that there is none"))?;
+            let amount = |amount: Amount| amount.to_decimal(record.decimals);
+            known.symbol = String::from_utf8_lossy(&record.symbol).into_owned();
+            known.decimals = record.decimals.into();
+            (known.supply, known.cap, known.frozen) = (record.supply.units(), record.cap.units(), record.is_frozen);
             table.row([
-                known.asset.to_string(),
-                known.symbol.clone(),
-                supply,
-                cap,
-                issuer.map_or_else(|_| "bridged".to_owned(), |issuer| issuer.to_string()),
-                if known.frozen { "frozen".to_owned() } else { String::new() },
+                known.asset.to_string().as_str(),
+                &known.symbol,
+                &amount(record.supply),
+                &amount(record.cap),
+                &record.issuer.to_string(),
+                if record.is_frozen { "frozen" } else { "" },
             ]);
         }
+        let basis = headers.basis(&client, screen).await?;
         screen.table(&table);
         if !is_whole {
             screen.bad(&format!("there are more; these are the first {}", all.len()));
         }
-        screen.note("The list is the node's word;  ghostplane asset show NUMBER  checks one.");
+        basis.show("the plane's own assets", screen);
         let listed = all.iter().map(|known| {
             json!({
                 "asset": known.asset, "bridged": known.bridged, "symbol": known.symbol, "decimals": known.decimals,
@@ -345,7 +356,7 @@ fn list(target: &Target, screen: &Screen) -> anyhow::Result<()> {
                 "frozen": known.frozen,
             })
         });
-        screen.emit(&json!({ "assets": listed.collect::<Vec<_>>(), "whole": is_whole }));
+        screen.emit(&json!({ "assets": listed.collect::<Vec<_>>(), "whole": is_whole, "proven": basis.json() }));
         Ok(())
     })
 }

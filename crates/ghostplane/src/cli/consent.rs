@@ -79,7 +79,11 @@ impl Approving {
         if !self.propose {
             return Ok(draft);
         }
-        let unfit = draft.actions().iter().find(|action| !Action::PROPOSABLE.contains(action.kind()));
+        // A text is published at once: it binds nobody until it is attached, which is what is held.
+        let is_fit = |action: &Action| {
+            Action::PROPOSABLE.contains(action.kind()) || matches!(action, Action::PublishCovenant { .. })
+        };
+        let unfit = draft.actions().iter().find(|action| !is_fit(action));
         match unfit {
             Some(action) => Err(Told::NotProposable { kind: action.kind_name() }),
             None => Ok(draft.propose()),
@@ -96,7 +100,8 @@ impl Approving {
     }
 }
 
-fn open_all(
+/// Opens keys that approve something.
+pub(super) fn open_all(
     names: &[String],
     opening: &Opening,
     target: &Target,

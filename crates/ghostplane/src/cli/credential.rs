@@ -1,6 +1,7 @@
 //! `ghostplane identity credential`: what accounts say of each other, and whether it holds.
 
 use super::connect::{Target, block_on};
+use super::listed::Headers;
 use super::send::{Signing, now_ms, open_draft, pairs, send};
 use super::show::anchor;
 use super::who::{self, Who};
@@ -250,7 +251,15 @@ fn list(subject: &Who, target: &Target, screen: &Screen) -> anyhow::Result<()> {
     block_on(async {
         let client = target.connect().await?;
         subject.check_chain(client.plane().chain_id())?;
-        let found = all(&client, &subject.address).await?;
+        let mut headers = Headers::default();
+        let mut found = Vec::new();
+        for listed in all(&client, &subject.address).await? {
+            let proven = client.credential(&listed.issuer, &subject.address, &listed.terms.claims).await?;
+            headers.add(proven.header())?;
+            // One that ended since it was listed is not there any more, which is proven as well.
+            found.extend(proven.credential().copied());
+        }
+        let basis = headers.basis(&client, screen).await?;
         let time = client.status().await?.batch_time.max(now_ms());
         if found.is_empty() {
             screen.line(&format!("nobody vouches for {}", subject.shown()));
@@ -272,8 +281,9 @@ fn list(subject: &Who, target: &Target, screen: &Screen) -> anyhow::Result<()> {
             ]);
         }
         screen.table(&table);
+        basis.show("these credentials", screen);
         let listed: Vec<_> = found.iter().map(|credential| credential_json(credential, time)).collect();
-        screen.emit(&json!({ "subject": subject.text(), "credentials": listed }));
+        screen.emit(&json!({ "subject": subject.text(), "credentials": listed, "proven": basis.json() }));
         Ok(())
     })
 }

@@ -3,15 +3,17 @@
 use super::coins::{self, Sum};
 use super::connect::{Target, block_on};
 use super::send::{PayWith, SponsorArgs, fee, now_ms, pairs, valid_until};
+use super::told::next_step;
 use super::who;
 use crate::keys;
+use crate::node::api::code_name;
 use crate::screen::{Screen, duration, grouped};
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
-use ghostplane_client::{Client, Draft, Measured, Payment, ProvenAccount, Role, Sponsor};
+use ghostplane_client::{Client, Consenting, Draft, Gas, Measured, Payment, ProvenAccount, Sponsor, approve, wire};
 use ghostplane_types::limits::ACTIONS_MAX;
-use ghostplane_types::{Action, Address, Amount, AssetId, L1Address, ManaNow, Money, gas};
-use serde_json::json;
+use ghostplane_types::{Action, Address, Amount, AssetId, Gid, L1Address, ManaNow, Money, gas};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -26,7 +28,7 @@ pub struct FeeArgs {
 enum FeeCommand {
     /// What a transaction would cost now, and what would pay for it: nothing is signed or sent
     #[command(
-        after_help = "The same flags as for sending it:\n  ghostplane fee estimate --from alice --to bob 1gcc --also carol=2gcc\n  ghostplane fee estimate --from alice --withdraw 5gcc\n  ghostplane fee estimate --from alice --actions 100"
+        after_help = "The same flags as for sending it:\n  ghostplane fee estimate --from alice --to bob 1gcc --also carol=2gcc\n  ghostplane fee estimate --from alice --withdraw 5gcc\n  ghostplane fee estimate --from alice --actions 100\n  ghostplane fee estimate --from treasury --to bob 100gcc --approve gina,gus"
     )]
     Estimate(Box<EstimateArgs>),
 }
@@ -55,6 +57,9 @@ struct EstimateArgs {
     /// So many payments to accounts that exist, instead of named ones
     #[arg(long, value_name = "N", conflicts_with_all = ["to", "also", "withdraw"], value_parser = clap::value_parser!(u16).range(1..=ACTIONS_MAX as i64))]
     actions: Option<u16>,
+    /// Keys here that would approve it as guardians
+    #[arg(long, value_name = "KEY,…", value_delimiter = ',')]
+    approve: Vec<String>,
     /// At most 64 bytes, for everybody to read
     #[arg(long, value_name = "TEXT")]
     memo: Option<String>,
@@ -78,9 +83,51 @@ struct Made {
     slots: u64,
 }
 
+/// What would become of it now.
+enum Outlook {
+    /// The node's word: it executed it as if it were signed.
+    Tried(wire::Simulation),
+    /// Nobody can try it, for this reason: what is said follows from accounts alone.
+    Untried(&'static str),
+}
+
+impl Outlook {
+    /// What the node found, if it would not be applied.
+    fn refusal(&self) -> Option<&wire::Simulation> {
+        match self {
+            Self::Tried(tried) if tried.code != 0 => Some(tried),
+            Self::Tried(_) | Self::Untried(_) => None,
+        }
+    }
+
+    /// Whether it would be in a batch, be paid for, and do nothing.
+    fn is_without_effect(&self) -> bool {
+        self.refusal().is_some_and(|tried| tried.is_admitted)
+    }
+
+    fn json(&self) -> Value {
+        let tried = match self {
+            Self::Tried(tried) => tried,
+            Self::Untried(why) => return json!({ "tried": false, "why_not": why }),
+        };
+        let explanation = tried.explanation.clone().unwrap_or_default();
+        let code = code_of(tried);
+        json!({
+            "tried": true, "is_admitted": tried.is_admitted, "code": code, "name": code_name(code),
+            "message": tried.explanation.as_ref().map(|explanation| &explanation.message),
+            "would_pass": explanation.would_pass, "next": next_step(code),
+        })
+    }
+}
+
+fn code_of(tried: &wire::Simulation) -> u16 {
+    u16::try_from(tried.code).unwrap_or(u16::MAX)
+}
+
 /// What it comes to.
 struct Estimate {
     measured: Measured,
+    outlook: Outlook,
     made: Made,
     /// Gas that it would use now.
     gas: u64,
@@ -102,6 +149,8 @@ fn estimate(args: &EstimateArgs, target: &Target, screen: &Screen) -> anyhow::Re
         named_payees.push((who::resolve(to, &dir)?, sum));
     }
     let sponsor = args.sponsor.named(target)?;
+    let approvers = args.approve.iter().map(|name| Ok(keys::describe(&dir, name)?.gid.public_key));
+    let approvers = approvers.collect::<anyhow::Result<Vec<_>>>()?;
     block_on(async {
         let client = target.connect().await?;
         let mut payees = Vec::with_capacity(named_payees.len());
@@ -113,18 +162,21 @@ fn estimate(args: &EstimateArgs, target: &Target, screen: &Screen) -> anyhow::Re
             who.check_chain(client.plane().chain_id())?;
         }
         let account = client.account(&from.address).await?;
-        let role = Role::of(account.record(), &key.gid.public_key);
+        let role = client.role_of(&account, &key.gid.public_key, key.gid.address()).await?;
         let role = role.with_context(|| format!("key '{}' may not act for this account", key.name))?;
-        let draft =
-            draft(args, &client, &payees, from.address)?.role(role).valid(0, valid_until(account.header().time));
+        let draft = draft(args, &client, &payees, from.address, &key.gid)?.role(role);
+        let draft = draft.valid(0, valid_until(account.header().time));
         let payment = match (&sponsor, args.pay) {
             (Some((_, sponsor)), _) => Payment::Sponsor(sponsor.clone()),
             (None, PayWith::Gcc) => Payment::Gcc,
             (None, PayWith::Mana) => Payment::Mana,
         };
+        let sequence = account.record().map_or(0, |record| record.next_in_lane(role.lane()));
+        let by = Consenting { account: from.address, identity: key.gid, role, sequence, approvers };
         let draft = draft.pay(payment);
-        let measured = draft.measure(from.address, key.gid.public_key, key.gid)?;
-        let estimate = reckon(&client, &account, &draft, measured).await?;
+        let (draft, outlook) = look(&client, draft, &by, args.actions.is_some()).await?;
+        let estimate = reckon(&client, &account, &draft, &by, outlook).await?;
+        let measured = estimate.measured;
         let sponsored = match &sponsor {
             None => None,
             Some((who, sponsor)) => Some((who, sponsor, client.account(&who.address).await?)),
@@ -139,7 +191,7 @@ fn estimate(args: &EstimateArgs, target: &Target, screen: &Screen) -> anyhow::Re
             "gas": estimate.gas, "gas_limit": measured.gas_limit, "gas_price": measured.gas_price,
             "fee": fee_of(estimate.gas), "fee_max": fee_of(measured.gas_limit),
             "storage": estimate.storage.units(), "new_accounts": made.accounts, "new_slots": made.slots,
-            "gcc": held.units(),
+            "gcc": held.units(), "outcome": estimate.outlook.json(),
             "mana": {
                 "at": estimate.now, "gas": estimate.mana.gas(), "granted": estimate.mana.granted,
                 "regenerated": estimate.mana.regenerated, "suffices_at": estimate.mana_at,
@@ -153,7 +205,13 @@ fn estimate(args: &EstimateArgs, target: &Target, screen: &Screen) -> anyhow::Re
 }
 
 /// What is to be measured.
-fn draft(args: &EstimateArgs, client: &Client, payees: &[(who::Who, Money)], from: Address) -> anyhow::Result<Draft> {
+fn draft(
+    args: &EstimateArgs,
+    client: &Client,
+    payees: &[(who::Who, Money)],
+    from: Address,
+    key: &Gid,
+) -> anyhow::Result<Draft> {
     let draft = Draft::new(client.plane(), client.info().gas_price).memo(args.memo.clone().unwrap_or_default());
     if let Some(count) = args.actions {
         // What counts are the bytes; an amount and an address take the same whatever they are.
@@ -163,7 +221,11 @@ fn draft(args: &EstimateArgs, client: &Client, payees: &[(who::Who, Money)], fro
     let draft = payees.iter().fold(draft, |draft, (to, money)| draft.transfer(to.address, money.asset, money.amount));
     let draft = match args.withdraw {
         None => draft,
-        Some(money) => draft.withdraw(L1Address([0; 32]), money.asset, money.amount),
+        // As `withdraw` does unless it is told: to the account that the key has on the L1.
+        Some(money) => {
+            let to = who::l1_of(key).unwrap_or(L1Address([0; 32]));
+            draft.withdraw(to, money.asset, money.amount)
+        }
     };
     if draft.actions().is_empty() {
         bail!("what would it do? Name payments (--to WHO AMOUNT), a withdrawal (--withdraw AMOUNT), or --actions N");
@@ -174,13 +236,39 @@ fn draft(args: &EstimateArgs, client: &Client, payees: &[(who::Who, Money)], fro
     Ok(draft)
 }
 
+/// Has the node try it: once with as much gas as it takes, and then under the limit of gas that follows and at the plane's price,
+/// which limits of sessions, allowances and whoever pays are asked about.
+async fn look(client: &Client, draft: Draft, by: &Consenting, is_made_up: bool) -> anyhow::Result<(Draft, Outlook)> {
+    if is_made_up {
+        return Ok((draft, Outlook::Untried("payments to nobody in particular cannot be tried")));
+    }
+    let Some(tried) = client.simulate_draft(&draft, Gas::Free, by).await? else {
+        return Ok((draft, Outlook::Untried("a key signs by assertions, which are as long as a browser makes them")));
+    };
+    if !tried.is_admitted {
+        return Ok((draft, Outlook::Tried(tried)));
+    }
+    let draft = draft.gas_seen(tried.gas);
+    let priced = client.simulate_draft(&draft, Gas::Priced, by).await?;
+    let found = match priced {
+        // What it would use if it were let in is known all the same.
+        Some(turned_away) if !turned_away.is_admitted => wire::Simulation { gas: tried.gas, ..turned_away },
+        Some(priced) => priced,
+        None => tried,
+    };
+    Ok((draft, Outlook::Tried(found)))
+}
+
 /// Looks at who would be paid, and adds up.
 async fn reckon(
     client: &Client,
     account: &ProvenAccount,
     draft: &Draft,
-    measured: Measured,
+    by: &Consenting,
+    outlook: Outlook,
 ) -> anyhow::Result<Estimate> {
+    let schemes = || by.approvers.iter().map(|key| key.scheme());
+    let measured = draft.clone().room_for(schemes()).measure(by.account, by.identity.public_key, by.identity)?;
     let unknown = Address::from_bytes([0; 32]);
     let mut known: BTreeMap<Address, Vec<AssetId>> = BTreeMap::new();
     let mut made = Made::default();
@@ -204,12 +292,23 @@ async fn reckon(
     let price = |count: u64, each: Amount| each.checked_mul(count).context("storage costs more than there is");
     let slots = price(made.slots, genesis.slot_price)?;
     let storage = slots.checked_add(price(made.accounts, genesis.object_price)?);
+    let storage = storage.context("storage costs more than there is")?;
     let now = account.header().time.max(now_ms());
+    let gas = match &outlook {
+        Outlook::Tried(tried) if tried.gas > 0 => tried.gas,
+        // What the actions themselves take.
+        Outlook::Tried(_) | Outlook::Untried(_) => {
+            let made = made.slots * gas::GAS_NEW_SLOT + made.accounts * gas::GAS_NEW_OBJECT;
+            measured.gas_intrinsic + schemes().map(approve::gas_at_most).sum::<u64>() + made
+        }
+    };
     Ok(Estimate {
         measured,
+        // What has no effect makes nothing.
+        storage: if outlook.is_without_effect() { Amount::ZERO } else { storage },
+        outlook,
         made,
-        gas: measured.gas_intrinsic + made.slots * gas::GAS_NEW_SLOT + made.accounts * gas::GAS_NEW_OBJECT,
-        storage: storage.context("storage costs more than there is")?,
+        gas,
         mana: client.plane().mana_of(account, now),
         mana_at: client.plane().mana_ready_at(account, measured.gas_limit, now),
         now,
@@ -283,7 +382,11 @@ fn show(client: &Client, estimate: &Estimate, ways: &[Way], held: Amount, screen
     let made = &estimate.made;
     let what = format!("{} new accounts, {} new slots", made.accounts, made.slots);
     let storage = fee(client, estimate.storage.units());
-    let storage = if made.slots == 0 { "none: everybody has a slot".to_owned() } else { format!("{storage}: {what}") };
+    let storage = match made.slots {
+        0 => "none: everybody has a slot".to_owned(),
+        _ if estimate.outlook.is_without_effect() => "none: nothing would be done".to_owned(),
+        _ => format!("{storage}: {what}"),
+    };
     table.row(["storage", &storage]).row(["gcc", &fee(client, held.units())]);
     let mana = estimate.mana;
     table.row(["mana", &format!("{} gas, {} of it granted", grouped(mana.gas()), grouped(mana.granted))]);
@@ -295,7 +398,27 @@ fn show(client: &Client, estimate: &Estimate, ways: &[Way], held: Amount, screen
             Some(why) => screen.bad(&format!("{} would not pay{mark}: {why}", way.with)),
         }
     }
-    screen.note(
-        "As of the newest batch, checked here. Limits of sessions and of guardians, and covenants, are not looked at.",
-    );
+    show_outlook(&estimate.outlook, screen);
+}
+
+/// What would refuse it, what would make it pass, and whose word all of this is.
+fn show_outlook(outlook: &Outlook, screen: &Screen) {
+    if let Some(tried) = outlook.refusal() {
+        let explanation = tried.explanation.clone().unwrap_or_default();
+        let code = code_of(tried);
+        let costs = if tried.is_admitted { "it would cost this gas and do nothing" } else { "it would be turned away" };
+        screen.bad(&format!("as things stand, {costs}: {} ({code} {})", explanation.message, code_name(code)));
+        explanation.would_pass.iter().for_each(|change| screen.line(change));
+        if let Some(next) = next_step(code) {
+            screen.line(next);
+        }
+    }
+    match outlook {
+        Outlook::Tried(_) => screen.note(
+            "As of the newest batch, and alone in its own: accounts are checked here, what it uses and what would refuse it is the node's word. Rules that another transaction of the batch has asked already cost less.",
+        ),
+        Outlook::Untried(why) => screen.note(&format!(
+            "As of the newest batch, checked here. Limits of sessions and of guardians, and covenants, are not looked at: {why}.",
+        )),
+    }
 }

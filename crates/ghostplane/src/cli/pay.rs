@@ -4,16 +4,18 @@ mod engine;
 mod journal;
 
 use super::connect::{Opening, Target, block_on};
-use super::{send, who};
+use super::{consent, send, who};
 use crate::node::api::code_name;
 use crate::payments::{self, Payment};
 use crate::screen::{Progress, Screen, duration, grouped, rate};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use engine::{Answer, Plane, Standing, WINDOW};
-use ghostplane_client::{Client, ClientError, Draft, Refused, stream};
+use ghostplane_client::{Client, ClientError, Consenting, Draft, Gas, Refused, Role, approve, stream};
 use ghostplane_ghostcipher::Digest;
-use ghostplane_types::{AccountRecord, Address, Encode as _, Gid};
+use ghostplane_types::{
+    AccountRecord, Address, Decode as _, Encode as _, Gid, PlaneRules, PublicKey, Signer, Transaction,
+};
 use journal::{Head, Record, Signed, Storage};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -33,6 +35,9 @@ pub struct PayArgs {
     /// The key that pays all rows
     #[arg(long, value_name = "KEY")]
     from: String,
+    /// Keys here that approve every row as guardians of the payer
+    #[arg(long, value_name = "KEY,…", value_delimiter = ',')]
+    approve: Vec<String>,
     /// CSV file with the columns payee, amount, asset, reference; what is done is noted beside it
     #[arg(long, value_name = "FILE.csv")]
     file: PathBuf,
@@ -53,7 +58,10 @@ struct Node<'a> {
     client: Client,
     key: crate::keys::SecretKey,
     gid: Gid,
+    approvers: Vec<Box<dyn Signer + Send + Sync>>,
     record: Option<AccountRecord>,
+    /// Whether rules of the plane or of assets may be asked about the rows.
+    has_rules: bool,
     rows: BTreeMap<u64, (Address, &'a Payment)>,
     progress: Progress<'a>,
 }
@@ -95,18 +103,29 @@ impl Plane for Node<'_> {
         tokio::time::sleep(Duration::from_millis(PAUSE_MS)).await;
     }
 
-    fn sign(&mut self, row: u64, sequence: u64, standing: &Standing) -> anyhow::Result<Signed> {
+    async fn sign(&mut self, row: u64, sequence: u64, standing: &Standing) -> anyhow::Result<Signed> {
         let (to, payment) =
             self.rows.get(&row).with_context(|| format!("the journal has line {row}, the file has not"))?;
         let valid_until = send::valid_until(standing.time);
-        let transaction = Draft::new(self.client.plane(), self.client.info().gas_price)
+        let role = Role::of(self.record.as_ref(), &self.key.public_key()).unwrap_or(Role::Key(0));
+        let draft = Draft::new(self.client.plane(), self.client.info().gas_price)
             .transfer(*to, payment.money.asset, payment.money.amount)
             .memo(payment.reference.clone())
             .valid(0, valid_until)
-            .sender(self.record.as_ref())
-            .sign(&self.key, self.gid, sequence)?;
+            .role(role);
+        let draft = self.with_room(draft, role, standing).await?;
+        let draft = draft.room_for(self.approvers.iter().map(|key| key.public_key().scheme()));
+        let mut transaction = draft.sign(&self.key, self.gid, sequence)?;
+        self.approvers.iter().try_for_each(|key| approve(&mut transaction, &**key))?;
         let (id, bytes) = (transaction.body.id(), transaction.to_bytes());
         Ok(Signed { row, sequence, batch: standing.batch, valid_until, id, bytes })
+    }
+
+    fn lacks_consent(&self, signed: &Signed) -> bool {
+        // What cannot be read is not of this program: the node says what is wrong with it.
+        let Ok(transaction) = Transaction::from_bytes(&signed.bytes) else { return false };
+        let is_there = |key: &PublicKey| transaction.approvals.iter().any(|approval| approval.key == *key);
+        !self.approvers.iter().all(|key| is_there(&key.public_key()))
     }
 
     fn progress(&mut self, rows: u64) {
@@ -115,6 +134,23 @@ impl Plane for Node<'_> {
 }
 
 impl Node<'_> {
+    /// The draft with gas for asking the payer's rules and those of plane and assets, where there are any: as much as it would
+    /// take first in a batch.
+    async fn with_room(&self, draft: Draft, role: Role, standing: &Standing) -> anyhow::Result<Draft> {
+        let gates = self.record.as_ref().and_then(|record| record.gates.as_ref());
+        if !self.has_rules && gates.is_none_or(|gates| gates.covenants.outgoing.is_none()) {
+            return Ok(draft);
+        }
+        let approvers = self.approvers.iter().map(|key| key.public_key()).collect();
+        let account = self.gid.address();
+        let by = Consenting { account, identity: self.gid, role, sequence: standing.next, approvers };
+        let tried = self.client.simulate_draft(&draft, Gas::Free, &by).await?;
+        Ok(match tried.filter(|tried| tried.is_admitted) {
+            Some(tried) => draft.gas_seen(tried.gas),
+            None => draft,
+        })
+    }
+
     async fn stream(&self, transactions: &[&Signed], answers: &mut [Answer]) -> Result<(), ClientError> {
         let mut stream = self.client.submit_stream(stream::Trust::Verified).await?;
         stream.send(0, transactions.iter().map(|signed| signed.bytes.clone().into()).collect()).await?;
@@ -130,10 +166,17 @@ impl Node<'_> {
                 stream::Answer::Refused(refused) if refused.name == "Expired" => Answer::Expired,
                 // Known: its receipt is found once its batch is sealed. A gap closes when the ones before are in.
                 stream::Answer::Refused(refused)
-                    if refused.passes() || refused.code == Refused::KNOWN || refused.name == "NonceGap" =>
+                    if refused.passes()
+                        || refused.code == Refused::KNOWN
+                        // One of this payout's own that was signed without approvals waits there, until it is refused.
+                        || matches!(refused.name.as_str(), "NonceGap" | "Underpriced") =>
                 {
                     Answer::Later
                 }
+                stream::Answer::Refused(refused) if refused.name == "QuorumMissing" => Answer::Refused(format!(
+                    "{refused} ({}); guardians on this machine approve all rows with --approve KEY,…",
+                    refused.code
+                )),
                 stream::Answer::Refused(refused) => Answer::Refused(refused.to_string()),
             };
         }
@@ -164,6 +207,7 @@ pub fn run(args: &PayArgs, target: &Target, screen: &Screen) -> anyhow::Result<(
     block_on(async {
         let client = target.connect().await?;
         let (info, key) = args.opening.open(target, &args.from)?;
+        let approvers = consent::open_all(&args.approve, &args.opening, target)?;
         payer.check_chain(client.plane().chain_id())?;
         for (payee, _) in rows.values() {
             payee.check_chain(client.plane().chain_id())?;
@@ -176,7 +220,9 @@ pub fn run(args: &PayArgs, target: &Target, screen: &Screen) -> anyhow::Result<(
         let progress = screen.progress("paying", lines.len() as u64);
         progress.inc(before);
         let rows = rows.into_iter().map(|(line, (payee, payment))| (line, (payee.address, payment))).collect();
-        let mut node = Node { client, key, gid: info.gid, record: None, rows, progress };
+        let has_rules = client.rules().await?.rules != PlaneRules::default()
+            || read.payments.iter().any(|payment| !payment.money.asset.is_bridged());
+        let mut node = Node { client, key, gid: info.gid, approvers, record: None, has_rules, rows, progress };
         let begun = Instant::now();
         engine::run(&lines, &mut past, &mut storage, &mut node).await?;
         let (took, paid) = (begun.elapsed(), past.done.len() as u64 - before);

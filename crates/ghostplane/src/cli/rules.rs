@@ -64,7 +64,7 @@ fn shown(at: CovenantAt) -> String {
     }
 }
 
-/// Publishes a covenant, unless somebody has, and attaches it.
+/// Publishes a covenant, unless somebody has, and attaches it. Where attaching it is proposed, it is published at once.
 pub(super) fn set(
     text: &str,
     place: &Place,
@@ -106,12 +106,20 @@ pub(super) fn set(
             screen
                 .note("It binds changes of covenants as well: see that it permits set_covenant, or it stays for good.");
         }
-        screen.emit(&sent.json(&[
+        let mut document = sent.json(&[
             ("covenant", json!(digest.to_string())),
             ("published", json!(!is_published)),
             ("policies", json!(rules.ids().collect::<Vec<_>>())),
             ("notice_ms", json!(notice)),
-        ]));
+        ]);
+        if sent.is_executed() {
+            // Done, even where attaching it waits.
+            document["published"] = json!(!is_published);
+            if signing.approving.propose && !is_published {
+                screen.note(&format!("The rules are published as {digest}; attaching them is what is held."));
+            }
+        }
+        screen.emit(&document);
         Ok(())
     })
 }

@@ -17,7 +17,7 @@ use ghostplane_ghostcipher::{Digest, Domain};
 use ghostplane_settlement::Message;
 use ghostplane_types::genesis::GenesisAsset;
 use ghostplane_types::l1::SignedL1Message;
-use ghostplane_types::{Address, Amount, AssetId, Decode as _, Encode as _, Gid, Money, Signer, Transaction};
+use ghostplane_types::{Action, Address, Amount, AssetId, Decode as _, Encode as _, Gid, Money, Signer, Transaction};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -452,8 +452,11 @@ pub(super) async fn send(
 ) -> anyhow::Result<Sent> {
     let account = signing.account(target)?;
     account.check_chain(client.plane().chain_id())?;
-    let held = if signing.approving.propose { Some(words_of(client, draft.actions()).await?) } else { None };
     let draft = signing.approving.shape(draft)?;
+    let held = match draft.actions().last() {
+        Some(Action::Propose { actions }) if signing.approving.propose => Some(words_of(client, actions).await?),
+        _ => None,
+    };
     let batch_time = client.status().await?.batch_time;
     let draft = draft.valid(0, signing.approving.until(valid_until(batch_time), batch_time));
     let name = signing.signer.as_deref().unwrap_or(&signing.from);
@@ -616,6 +619,11 @@ impl Sent {
             Self::Executed(executed) if executed.held.is_none() => Some(executed.receipt.id()),
             Self::Executed(_) | Self::Written(_) => None,
         }
+    }
+
+    /// Whether it was executed, be it that it holds what was asked for.
+    pub(super) const fn is_executed(&self) -> bool {
+        matches!(self, Self::Executed(_))
     }
 
     pub(super) fn show(&self, client: &Client, screen: &Screen, rows: impl FnOnce(&mut Table)) {

@@ -153,6 +153,8 @@ pub(super) fn advise(error: SendError) -> anyhow::Error {
 /// What to do about a code of somebody's gates, where a command does it.
 pub(super) const fn next_step(code: u16) -> Option<&'static str> {
     Some(match code {
+        120 | 121 => "See which there are:  ghostplane session list WHO",
+        122..=124 => "See what the session may:  ghostplane session list WHO; an own key of the account may more",
         126 => "Its guardians end the freeze:  ghostplane guardian unfreeze WHO",
         127 | 259 => {
             "Guardians on this machine approve with --approve KEY,…; for others write it to a file with --out FILE; or hold it with --propose"

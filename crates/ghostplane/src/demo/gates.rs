@@ -1,4 +1,4 @@
-//! Who may act: a treasury whose guardians have a say, a key with a daily cap, a passkey, a thief with one guardian's key, and a lost
+//! Who may act: a treasury whose guardians and rules have a say, a key with a daily cap, a passkey, a thief with one guardian's key, and a lost
 //! key that is replaced. On a small plane of its own, where time passes as the scene needs it; a watcher executes all of it again.
 
 use super::cast;
@@ -6,17 +6,19 @@ use crate::local::{LocalL1, Operator, Threads, Watcher};
 use crate::screen::{self, Screen};
 use anyhow::{Context as _, bail, ensure};
 use ghostplane_client::{Draft, Plane as Known, Role, approve};
-use ghostplane_engine::{OpenBatch, Plane, Pushed};
+use ghostplane_engine::{OpenBatch, Plane, Pushed, Refusal};
 use ghostplane_ghostcipher::SigningKey;
 use ghostplane_ghostcipher::webauthn::Authenticator;
 use ghostplane_keystone::StateView as _;
 use ghostplane_settlement::Message;
+use ghostplane_shroud::covenant::{SCHEMA_VERSION, Template};
 use ghostplane_types::amount::DECIMALS_NATIVE;
 use ghostplane_types::guardian::{Guardian, Member, Roles, Thresholds};
 use ghostplane_types::{
-    AccountRecord, Action, Address, Amount, AssetId, Decode as _, EntityType, Genesis, Gid, GuardianSet, Holder,
-    KindSet, Limit, Money, Outcome, PublicKey, Reject, Scope, Session, Signer, Window,
+    AccountRecord, Action, Address, Amount, AssetId, CovenantAt, CovenantText, Decode as _, EntityType, Genesis, Gid,
+    GuardianSet, Holder, KindSet, Limit, Money, Outcome, PublicKey, Reject, Scope, Session, Signer, Window,
 };
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// 2026-01-01T00:00:00Z, so that every run gives the same bytes.
@@ -28,6 +30,10 @@ const HOUR_MS: u64 = 3_600_000;
 const RECOVERY_HOURS: u64 = 2;
 /// How long a signed transaction may wait.
 const VALID_MS: u64 = HOUR_MS;
+/// Gas that a transaction may use: room for rules, whose text whoever asks first in a batch pays for.
+const GAS_LIMIT: u64 = 1_000_000;
+/// What the treasury's rules let leave it within an hour.
+const RULED_MAX: &str = "400gcc";
 const LANE: u8 = 1;
 const PEOPLE: [&str; 6] = ["treasury", "gina", "gus", "bob", "vera", "erin"];
 
@@ -40,6 +46,12 @@ pub struct Shown {
     pub paid_with_quorum: u64,
     /// Base units that left without them, within the allowance.
     pub paid_alone: u64,
+    /// The code of a payment that had its quorum and that the treasury's rules forbid.
+    pub refused_by_covenant: u16,
+    /// The policy that forbade it.
+    pub forbidden_by: String,
+    /// What was found to make it pass; it was tried, and passed.
+    pub would_pass: String,
     /// Payments of the session before its cap.
     pub session_payments: usize,
     /// The code of the one that went over it.
@@ -63,6 +75,7 @@ pub fn play(seed: u64, threads: usize, screen: &Screen) -> anyhow::Result<Shown>
     screen.heading("Keys and guardians");
     let mut stage = Stage::found(seed, threads)?;
     let (paid_alone, refused_below_quorum, paid_with_quorum) = treasury(&mut stage, screen)?;
+    let ruled = rules(&mut stage, screen)?;
     let (session_payments, session_refused) = session(&mut stage, screen)?;
     let passkey_gas = passkey(&mut stage, screen)?;
     let (thief_attempts, thief_moved) = thief(&mut stage, screen)?;
@@ -76,6 +89,9 @@ pub fn play(seed: u64, threads: usize, screen: &Screen) -> anyhow::Result<Shown>
         refused_below_quorum,
         paid_with_quorum,
         paid_alone,
+        refused_by_covenant: ruled.code,
+        forbidden_by: ruled.policy,
+        would_pass: ruled.would_pass,
         session_payments,
         session_refused,
         passkey_gas,
@@ -111,6 +127,8 @@ struct Stage {
     operator: Operator,
     watcher: Watcher,
     l1: LocalL1,
+    /// Why the last transaction of a batch was not applied, if it was not.
+    refusal: Option<Refusal>,
 }
 
 impl Stage {
@@ -132,7 +150,7 @@ impl Stage {
         l1.mine(engine_depth(&genesis))?;
         let inbox: Vec<_> = l1.settlement().inbox_entries(0, l1.settlement().inbox_ripe_upto()).cloned().collect();
         ensure!(inbox.len() == PEOPLE.len(), "{} deposits are ripe", inbox.len());
-        let mut stage = Self { plane: Known::new(genesis)?, workers, operator, watcher, l1 };
+        let mut stage = Self { plane: Known::new(genesis)?, workers, operator, watcher, l1, refusal: None };
         let time = stage.l1.block().time;
         stage.operator.produce(time, &inbox, Vec::new(), &stage.workers)?;
         stage.commit()?;
@@ -168,7 +186,7 @@ impl Stage {
         let next = record.as_ref().map_or(0, |record| record.next_in_lane(role.lane()));
         let draft = Draft::new(&self.plane, 1).valid(0, self.time() + VALID_MS).role(role);
         let draft = draft.room_for(approvers.iter().map(|key| key.public_key().scheme()));
-        let draft = actions.iter().cloned().fold(draft, Draft::action);
+        let draft = actions.iter().cloned().fold(draft.gas_limit(GAS_LIMIT), Draft::action);
         let mut transaction = draft.sign_for(account, by, gid, next)?;
         for key in approvers {
             approve(&mut transaction, *key)?;
@@ -188,7 +206,7 @@ impl Stage {
         match pushed.into_iter().next().context("one answer for one transaction")? {
             Pushed::Rejected(reject) => return Ok(Err(reject)),
             Pushed::Full => bail!("an empty batch is full"),
-            Pushed::Included { .. } => {}
+            Pushed::Included { refused, .. } => self.refusal = refused.map(|refused| refused.explain()),
         }
         let kept = self.operator.produce(time, &[], vec![verified], &self.workers)?;
         let outcome = kept.records.first().context("a record of the transaction")?.2;
@@ -249,6 +267,12 @@ fn treasury(stage: &mut Stage, screen: &Screen) -> anyhow::Result<(u64, u16, u64
         gate_delay_ms: HOUR_MS,
         recovery_delay_ms: RECOVERY_HOURS * HOUR_MS,
     };
+    // Rules first: once there are guardians, a change of rules takes them and their time.
+    let rules = Template::parse("spending-limit", &parameters(&[("limit", RULED_MAX), ("window", "hour")]))?;
+    let text = rules.text()?;
+    let digest = Some(CovenantText::digest_of(SCHEMA_VERSION, &text));
+    let publish = Action::PublishCovenant { schema_version: SCHEMA_VERSION, text };
+    stage.done("treasury", &[publish, Action::SetCovenant { at: CovenantAt::Outgoing, digest }], &[])?;
     stage.done("treasury", &[Action::SetGuardians(Some(Box::new(set)))], &[])?;
     let (alone, much) = (gcc("1.5"), gcc("300"));
     stage.done("treasury", &[pay("erin", alone)], &[])?;
@@ -265,6 +289,50 @@ fn treasury(stage: &mut Stage, screen: &Screen) -> anyhow::Result<(u64, u16, u64
     ensure!(paid > much.amount.units(), "it left, and a fee");
     screen.good(&format!("{much} with two of three: paid"));
     Ok((alone.amount.units(), reject.code(), much.amount.units()))
+}
+
+fn parameters(given: &[(&str, &str)]) -> BTreeMap<String, String> {
+    given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+/// What rules forbade, and why.
+struct Ruled {
+    code: u16,
+    policy: String,
+    would_pass: String,
+}
+
+/// More than the treasury's rules allow, with its quorum: denied, explained, and what the explanation says to pass passes.
+fn rules(stage: &mut Stage, screen: &Screen) -> anyhow::Result<Ruled> {
+    let owner = cast::signing_key("treasury");
+    let approvers = ["gina", "bob"].map(cast::signing_key);
+    let pays = |stage: &mut Stage, amount: Money| {
+        let before = stage.balance("treasury");
+        let outcome = stage.act(at("treasury"), &owner, &[pay("erin", amount)], &approvers.each_ref())??;
+        anyhow::Ok((outcome, before - stage.balance("treasury")))
+    };
+    let much = gcc("150");
+    let (outcome, left) = pays(stage, much)?;
+    ensure!(!outcome.is_applied() && left == outcome.fee, "rules let through what they forbid");
+    let refusal = stage.refusal.take().context("why it was refused")?;
+    let because = refusal.because.context("it was rules that refused it")?;
+    let (place, policy) = because.policies.first().context("a policy forbade it")?.clone();
+    let would_pass = because.would_pass.first().context("something would pass")?.clone();
+    screen.good(&format!(
+        "its covenant lets {RULED_MAX} go an hour: {much} more, with two of three, comes to code {}",
+        outcome.code
+    ));
+    screen.good(&format!("explained: policy {policy} of {place} forbids it; it {would_pass}"));
+    // What is said is tried: a unit more than that is refused, and that much is paid.
+    let most = would_pass.strip_prefix("passes with amount <= ").context("it is about the amount")?;
+    let most: Money = most.parse()?;
+    let more = most.amount.checked_add(Amount::new(1).expect("small")).context("there is more")?;
+    let (over, _) = pays(stage, Money { amount: more, ..most })?;
+    ensure!(over.code == outcome.code, "a unit more comes to code {}", over.code);
+    let (paid, left) = pays(stage, most)?;
+    ensure!(paid.is_applied() && left == most.amount.units() + paid.fee, "{most} comes to code {}", paid.code);
+    screen.good(&format!("{most} is paid, a unit more is not"));
+    Ok(Ruled { code: outcome.code, policy, would_pass })
 }
 
 /// A key in somebody's phone pays until its day's money is spent.

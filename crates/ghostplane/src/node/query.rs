@@ -221,8 +221,13 @@ impl Node {
         Ok(PlaneRulesView { rules, header: live.header, proof: live.keystone.prove_object(&key) })
     }
 
-    /// What would become of a transaction now, and why. Executes it, when its turn comes.
-    pub async fn simulate(&self, transaction: &[u8]) -> Result<Result<SimulationView, Reject>, QueryError> {
+    /// What would become of a transaction now, and why; where gas is not priced, as if it were free. Executes it, when its turn
+    /// comes.
+    pub async fn simulate(
+        &self,
+        transaction: &[u8],
+        is_priced: bool,
+    ) -> Result<Result<SimulationView, Reject>, QueryError> {
         let transaction = match Transaction::decode_bounded(transaction) {
             Ok(transaction) => transaction,
             Err(reject) => return Ok(Err(reject)),
@@ -231,11 +236,12 @@ impl Node {
         if found > limit {
             return Ok(Err(Reject::GasLimitTooHigh { found, limit }));
         }
-        self.inner.thinking.wait_for(self, |node| node.try_out(transaction)).await
+        self.inner.thinking.wait_for(self, move |node| node.try_out(transaction, is_priced)).await
     }
 
-    fn try_out(&self, transaction: Transaction) -> Result<Result<SimulationView, Reject>, QueryError> {
+    fn try_out(&self, transaction: Transaction, is_priced: bool) -> Result<Result<SimulationView, Reject>, QueryError> {
         let plane = &self.inner.plane;
+        let gas_price = if is_priced { plane.genesis().gas_price } else { 0 };
         let own = |error: &dyn std::fmt::Display| QueryError::Unavailable(error.to_string());
         // The core waits for nobody who executes: what is read is taken out of the state, and the rest needs no more of it.
         let (witness, prev, time) = {
@@ -247,7 +253,7 @@ impl Node {
             (live.keystone.witness(&recorder.touched(), &Changeset::default()), prev, time)
         };
         let view = witness.verify(&prev.roots).map_err(|error| own(&error))?;
-        let simulated = simulate(plane, &view, prev, time, transaction).map_err(|halt| own(&halt))?;
+        let simulated = simulate(plane, &view, prev, time, transaction, gas_price).map_err(|halt| own(&halt))?;
         Ok(simulated.map(|Simulated { outcome, refused }| SimulationView {
             outcome,
             refusal: refused.map(|refused| refused.explain()),

@@ -53,6 +53,7 @@ fn a_credential_counts_until_it_is_taken_back() {
     refused(&home.run(&node, &[&by_bob[..], &["--level", "1"]].concat()).error(), 293);
     let listed = home.run(&node, &["identity", "credential", "list", "alice"]).json();
     assert_eq!(listed["credentials"].as_array().map(Vec::len), Some(2), "{listed}");
+    assert!(listed["proven"]["last_batch"].is_u64() && listed["proven"]["rung"].is_string(), "{listed}");
     let (status, page) = node.call("GET", &format!("/v1/credentials/{alice}?count=1"), &[]);
     assert_eq!((status, page["credentials"].as_array().map(Vec::len)), (200, Some(1)), "{page}");
     let after = page["resume_after"].as_str().expect("one more");

@@ -158,3 +158,129 @@ fn an_estimate_says_what_storage_costs_and_signs_nothing() {
     }
     assert!(node.interrupt().success());
 }
+
+/// What would come of it, by an estimate.
+fn outlook(estimate: &Value) -> (&Value, &Value) {
+    (&estimate["outcome"]["is_admitted"], &estimate["outcome"]["code"])
+}
+
+#[test]
+fn an_estimate_knows_covenants() {
+    let home = Home::new("estimate-covenants");
+    let node = plane(&home);
+    home.run(&node, &["transfer", "--from", "alice", "--to", "bob", "1gcc"]).json();
+    let estimate =
+        |amount: &str| home.run(&node, &["fee", "estimate", "--from", "alice", "--to", "bob", amount]).json();
+    let pay = |amount: &str| home.run(&node, &["transfer", "--from", "alice", "--to", "bob", amount]);
+    let unbound = estimate("1gcc");
+    home.run(&node, &["covenant", "apply", "spending-limit", "limit=25gcc", "window=day", "--from", "alice"]).json();
+    let bound = estimate("1gcc");
+    assert_eq!(outlook(&bound), (&json!(true), &json!(0)), "{bound}");
+    // The text is read, and the rules are asked.
+    assert!(bound["gas"].as_u64() > unbound["gas"].as_u64().map(|gas| gas + 10_000), "{bound} {unbound}");
+    assert!(bound["gas_limit"].as_u64() > bound["gas"].as_u64(), "{bound}");
+    let paid = pay("1gcc").json();
+    assert_eq!((&paid["gas"], &paid["fee"]), (&bound["gas"], &bound["fee"]), "{paid} {bound}");
+
+    // What would be refused costs what the refusal does, says so, and says what would pass.
+    let over = estimate("30gcc");
+    assert_eq!(outlook(&over), (&json!(true), &json!(280)), "{over}");
+    assert_eq!(over["outcome"]["would_pass"][0], json!("passes with amount <= 24gcc"), "{over}");
+    let before = units(&home.run(&node, &["balance", "alice"]).json(), 0);
+    refused(&pay("30gcc").error(), 280);
+    let after = units(&home.run(&node, &["balance", "alice"]).json(), 0);
+    assert_eq!(Some(before - after), over["fee"].as_u64(), "{over}");
+    assert_eq!(outlook(&estimate("24gcc")), (&json!(true), &json!(0)));
+
+    // Who is paid under rules costs the payer as well.
+    let rules = home.file(
+        "incoming.cedar",
+        "@id(\"known\") permit (principal, action in Action::\"moves_value\", resource) when { context.amount < 9000000000 };\n",
+    );
+    home.run(&node, &["covenant", "set", &rules, "--incoming", "--from", "bob"]).json();
+    let both = estimate("2gcc");
+    assert!(both["gas"].as_u64() > bound["gas"].as_u64(), "{both} {bound}");
+    assert_eq!(pay("2gcc").json()["gas"], both["gas"], "{both}");
+
+    told(async {
+        // A program asks for either: whether there is enough for the fee as well, the price tells.
+        let (client, carol) = (node.client().await, home.person("carol"));
+        let account = client.account(&carol.address).await.expect("proven");
+        let all = account.balance(AssetId::GCC).expect("she has money").units();
+        let simulated = |query: &str, units: u64| {
+            let signed = carol.pay(&client, account.record(), 0, home.person("dave").address, units);
+            let bytes = ghostplane_types::Encode::to_bytes(&signed);
+            let (status, answer) = node.call("POST", &format!("/v1/simulate{query}"), &bytes);
+            assert_eq!((status, &answer["is_admitted"]), (200, &json!(true)), "{answer}");
+            answer
+        };
+        assert_eq!(simulated("", all)["code"], json!(0));
+        assert_ne!(simulated("?priced=true", all)["code"], json!(0));
+        let (free, priced) = (simulated("", 1_000), simulated("?priced=true", 1_000));
+        assert_eq!((&free["gas"], &free["code"]), (&priced["gas"], &json!(0)), "{priced}");
+        assert_eq!(node.call("POST", "/v1/simulate?priced=1", b"").0, 400);
+    });
+    let many = home.run(&node, &["fee", "estimate", "--from", "alice", "--actions", "3"]).json();
+    assert_eq!(many["outcome"]["tried"], json!(false), "{many}");
+    assert!(node.interrupt().success());
+    home.verify();
+}
+
+#[test]
+fn an_estimate_knows_limits_of_sessions_and_guardians() {
+    let home = Home::new("estimate-limits");
+    let node = plane(&home);
+    home.run(&node, &["key", "new", "phone", "--dev"]).json();
+    home.run(&node, &["session", "add", "phone", "--from", "alice", "--limit", "5gcc/day,1gcc"]).json();
+    let estimate = |signer: &str, amount: &str| {
+        home.run(&node, &["fee", "estimate", "--from", "alice", "--signer", signer, "--to", "bob", amount]).json()
+    };
+    let pay = |signer: &str, amount: &str| {
+        home.run(&node, &["transfer", "--from", "alice", "--signer", signer, "--to", "bob", amount])
+    };
+    // 1gcc is what one transaction may take: it is the fee that does not fit.
+    let told_of = |estimate: &Value, code: u64| {
+        assert_eq!(outlook(estimate), (&json!(false), &json!(code)), "{estimate}");
+        assert!(estimate["outcome"]["next"].as_str().is_some_and(|next| next.contains("session list")), "{estimate}");
+    };
+    let over = estimate("phone", "1gcc");
+    told_of(&over, 123);
+    // What it would use if it were let in is told all the same.
+    assert_eq!(over["gas"], estimate("phone", "0.9gcc")["gas"], "{over}");
+    refused(&pay("phone", "1gcc").error(), 123);
+    for _ in 0..5 {
+        let expected = estimate("phone", "0.9gcc");
+        assert_eq!(outlook(&expected), (&json!(true), &json!(0)), "{expected}");
+        assert_eq!(pay("phone", "0.9gcc").json()["gas"], expected["gas"], "{expected}");
+    }
+    // 0.5gcc are left of the day without the fees.
+    told_of(&estimate("phone", "0.5gcc"), 124);
+    refused(&pay("phone", "0.5gcc").error(), 124);
+    assert_eq!(outlook(&estimate("alice", "0.5gcc")), (&json!(true), &json!(0)));
+
+    // An account that acts for another, by a key of its own.
+    home.run(&node, &["transfer", "--from", "bob", "--to", "carol", "1gcc"]).json();
+    home.run(&node, &["session", "add", "--to-account", "bob", "--from", "alice", "--limit", "2gcc/day"]).json();
+    let by_bob = |amount: &str| {
+        let arguments = ["fee", "estimate", "--from", "alice", "--signer", "bob", "--to", "carol", amount];
+        home.run(&node, &arguments).json()
+    };
+    assert_eq!(outlook(&by_bob("1gcc")), (&json!(true), &json!(0)));
+    told_of(&by_bob("3gcc"), 123);
+
+    // Guardians, with their approvals and without.
+    let set = ["guardian", "set", "--from", "carol", "--member", "dave", "--member", "erin", "--quorum", "2"];
+    home.run(&node, &[&set[..], &["--allow", "5gcc/day,2gcc"]].concat()).json();
+    let guarded = |command: &[&str], more: &[&str]| {
+        home.run(&node, &[command, &["--from", "carol", "--to", "bob", "20gcc"], more].concat())
+    };
+    let below = guarded(&["fee", "estimate"], &[]).json();
+    assert_eq!(outlook(&below), (&json!(false), &json!(127)), "{below}");
+    assert!(below["outcome"]["next"].as_str().is_some_and(|next| next.contains("--approve")), "{below}");
+    let agreed = guarded(&["fee", "estimate"], &["--approve", "dave,erin"]).json();
+    assert_eq!(outlook(&agreed), (&json!(true), &json!(0)), "{agreed}");
+    let paid = guarded(&["transfer"], &["--approve", "dave,erin"]).json();
+    assert_eq!((&paid["gas"], &paid["fee"]), (&agreed["gas"], &agreed["fee"]), "{paid} {agreed}");
+    assert!(node.interrupt().success());
+    home.verify();
+}

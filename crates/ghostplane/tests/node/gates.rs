@@ -317,6 +317,8 @@ fn an_asset_is_registered_made_moved_capped_and_stopped() {
     let listed = run(&["asset", "list"]).json();
     let numbers: Vec<_> = listed["assets"].as_array().expect("assets").iter().map(|one| one["asset"].clone()).collect();
     assert_eq!(numbers, [json!(0), json!(1), json!(65_536), json!(65_537)], "{listed}");
+    assert!(listed["proven"]["first_batch"].is_u64() && listed["proven"]["rung"].is_string(), "{listed}");
+    assert_eq!(listed["proven"]["complete"], "the node's word", "{listed}");
     let page = http(&node, "/v1/assets?count=1");
     let next = page["next"].as_str().expect("there are more").to_owned();
     let rest = http(&node, &format!("/v1/assets?after={next}"));
@@ -385,4 +387,88 @@ fn identities_and_sessions_are_told_over_http() {
     assert_eq!((&nobody["exists"], &nobody["identity"]), (&json!(false), &Value::Null), "{nobody}");
     assert_eq!(node.call("GET", "/v1/identities/alice", b"").0, 400);
     assert!(node.interrupt().success());
+}
+
+#[test]
+fn rules_that_nobody_has_published_are_proposed_at_once() {
+    let home = Home::new("proposed-rules");
+    let node = plane(&home);
+    guard(&home, &node, "1500ms", "2d");
+    let apply = ["covenant", "apply", "spending-limit", "limit=25gcc", "window=day", "--from", "alice"];
+    assert!(refused(&home.run(&node, &[&apply[..], &["--approve", "bob,carol"]].concat()), 128).contains("--propose"));
+    // A little fee is within the allowance: the owner proposes alone, and what is published is there at once.
+    let held = home.run(&node, &[&apply[..], &["--propose"]].concat()).json();
+    let (id, digest) = (held["proposal"].as_str().expect("an id"), held["intended"]["covenant"].as_str());
+    assert_eq!((&held["published"], held["held"].as_array().map(Vec::len)), (&json!(true), Some(1)), "{held}");
+    let text = http(&node, &format!("/v1/covenants/{}", digest.expect("a digest")));
+    assert!(text["text"].as_str().is_some_and(|text| text.contains("spent.day")), "{text}");
+    let shown = || home.run(&node, &["covenant", "show", "alice"]).json();
+    assert_eq!(shown()["covenants"], json!([]), "it is held");
+
+    // The second time there is nothing to publish.
+    let again = home.run(&node, &[&apply[..], &["--propose", "--approve", "bob,carol"]].concat()).json();
+    assert_eq!((&again["published"], &again["intended"]["covenant"]), (&json!(false), &json!(digest)), "{again}");
+    let on = |what: &str, from: &str| home.run(&node, &["proposal", what, "alice", id, "--from", from]);
+    on("approve", "bob").json();
+    on("approve", "dave").json();
+    let proposal = home.run(&node, &["proposal", "show", "alice", id]).json();
+    let ready_at = proposal["ready_at"].as_u64().expect("enough agree");
+    told(async { past(&node.client().await, ready_at).await });
+    assert_eq!(on("execute", "erin").json()["state"], "executed");
+    assert_eq!(shown()["covenants"][0]["digest"], json!(digest));
+    // Its rules bind those who agree as well.
+    let pay = |amount: &str| {
+        home.run(&node, &["transfer", "--from", "alice", "--to", "erin", amount, "--approve", "bob,carol"])
+    };
+    refused(&pay("26gcc"), 280);
+    pay("25gcc").json();
+    assert!(node.interrupt().success());
+    home.verify();
+}
+
+#[test]
+fn a_treasury_pays_a_file_with_its_guardians() {
+    let home = Home::new("payout");
+    let node = plane(&home);
+    guard(&home, &node, "0", "2d");
+    let balance = |who: &str| {
+        let said = home.run(&node, &["balance", who, "--asset", "gcc"]).json();
+        said["balances"][0]["units"].as_u64().expect("a balance")
+    };
+    let had = ["erin", "frank", "grace"].map(balance);
+    let rows = "payee,amount,asset,reference\nerin,20,gcc,one\nfrank,30,gcc,two\ngrace,1,gcc,three\nerin,5,gcc,four\n";
+    let file = home.file("payout.csv", rows);
+    let pay = |more: &[&str]| home.run(&node, &[&["pay", "--from", "alice", "--file", &file], more].concat());
+    let told_of = |ended: &Ended| ended.error()["error"].as_str().expect("words").to_owned();
+    let alone = told_of(&pay(&[]));
+    assert!(alone.contains("line 2 is not paid") && alone.contains("(127)") && alone.contains("--approve"), "{alone}");
+    // What the first run signed is signed anew with whoever approves now, and that is still too few.
+    let below = told_of(&pay(&["--approve", "bob"]));
+    assert!(below.contains("line 2 is not paid") && below.contains("(127)"), "{below}");
+    assert!(told_of(&pay(&["--approve", "bob,erin"])).contains("line 2 is not paid"), "she has no say");
+    let paid = pay(&["--approve", "bob,carol"]).json();
+    assert_eq!((&paid["done"], &paid["done_now"], &paid["failed"]), (&json!(4), &json!(4), &json!([])), "{paid}");
+    let gained = |had: [u64; 3]| {
+        let has = ["erin", "frank", "grace"].map(balance);
+        [0, 1, 2].map(|at| has[at] - had[at])
+    };
+    assert_eq!(gained(had), [25 * GCC, 30 * GCC, GCC]);
+    // Once, with approvals and without.
+    assert_eq!(pay(&["--approve", "bob,carol"]).json()["done_now"], json!(0));
+    assert_eq!(pay(&[]).json()["done_now"], json!(0));
+    assert_eq!(gained(had), [25 * GCC, 30 * GCC, GCC]);
+
+    // Under rules: there is gas for asking them, and what they refuse is told by its line.
+    let apply = ["covenant", "apply", "spending-limit", "limit=100gcc", "window=day", "--from", "alice"];
+    home.run(&node, &[&apply[..], &["--approve", "bob,carol"]].concat()).json();
+    let had = ["erin", "frank", "grace"].map(balance);
+    let rows = "payee,amount,asset,reference\nerin,60,gcc,one\nfrank,50,gcc,two\ngrace,40,gcc,three\n";
+    let file = home.file("bound.csv", rows);
+    let ended = home.run(&node, &["pay", "--from", "alice", "--file", &file, "--approve", "bob,carol"]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let said: Value = serde_json::from_str(&ended.out).expect("one document");
+    assert_eq!(said["failed"], json!([{ "line": 3, "code": 280, "name": "CovenantForbids" }]), "{said}");
+    assert_eq!(gained(had), [60 * GCC, 0, 40 * GCC]);
+    assert!(node.interrupt().success());
+    home.verify();
 }

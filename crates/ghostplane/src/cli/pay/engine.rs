@@ -45,7 +45,9 @@ pub(super) trait Plane {
     /// Waits a moment.
     async fn pause(&mut self);
     /// Signs the payment of a row.
-    fn sign(&mut self, row: u64, sequence: u64, standing: &Standing) -> anyhow::Result<Signed>;
+    async fn sign(&mut self, row: u64, sequence: u64, standing: &Standing) -> anyhow::Result<Signed>;
+    /// Whether a transaction lacks consent that this run could give it.
+    fn lacks_consent(&self, signed: &Signed) -> bool;
     /// So many more rows are done.
     fn progress(&mut self, rows: u64);
 }
@@ -66,6 +68,10 @@ pub(super) async fn run(
     plane: &mut impl Plane,
 ) -> anyhow::Result<()> {
     let mut standing = plane.standing().await?;
+    let approved = approve(past, plane, &standing).await?;
+    if !approved.is_empty() {
+        note(past, journal, approved)?;
+    }
     let mut idle = 0;
     let mut waiting = rows.iter().filter(|row| !past.done.contains_key(row) && !past.seats.contains_key(row));
     let mut waiting = waiting.by_ref().copied().collect::<Vec<_>>().into_iter().peekable();
@@ -80,7 +86,7 @@ pub(super) async fn run(
         while seated < WINDOW
             && let Some(row) = waiting.next()
         {
-            fresh.push(Record::Signed(plane.sign(row, next, &standing)?));
+            fresh.push(Record::Signed(plane.sign(row, next, &standing).await?));
             next = next.checked_add(1).context("the payer's sequence numbers are used up")?;
             seated += 1;
         }
@@ -102,7 +108,7 @@ pub(super) async fn run(
             match answer {
                 Answer::Executed(code) => done.push(Record::Done { row: *row, code }),
                 Answer::Later | Answer::Used => {}
-                Answer::Expired => renewed.push(Record::Signed(plane.sign(*row, *sequence, &standing)?)),
+                Answer::Expired => renewed.push(Record::Signed(plane.sign(*row, *sequence, &standing).await?)),
                 Answer::Refused(reason) => refused = refused.or(Some((*row, reason))),
             }
         }
@@ -135,6 +141,18 @@ pub(super) async fn run(
     }
 }
 
+/// Signs anew what an earlier run signed without consent that there is now. Under its number, which is safe whatever became of it.
+async fn approve(past: &Past, plane: &mut impl Plane, standing: &Standing) -> anyhow::Result<Vec<Record>> {
+    let mut records = Vec::new();
+    for (row, seat) in &past.seats {
+        let Some(last) = seat.signed.last().filter(|last| last.sequence >= standing.next) else { continue };
+        if plane.lacks_consent(last) {
+            records.push(Record::Signed(plane.sign(*row, last.sequence, standing).await?));
+        }
+    }
+    Ok(records)
+}
+
 /// Looks at the rows whose number is used. What was executed is noted by the records returned; what lost its number to
 /// another transaction is signed anew.
 async fn renew(past: &Past, plane: &mut impl Plane, standing: &mut Standing) -> anyhow::Result<Vec<Record>> {
@@ -161,7 +179,7 @@ async fn renew(past: &Past, plane: &mut impl Plane, standing: &mut Standing) -> 
                     );
                 }
                 next = next.max(standing.next);
-                records.push(Record::Signed(plane.sign(*row, next, standing)?));
+                records.push(Record::Signed(plane.sign(*row, next, standing).await?));
                 next = next.checked_add(1).context("the payer's sequence numbers are used up")?;
             }
         }

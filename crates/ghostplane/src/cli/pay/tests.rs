@@ -39,17 +39,28 @@ struct Fake {
     /// Whether others use the payer's key, answers get lost, and the state lags behind.
     rough: bool,
     forgotten: bool,
+    /// Whether transactions are executed only with approvals, and whether this run gives them.
+    guarded: bool,
+    approves: bool,
 }
 
 impl Fake {
     fn new(seed: u64, rough: bool) -> Self {
-        Self { executed: Vec::new(), sealed: 0, time: 1, signed: 0, random: SplitMix(seed), rough, forgotten: false }
+        let (forgotten, guarded, approves) = (false, false, false);
+        let random = SplitMix(seed);
+        Self { executed: Vec::new(), sealed: 0, time: 1, signed: 0, random, rough, forgotten, guarded, approves }
     }
 
     fn paid(&self) -> BTreeMap<u64, usize> {
         let mut paid = BTreeMap::new();
         self.executed.iter().filter_map(|(_, row)| *row).for_each(|row| *paid.entry(row).or_default() += 1);
         paid
+    }
+
+    fn bytes(&self, row: u64) -> Vec<u8> {
+        let mut bytes = row.to_le_bytes().to_vec();
+        bytes.push(u8::from(self.approves));
+        bytes
     }
 
     fn chance(&mut self, one_in: u64) -> bool {
@@ -76,6 +87,8 @@ impl Plane for Fake {
             let next = self.executed.len() as u64;
             answers.push(if signed.valid_until < self.time {
                 Answer::Expired
+            } else if self.guarded && !is_approved(signed) {
+                Answer::Refused("below its quorum".to_owned())
             } else if signed.sequence > next || self.chance(9) {
                 Answer::Later
             } else if signed.sequence < next {
@@ -99,14 +112,26 @@ impl Plane for Fake {
 
     async fn pause(&mut self) {}
 
-    fn sign(&mut self, row: u64, sequence: u64, standing: &Standing) -> anyhow::Result<Signed> {
+    async fn sign(&mut self, row: u64, sequence: u64, standing: &Standing) -> anyhow::Result<Signed> {
         self.signed += 1;
         let id = Digest(*blake3::hash(&[row, sequence, self.signed].map(u64::to_le_bytes).concat()).as_bytes());
         let valid_until = self.time + if self.rough { 2 } else { 1_000 };
-        Ok(Signed { row, sequence, batch: standing.batch, valid_until, id, bytes: row.to_le_bytes().to_vec() })
+        Ok(Signed { row, sequence, batch: standing.batch, valid_until, id, bytes: self.bytes(row) })
+    }
+
+    fn lacks_consent(&self, signed: &Signed) -> bool {
+        self.approves && !is_approved(signed)
     }
 
     fn progress(&mut self, _rows: u64) {}
+}
+
+fn is_approved(signed: &Signed) -> bool {
+    signed.bytes.last() == Some(&1)
+}
+
+fn on_its_own<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future)
 }
 
 const HEAD: Head = Head { file: Digest([1; 32]), plane: Digest([2; 32]), payer: Digest([3; 32]) };
@@ -126,8 +151,7 @@ fn attempt(rows: &[u64], disk: &mut Disk, plane: &mut Fake) -> anyhow::Result<()
         Some(head) if head == HEAD => {}
         Some(_) => bail!("another head"),
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    runtime.block_on(engine::run(rows, &mut past, disk, plane))
+    on_its_own(engine::run(rows, &mut past, disk, plane))
 }
 
 fn until_done(rows: &[u64], disk: &mut Disk, plane: &mut Fake) {
@@ -224,11 +248,41 @@ fn a_payout_taken_up_late_signs_anew_under_the_same_numbers() {
     let mut disk = Disk { budget: usize::MAX, ..Disk::default() };
     let mut plane = Fake::new(1, false);
     let standing = Standing { next: 0, batch: 0, time: 0 };
-    let signed = rows.map(|row| Record::Signed(plane.sign(row, row - 2, &standing).expect("it signs")));
+    let signed = rows.map(|row| Record::Signed(on_its_own(plane.sign(row, row - 2, &standing)).expect("it signs")));
     disk.append(&journal::frame(&[Record::Head(HEAD)])).expect("room");
     disk.append(&journal::frame(&signed)).expect("room");
     plane.time = 5_000;
     attempt(&rows, &mut disk, &mut plane).expect("paid");
     assert_eq!(plane.executed.iter().map(|(_, row)| *row).collect::<Vec<_>>(), rows.map(Some));
     assert_eq!(plane.signed, 6);
+}
+
+#[test]
+fn what_was_refused_without_approvals_is_signed_anew_with_them() {
+    let rows: Vec<u64> = (2..6).collect();
+    let once: BTreeMap<u64, usize> = rows.iter().map(|row| (*row, 1)).collect();
+    let mut disk = Disk { budget: usize::MAX, ..Disk::default() };
+    let mut plane = Fake { guarded: true, ..Fake::new(1, false) };
+    for _ in 0..2 {
+        let error = attempt(&rows, &mut disk, &mut plane).expect_err("nobody approves");
+        assert!(error.to_string().contains("line 2 is not paid: below its quorum"), "{error}");
+    }
+    assert_eq!((plane.executed.len(), plane.signed), (0, 4));
+    plane.approves = true;
+    attempt(&rows, &mut disk, &mut plane).expect("paid");
+    assert_eq!((plane.paid(), plane.signed), (once.clone(), 8));
+
+    // Killed at whatever byte while it signs anew, it pays once.
+    let whole = disk.bytes.len();
+    for budget in 0..whole {
+        let mut disk = Disk { budget: usize::MAX, ..Disk::default() };
+        let mut plane = Fake { guarded: true, ..Fake::new(1, false) };
+        attempt(&rows, &mut disk, &mut plane).expect_err("nobody approves");
+        plane.approves = true;
+        disk.budget = budget;
+        let _ = attempt(&rows, &mut disk, &mut plane);
+        disk.bytes.truncate(disk.synced);
+        until_done(&rows, &mut disk, &mut plane);
+        assert_eq!(plane.paid(), once, "budget {budget}");
+    }
 }

@@ -122,9 +122,10 @@ impl wire::transactions_server::Transactions for Service {
     }
 
     async fn simulate(&self, request: Request<wire::SimulateRequest>) -> Answer<wire::Simulation> {
-        let transaction = request.into_inner().transaction;
+        let wire::SimulateRequest { transaction, is_priced } = request.into_inner();
         self.node.caught_up().await;
-        let simulated = self.node.simulate(&transaction).await.map_err(|error| convert::query_error(&error))?;
+        let simulated =
+            self.node.simulate(&transaction, is_priced).await.map_err(|error| convert::query_error(&error))?;
         Ok(Response::new(convert::simulation(&simulated)))
     }
 }

@@ -3,7 +3,7 @@
 use super::error::Error;
 use super::parse::{
     AccountQuery, Asked, AssetsQuery, BatchQuery, BatchesQuery, CredentialsQuery, Named, NamedThree, Nothing,
-    ProofQuery, SubmitQuery, Wait,
+    ProofQuery, SimulateQuery, SubmitQuery, Wait,
 };
 use super::{App, BODY_BYTES_MAX, CALL_WITHIN, L1_BODY_BYTES_MAX, OPENAPI, ROUTES, json, metrics as figures, parse};
 use crate::node::Node;
@@ -204,14 +204,14 @@ pub(super) async fn explanation(State(app): State<App>, Named(id): Named, Asked(
 
 pub(super) async fn simulate(
     State(app): State<App>,
-    Asked(Nothing {}): Asked<Nothing>,
+    Asked(SimulateQuery { priced }): Asked<SimulateQuery>,
     headers: HeaderMap,
     body: Body,
 ) -> Answer {
     let body = tokio::time::timeout(CALL_WITHIN, parse::body(&headers, body, "transaction", BODY_BYTES_MAX)).await;
     let transaction = body.map_err(|_| Error::new(713, "the body did not come in time"))??;
     app.node.caught_up().await;
-    let simulated = app.node.simulate(&transaction).await?;
+    let simulated = app.node.simulate(&transaction, priced).await?;
     Ok(Json(json::simulation(&simulated)))
 }
 

@@ -99,6 +99,14 @@ pub(super) struct ProofQuery {
     pub(super) proof: bool,
 }
 
+/// `?priced=`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SimulateQuery {
+    #[serde(default)]
+    pub(super) priced: bool,
+}
+
 /// `?wait=`
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -296,6 +304,8 @@ mod tests {
         for bad in ["proof=yes", "proofs=true", "proof=true&proof=false", "at=", "at=-1", "at=now"] {
             assert!(query::<AccountQuery>(bad).is_err(), "{bad}");
         }
+        let priced = |text| query::<SimulateQuery>(text).map(|query| query.priced).ok();
+        assert_eq!((priced(""), priced("priced=true"), priced("proof=true")), (Some(false), Some(true), None));
         let wait = |text| query::<SubmitQuery>(text).map(|query| query.wait).ok();
         assert_eq!(wait(""), Some(Wait::Executed));
         assert_eq!(wait("wait=committed"), Some(Wait::Committed));
