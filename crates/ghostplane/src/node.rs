@@ -140,6 +140,8 @@ pub enum Ending {
 struct Progress {
     /// The newest batch with its roots.
     sealed: u64,
+    /// The newest batch that the log has all of, so that it may be shown.
+    shown: u64,
     /// The newest batch that a receipt was given for.
     answered: u64,
     /// The newest batch with a commitment.

@@ -417,6 +417,7 @@ impl Core {
             let transactions = u32::try_from(batch.records.iter().filter(log).count()).expect("bounded");
             let inbox_entries = u32::try_from(batch.records.len()).expect("bounded") - transactions;
             self.shared.batches.write().insert(number, Arc::clone(&batch));
+            self.shared.progress.send_modify(|progress| progress.shown = number);
             let event = NodeEvent::BatchSealed { header: batch.header, transactions, inbox_entries };
             let _ = self.shared.events.send(event);
             let archive = ToArchive::Batch(Arc::clone(&batch), changes);

@@ -24,7 +24,7 @@ use ghostplane_types::{
 };
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tonic::codegen::Bytes;
 
 /// Words about events that one answer carries at most.
@@ -83,6 +83,9 @@ fn credential(bytes: &[u8]) -> Result<Credential, QueryError> {
     Credential::from_bytes(bytes).map_err(|error| QueryError::Unavailable(format!("a credential: {error}")))
 }
 
+/// How long a question about a batch waits for the log to have it.
+const SHOWN_WAIT: Duration = Duration::from_secs(5);
+
 impl Node {
     /// Waits until the state shows what receipts have been given for so far, so that people read what they wrote.
     pub async fn caught_up(&self) {
@@ -90,6 +93,14 @@ impl Node {
         let wanted = progress.borrow().answered;
         // It ends only with the node.
         let _ = progress.wait_for(|progress| progress.sealed >= wanted).await;
+    }
+
+    /// Waits until a batch that is sealed may be shown, which is once the log has all of it: whoever read its number can ask for it.
+    /// What is not sealed is not waited for, nor is a disk that stays full.
+    pub async fn shown(&self, batch: u64) {
+        let wanted = self.inner.live.read().header.number.min(batch);
+        let mut progress = self.inner.progress.subscribe();
+        let _ = tokio::time::timeout(SHOWN_WAIT, progress.wait_for(|progress| progress.shown >= wanted)).await;
     }
 
     /// Waits until a batch has come as far as `rung`. Give up by dropping the future.

@@ -450,7 +450,8 @@ fn set_up(
     let final_batch = l1.with_settlement(ghostplane_settlement::Settlement::final_number);
     let committed = l1.with_settlement(|settlement| settlement.tip().number);
     let proven = l1.with_settlement(ghostplane_settlement::Settlement::proven_number);
-    let progress = Progress { sealed: header.number, answered: header.number, committed, proven, final_batch };
+    let newest = header.number;
+    let progress = Progress { sealed: newest, shown: newest, answered: newest, committed, proven, final_batch };
     let (to_verify, raw) = crossbeam_channel::unbounded::<Raw>();
     let (to_core, core_from) = crossbeam_channel::unbounded::<ToCore>();
     let (to_writer, writer_from) = crossbeam_channel::unbounded::<ToWriter>();

@@ -127,9 +127,11 @@ impl Story {
         let receipt = self.node.submit(transaction.to_bytes().into()).await.expect("executed");
         assert!(receipt.record.outcome.is_applied());
         let batch = receipt.record.batch;
-        while self.node.inner.history_batch(batch).expect("a readable history").is_none() {
-            let _ = self.event().await;
-        }
+        // Sealed for whoever has the receipt, and shown for whoever asks.
+        self.node.caught_up().await;
+        assert!(self.node.status().batch >= batch);
+        self.node.shown(batch).await;
+        assert_eq!(self.node.batch(batch, true, false).expect("it is shown").header.number, batch);
         batch
     }
 

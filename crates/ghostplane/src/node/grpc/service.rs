@@ -221,6 +221,7 @@ impl wire::state_server::State for Service {
 impl wire::batches_server::Batches for Service {
     async fn get(&self, request: Request<wire::GetBatchRequest>) -> Answer<wire::Batch> {
         let request = request.into_inner();
+        self.node.shown(request.number).await;
         let view = self.ask(move |node| node.batch(request.number, request.records, request.posted)).await?;
         let plane = self.node.plane();
         Ok(Response::new(convert::batch(plane.chain_id(), &plane.plane_id(), &view)))

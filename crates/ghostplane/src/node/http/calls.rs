@@ -251,6 +251,7 @@ pub(super) async fn batch(
     Asked(BatchQuery { records, posted }): Asked<BatchQuery>,
 ) -> Answer {
     let number = parse::number("batch", &number)?;
+    app.node.shown(number).await;
     let view = app.ask(move |node| node.batch(number, records, posted)).await?;
     let plane = app.node.plane();
     Ok(Json(json::batch(plane.chain_id(), &plane.plane_id(), &view, records, posted)))
