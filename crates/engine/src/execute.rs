@@ -9,6 +9,7 @@ mod admission;
 mod beyond;
 mod credentials;
 mod fees;
+mod flows;
 mod held;
 mod rules;
 mod weight;
@@ -19,18 +20,17 @@ use crate::explain::Notes;
 use crate::verify::{CheckedEntry, Verified};
 use crate::working::{AccountId, Mark, Reach, Side, Standing, SystemIds, Working};
 pub(crate) use admission::{Payable, Terms};
+use flows::{FlowSum, Made};
 use ghostplane_ghostcipher::Digest;
 use ghostplane_keystone::{ChangesetError, Missing, StateView};
-use ghostplane_types::amount::AMOUNT_MAX;
 use ghostplane_types::limits::{
     BATCH_ENTRIES_MAX, BATCH_FLOWS_MAX, BATCH_GAS_MAX, BATCH_WITHDRAWALS_MAX, FEE_SHARES_MAX, WITNESS_BOUND_MAX,
 };
 use ghostplane_types::{
-    Action, Address, Amount, AssetId, Flow, InboxPayload, L1Address, Outcome, Pay, PlaneState, Reject, Source,
+    Action, Address, Amount, AssetId, InboxPayload, L1Address, Outcome, Pay, PlaneState, Reject, Source,
     TransactionBody, Withdrawal, gas,
 };
 pub(crate) use rules::approvals_of;
-use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 pub(crate) use weight::check_reach;
 
@@ -585,72 +585,6 @@ impl Run<'_> {
 
     // Bookkeeping.
 
-    fn withdraw(&mut self, owner: Address, to: L1Address, asset: AssetId, amount: Amount) {
-        self.withdrawals.push(Withdrawal { index: self.outbox_next, owner, to, asset, amount });
-        self.outbox_next += 1;
-        self.flow_of(asset).retired += u128::from(amount.units());
-    }
-
-    /// Takes back the withdrawals from position `len` on.
-    fn undo_withdrawals(&mut self, len: usize) {
-        while self.withdrawals.len() > len {
-            let withdrawal = self.withdrawals.pop().expect("longer than that");
-            self.outbox_next -= 1;
-            self.flow_of(withdrawal.asset).retired -= u128::from(withdrawal.amount.units());
-        }
-    }
-
-    /// Notes that some of an asset of the plane's own was made or ended.
-    fn make(&mut self, made: Made) {
-        let Made { asset, units, is_end } = made;
-        let flow = self.flow_of(asset);
-        let sum = if is_end { &mut flow.retired } else { &mut flow.issued };
-        *sum += u128::from(units);
-        self.made.push(made);
-    }
-
-    /// Whether a batch can hold what a transaction makes, ends and withdraws. What it says of each asset is an amount, and there
-    /// are only so many assets.
-    fn check_crossing(&self, since: Effects) -> Result<(), Reject> {
-        let (withdrawn, made) = (&self.withdrawals[since.withdrawals..], &self.made[since.made..]);
-        // One amount is an amount, of one asset.
-        if withdrawn.len() + made.len() <= 1 {
-            return Ok(());
-        }
-        let mut sums: BTreeMap<(AssetId, bool), u128> = BTreeMap::new();
-        let withdrawn = withdrawn.iter().map(|one| ((one.asset, true), one.amount.units()));
-        for (key, units) in withdrawn.chain(made.iter().map(|one| ((one.asset, one.is_end), one.units))) {
-            *sums.entry(key).or_default() += u128::from(units);
-        }
-        if sums.values().any(|sum| *sum > u128::from(AMOUNT_MAX)) {
-            return Err(Reject::CrossesTooMuch { what: "over 2^63 - 1 units of one asset" });
-        }
-        let assets: BTreeSet<AssetId> = sums.into_keys().map(|(asset, _)| asset).collect();
-        if assets.len() > BATCH_FLOWS_MAX {
-            return Err(Reject::CrossesTooMuch { what: "over 64 assets" });
-        }
-        Ok(())
-    }
-
-    /// Takes back what was made and ended from position `len` on.
-    fn undo_made(&mut self, len: usize) {
-        while self.made.len() > len {
-            let Made { asset, units, is_end } = self.made.pop().expect("longer than that");
-            let flow = self.flow_of(asset);
-            let sum = if is_end { &mut flow.retired } else { &mut flow.issued };
-            *sum -= u128::from(units);
-        }
-    }
-
-    fn flow_of(&mut self, asset: AssetId) -> &mut FlowSum {
-        let known = self.flows.iter().position(|flow| flow.asset == asset);
-        let at = known.unwrap_or_else(|| {
-            self.flows.push(FlowSum { asset, issued: 0, retired: 0 });
-            self.flows.len() - 1
-        });
-        &mut self.flows[at]
-    }
-
     fn outcome(&self, code: u16, action: u16, gas: u64, fee: u64, since: Effects) -> Outcome {
         let count =
             |now: usize, then: usize| u32::try_from(now - then).expect("bounded by the actions of one transaction");
@@ -693,39 +627,6 @@ impl Run<'_> {
             return Err(InvalidBatch::Flows { assets });
         }
         Ok(())
-    }
-
-    fn flows(&self) -> Result<Vec<Flow>, InvalidBatch> {
-        let touched = self.flows.iter().filter(|sum| sum.issued != 0 || sum.retired != 0);
-        let mut flows = touched.map(FlowSum::flow).collect::<Result<Vec<Flow>, InvalidBatch>>()?;
-        flows.sort_unstable_by_key(|flow| flow.asset);
-        Ok(flows)
-    }
-}
-
-/// Some of an asset of the plane's own that was made, or ended.
-#[derive(Clone, Copy)]
-struct Made {
-    asset: AssetId,
-    units: u64,
-    is_end: bool,
-}
-
-/// What crossed between the plane and the outside so far.
-#[derive(Clone, Copy)]
-struct FlowSum {
-    asset: AssetId,
-    issued: u128,
-    retired: u128,
-}
-
-impl FlowSum {
-    fn flow(&self) -> Result<Flow, InvalidBatch> {
-        let amount = |units: u128| u64::try_from(units).ok().and_then(Amount::new);
-        match (amount(self.issued), amount(self.retired)) {
-            (Some(issued), Some(retired)) => Ok(Flow { asset: self.asset, issued, retired }),
-            _ => Err(InvalidBatch::FlowOverflow { asset: self.asset }),
-        }
     }
 }
 
