@@ -2,8 +2,9 @@
 //!
 //! A table's rows are read in bit-reversed order, and each column becomes its coefficients in natural order, and the
 //! coefficients its values at the longer range in bit-reversed order, which is how columns are committed: no other pass
-//! moves rows about. Twiddles are the same for all of a block. Layers are taken in three passes, each over pieces that lie
-//! in the cache: some rows, and so many columns of them as fill two vectors.
+//! moves rows about. Roots are the same for all of a block. Layers are taken in three parts, each over pieces that lie in
+//! the cache: some rows, and so many columns of them as fill two vectors. Within a part, two layers are taken at a time, the
+//! first two while rows are read and the last two while they are written: cells are hardly ever moved and nothing else.
 
 use crate::stark::rows::{LANES, Packed, reversed};
 use ghostplane_ghostcipher::poseidon2::KoalaBear;
@@ -17,6 +18,79 @@ use std::sync::OnceLock;
 const VECTORS: usize = 2;
 /// Some columns of a row.
 type Piece<const V: usize> = [Packed; V];
+
+/// The columns of a table at 2^`added_bits` times as many points, away from where the table has them by `shift`.
+pub(super) fn extend(
+    table: &RowMajorMatrix<KoalaBear>,
+    added_bits: usize,
+    shift: KoalaBear,
+) -> RowMajorMatrix<KoalaBear> {
+    let width = table.width;
+    if width < LANES {
+        let mut wide = zeros(table.height() * LANES);
+        wide.par_chunks_exact_mut(LANES)
+            .zip(table.values.par_chunks_exact(width))
+            .for_each(|(wide, row)| wide[..width].copy_from_slice(row));
+        columns(&extend(&RowMajorMatrix::new(wide, LANES), added_bits, shift), 0, width)
+    } else if width < VECTORS * LANES {
+        Transform::<1>::new(table, Order::Natural, added_bits, shift, None).extend(table)
+    } else {
+        Transform::<VECTORS>::new(table, Order::Natural, added_bits, shift, None).extend(table)
+    }
+}
+
+/// Columns at all points where they would be committed, from the first of these points, as many as a table has rows. There
+/// is at least a vector of columns.
+pub(super) fn extend_committed(first: &RowMajorMatrix<KoalaBear>, added_bits: usize) -> RowMajorMatrix<KoalaBear> {
+    Transform::<1>::new(first, Order::Reversed, added_bits, KoalaBear::ONE, None).extend(first)
+}
+
+/// The columns over both halves of the quotient's points, each moved to the points where everything is committed: the first
+/// half stands there already, the second is a step ahead.
+pub(super) fn extend_halves(
+    halves: &[RowMajorMatrix<KoalaBear>; 2],
+    added_bits: usize,
+) -> [RowMajorMatrix<KoalaBear>; 2] {
+    let (rows, width) = (halves[0].height(), halves[0].width);
+    let back = KoalaBear::two_adic_generator(rows.ilog2() as usize + 1).inverse();
+    if 2 * width > LANES {
+        return [extend(&halves[0], added_bits, KoalaBear::ONE), extend(&halves[1], added_bits, back)];
+    }
+    // Both fit into one vector.
+    let mut joint = zeros(rows * LANES);
+    joint.par_chunks_exact_mut(LANES).enumerate().for_each(|(row, cells)| {
+        for (half, cells) in halves.iter().zip(cells.chunks_exact_mut(width)) {
+            cells.copy_from_slice(&half.values[row * width..][..width]);
+        }
+    });
+    let twist = Twist {
+        moved: Packed::from_fn(|lane| KoalaBear::from_bool(lane >= width)),
+        powers: back.powers().collect_n(rows),
+    };
+    let joint = RowMajorMatrix::new(joint, LANES);
+    let joint = Transform::<1>::new(&joint, Order::Natural, added_bits, KoalaBear::ONE, Some(twist)).extend(&joint);
+    [0, width].map(|first| columns(&joint, first, width))
+}
+
+/// Some columns of a table that is one vector wide.
+fn columns(table: &RowMajorMatrix<KoalaBear>, first: usize, width: usize) -> RowMajorMatrix<KoalaBear> {
+    let mut cells = zeros(table.height() * width);
+    cells
+        .par_chunks_exact_mut(width)
+        .zip(table.values.par_chunks_exact(LANES))
+        .for_each(|(cells, row)| cells.copy_from_slice(&row[first..first + width]));
+    RowMajorMatrix::new(cells, width)
+}
+
+/// Room that all threads clear together.
+fn zeros(len: usize) -> Vec<KoalaBear> {
+    const ROOM: usize = 1 << 10;
+    let room: Vec<[KoalaBear; ROOM]> =
+        (0..len.div_ceil(ROOM)).into_par_iter().map(|_| [KoalaBear::ZERO; ROOM]).collect();
+    let mut cells = room.into_flattened();
+    cells.truncate(len);
+    cells
+}
 
 /// Powers of a root of unity and of its inverse, in bit-reversed order: a shorter range's are the first of them.
 struct Roots {
@@ -39,113 +113,128 @@ impl Roots {
             Self { forward: powers(root), inverse: powers(root.inverse()) }
         })
     }
-}
 
-/// The columns of a table at 2^`added_bits` times as many points, away from where the table has them by `shift`.
-pub(super) fn extend(
-    table: &RowMajorMatrix<KoalaBear>,
-    added_bits: usize,
-    shift: KoalaBear,
-) -> RowMajorMatrix<KoalaBear> {
-    if table.width <= LANES {
-        Transform::<1>::extend(table, added_bits, shift.into())
-    } else {
-        Transform::<VECTORS>::extend(table, added_bits, shift.into())
+    /// Of each layer, for a range of points that starts at `start`.
+    fn moved(&self, log_rows: usize, start: KoalaBear) -> Vec<Vec<KoalaBear>> {
+        let layer = |layer: usize| {
+            let step = start.exp_power_of_2(layer);
+            self.forward[..1 << (log_rows - 1 - layer)].iter().map(|root| step * *root).collect()
+        };
+        (0..log_rows).map(layer).collect()
     }
 }
 
-/// The columns over both halves of the quotient's points, each moved to the points where everything is committed: the first
-/// half stands there already, the second is a step ahead.
-pub(super) fn extend_halves(
-    halves: &[RowMajorMatrix<KoalaBear>; 2],
-    added_bits: usize,
-) -> [RowMajorMatrix<KoalaBear>; 2] {
-    let (rows, width) = (halves[0].height(), halves[0].width);
-    let back = KoalaBear::two_adic_generator(rows.ilog2() as usize + 1).inverse();
-    if 2 * width > LANES {
-        return [extend(&halves[0], added_bits, KoalaBear::ONE), extend(&halves[1], added_bits, back)];
-    }
-    // Both fit into one vector.
-    let rows_of = |half: usize| halves[half].values.chunks_exact(width);
-    let joint = rows_of(0).zip(rows_of(1)).flat_map(|(one, other)| one.iter().chain(other)).copied().collect();
-    let shift = Packed::from_fn(|lane| if lane < width { KoalaBear::ONE } else { back });
-    let joint = Transform::<1>::extend(&RowMajorMatrix::new(joint, 2 * width), added_bits, shift);
-    [0, width].map(|column| {
-        let cells = joint.values.chunks_exact(2 * width).flat_map(|row| &row[column..column + width]);
-        RowMajorMatrix::new(cells.copied().collect(), width)
-    })
+/// How a table's rows are ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    Natural,
+    Reversed,
 }
 
-/// Room that all threads clear together.
-fn zeros(len: usize) -> Vec<KoalaBear> {
-    const ROOM: usize = 1 << 10;
-    let room: Vec<[KoalaBear; ROOM]> =
-        (0..len.div_ceil(ROOM)).into_par_iter().map(|_| [KoalaBear::ZERO; ROOM]).collect();
-    let mut cells = room.into_flattened();
-    cells.truncate(len);
-    cells
+/// Where the points of some lanes start.
+struct Twist {
+    /// One for such a lane, zero for one whose points start where the others' do.
+    moved: Packed,
+    /// Powers of the start.
+    powers: Vec<KoalaBear>,
+}
+
+/// Room for columns that are worked on, for those that overlap the ones before them, and for what comes of either.
+struct Room<const V: usize> {
+    piece: Vec<Piece<V>>,
+    last: Vec<Piece<V>>,
+    values: Vec<Piece<V>>,
+}
+
+impl<const V: usize> Room<V> {
+    fn new(log_len: usize) -> Self {
+        let room = || vec![[Packed::ZERO; V]; 1 << log_len];
+        Self { piece: room(), last: room(), values: room() }
+    }
 }
 
 struct Transform<const V: usize> {
     log_rows: usize,
-    /// Power of the rows that lie together in the first and last pass.
+    /// Power of the rows that lie together in the first and last part.
     log_piece: usize,
     width: usize,
-    roots: &'static Roots,
-    /// Where each range of points starts, for each lane.
-    shifts: Vec<Packed>,
+    order: Order,
+    inverse: &'static [KoalaBear],
+    /// For each range of points, the roots of each layer.
+    forward: Vec<Vec<Vec<KoalaBear>>>,
+    twist: Option<Twist>,
 }
 
 impl<const V: usize> Transform<V> {
     const COLUMNS: usize = V * LANES;
 
-    fn extend(table: &RowMajorMatrix<KoalaBear>, added_bits: usize, shift: Packed) -> RowMajorMatrix<KoalaBear> {
-        let (rows, width) = (table.height(), table.width);
-        let log_rows = rows.ilog2() as usize;
+    fn new(
+        table: &RowMajorMatrix<KoalaBear>,
+        order: Order,
+        added_bits: usize,
+        shift: KoalaBear,
+        twist: Option<Twist>,
+    ) -> Self {
+        let (log_rows, width) = (table.height().ilog2() as usize, table.width);
+        assert!(width >= Self::COLUMNS, "a narrower table is widened before");
         let root = KoalaBear::two_adic_generator(log_rows + added_bits);
-        let range = |range| shift * root.exp_u64(reversed(range, added_bits) as u64);
-        let transform = Self {
+        let roots = Roots::of(log_rows);
+        let range = |range| roots.moved(log_rows, shift * root.exp_u64(reversed(range, added_bits) as u64));
+        Self {
             log_rows,
             log_piece: log_rows.div_ceil(2),
             width,
-            roots: Roots::of(log_rows),
-            shifts: (0..1 << added_bits).map(range).collect(),
-        };
-        let mut cells = zeros((rows << added_bits) * width);
-        transform.lower_inverse(&table.values, &mut cells[..rows * width]);
-        transform.upper(&mut cells);
-        transform.lower_forward(&mut cells);
-        RowMajorMatrix::new(cells, width)
+            order,
+            inverse: &roots.inverse,
+            forward: (0..1 << added_bits).map(range).collect(),
+            twist,
+        }
+    }
+
+    fn extend(&self, table: &RowMajorMatrix<KoalaBear>) -> RowMajorMatrix<KoalaBear> {
+        let len = table.values.len();
+        let mut cells = zeros(len * self.forward.len());
+        self.lower_inverse(&table.values, &mut cells[..len]);
+        self.upper(&mut cells);
+        self.lower_forward(&mut cells);
+        RowMajorMatrix::new(cells, self.width)
+    }
+
+    /// Where columns start that are worked on together, but for the last of them.
+    fn blocks(&self) -> impl Iterator<Item = usize> {
+        (0..self.last()).step_by(Self::COLUMNS)
+    }
+
+    /// Where the last of them start: they may overlap those before them, so they are read before anything is written.
+    const fn last(&self) -> usize {
+        self.width - Self::COLUMNS
     }
 
     /// The layers from values to coefficients whose blocks are no longer than a piece.
     fn lower_inverse(&self, table: &[KoalaBear], cells: &mut [KoalaBear]) {
         let pieces = cells.par_chunks_exact_mut(self.width << self.log_piece).enumerate();
-        pieces
-            .for_each_init(Vec::new, |scratch, (piece, cells)| self.lower_inverse_piece(scratch, piece, table, cells));
+        pieces.for_each_init(
+            || Room::new(self.log_piece),
+            |room, (piece, cells)| self.lower_inverse_piece(room, piece, table, cells),
+        );
     }
 
     #[inline(never)]
-    fn lower_inverse_piece(
-        &self,
-        scratch: &mut Vec<Piece<V>>,
-        piece: usize,
-        table: &[KoalaBear],
-        cells: &mut [KoalaBear],
-    ) {
+    fn lower_inverse_piece(&self, room: &mut Room<V>, piece: usize, table: &[KoalaBear], cells: &mut [KoalaBear]) {
         let (width, log_piece) = (self.width, self.log_piece);
-        for column in (0..width).step_by(Self::COLUMNS) {
-            scratch.clear();
-            scratch.extend((0..1 << log_piece).map(|row| {
-                let from = reversed((piece << log_piece) + row, self.log_rows);
-                load(&table[from * width..][..width], column)
-            }));
-            for layer in 0..log_piece {
-                inverse_layer(scratch, layer, &self.roots.inverse[piece << (log_piece - 1 - layer)..]);
-            }
-            for (row, values) in cells.chunks_exact_mut(width).zip(&*scratch) {
-                store(row, column, values);
-            }
+        let roots = |layer: usize| &self.inverse[piece << (log_piece - 1 - layer)..][..1 << (log_piece - 1 - layer)];
+        let rows = piece << log_piece..(piece + 1) << log_piece;
+        let place = |row| match self.order {
+            Order::Natural => reversed(row, self.log_rows),
+            Order::Reversed => row,
+        };
+        let rows: Vec<&[KoalaBear]> = rows.map(|row| &table[place(row) * width..][..width]).collect();
+        for column in self.blocks().chain([self.last()]) {
+            read(&mut room.piece, rows.iter().copied(), column);
+            inverse_layers(&mut room.piece, roots);
+            inverse_write(&room.piece, roots, |row, vector, value| {
+                store(&mut cells[row * width..], column, vector, value);
+            });
         }
     }
 
@@ -154,128 +243,303 @@ impl<const V: usize> Transform<V> {
         let layers = self.log_rows - self.log_piece;
         // Rows that meet in these layers are a piece apart.
         let mut groups: Vec<Vec<&mut [KoalaBear]>> = Vec::new();
-        groups.resize_with(1 << self.log_piece, || Vec::with_capacity(self.shifts.len() << layers));
+        groups.resize_with(1 << self.log_piece, || Vec::with_capacity(self.forward.len() << layers));
         for piece in cells.chunks_exact_mut(self.width << self.log_piece) {
             groups.iter_mut().zip(piece.chunks_exact_mut(self.width)).for_each(|(group, row)| group.push(row));
         }
-        let room = <(Vec<Piece<V>>, Vec<Piece<V>>)>::default;
-        groups.into_par_iter().for_each_init(room, |(coefficients, values), mut group| {
-            self.upper_group(coefficients, values, &mut group);
-        });
+        groups.into_par_iter().enumerate().for_each_init(
+            || Room::new(layers),
+            |room, (number, mut group)| self.upper_group(room, number, &mut group),
+        );
     }
 
     #[inline(never)]
-    fn upper_group(
+    fn upper_group(&self, room: &mut Room<V>, number: usize, group: &mut [&mut [KoalaBear]]) {
+        self.upper_inverse(&mut room.last, number, group, self.last());
+        for column in self.blocks() {
+            self.upper_inverse(&mut room.piece, number, group, column);
+            self.upper_forward(&room.piece, &mut room.values, group, column);
+        }
+        self.upper_forward(&room.last, &mut room.values, group, self.last());
+    }
+
+    /// The coefficients of some columns.
+    #[inline(always)]
+    fn upper_inverse(&self, piece: &mut [Piece<V>], number: usize, group: &[&mut [KoalaBear]], column: usize) {
+        let layers = self.log_rows - self.log_piece;
+        let roots = |layer: usize| &self.inverse[..1 << (layers - 1 - layer)];
+        read(piece, group.iter().map(|row| &**row), column);
+        inverse_layers(piece, roots);
+        inverse_end(piece, roots, KoalaBear::from_usize(1 << self.log_rows).inverse());
+        if let Some(Twist { moved, powers }) = &self.twist {
+            let powers = powers[number..].iter().step_by(1 << self.log_piece);
+            for (coefficients, power) in piece.iter_mut().zip(powers) {
+                let factor = Packed::ONE + *moved * (*power - KoalaBear::ONE);
+                coefficients.iter_mut().for_each(|coefficient| *coefficient *= factor);
+            }
+        }
+    }
+
+    /// The layers from the coefficients of some columns that go with [`Self::upper_inverse`].
+    #[inline(always)]
+    fn upper_forward(
         &self,
-        coefficients: &mut Vec<Piece<V>>,
-        values: &mut Vec<Piece<V>>,
+        piece: &[Piece<V>],
+        values: &mut [Piece<V>],
         group: &mut [&mut [KoalaBear]],
+        column: usize,
     ) {
         let layers = self.log_rows - self.log_piece;
-        let unit = Packed::from(KoalaBear::from_usize(1 << self.log_rows).inverse());
-        for column in (0..self.width).step_by(Self::COLUMNS) {
-            coefficients.clear();
-            coefficients.extend(group[..1 << layers].iter().map(|row| load(row, column)));
-            for layer in 0..layers - 1 {
-                inverse_layer(coefficients, layer, &self.roots.inverse);
-            }
-            // The last layer is one block, whose root is one.
-            let (low, high) = coefficients.split_at_mut(1 << (layers - 1));
-            for (low, high) in low.as_flattened_mut().iter_mut().zip(high.as_flattened_mut()) {
-                (*low, *high) = ((*low + *high) * unit, (*low - *high) * unit);
-            }
-            for (shift, rows) in self.shifts.iter().zip(group.chunks_exact_mut(1 << layers)) {
-                values.clear();
-                values.extend_from_slice(coefficients);
-                for layer in (0..layers).rev() {
-                    let step = shift.exp_power_of_2(self.log_piece + layer);
-                    forward_layer(values, layer, &self.roots.forward, step);
-                }
-                for (row, values) in rows.iter_mut().zip(&*values) {
-                    store(row, column, values);
-                }
-            }
+        for (roots, rows) in self.forward.iter().zip(group.chunks_exact_mut(1 << layers)) {
+            let roots = |layer: usize| &roots[self.log_piece + layer][..1 << (layers - 1 - layer)];
+            forward_first(piece, values, roots);
+            forward_layers(values, roots);
+            forward_write(values, roots, |row, vector, value| store(rows[row], column, vector, value));
         }
     }
 
     /// The layers from coefficients to values whose blocks are no longer than a piece.
     fn lower_forward(&self, cells: &mut [KoalaBear]) {
         let pieces = cells.par_chunks_exact_mut(self.width << self.log_piece).enumerate();
-        pieces.for_each_init(Vec::new, |scratch, (piece, cells)| self.lower_forward_piece(scratch, piece, cells));
+        pieces.for_each_init(
+            || Room::new(self.log_piece),
+            |room, (piece, cells)| self.lower_forward_piece(room, piece, cells),
+        );
     }
 
     #[inline(never)]
-    fn lower_forward_piece(&self, scratch: &mut Vec<Piece<V>>, piece: usize, cells: &mut [KoalaBear]) {
+    fn lower_forward_piece(&self, room: &mut Room<V>, piece: usize, cells: &mut [KoalaBear]) {
         let (width, log_piece) = (self.width, self.log_piece);
         let log_pieces = self.log_rows - log_piece;
-        let (shift, piece) = (self.shifts[piece >> log_pieces], piece % (1 << log_pieces));
-        for column in (0..width).step_by(Self::COLUMNS) {
-            scratch.clear();
-            scratch.extend(cells.chunks_exact(width).map(|row| load(row, column)));
-            for layer in (0..log_piece).rev() {
-                let blocks = &self.roots.forward[piece << (log_piece - 1 - layer)..];
-                forward_layer(scratch, layer, blocks, shift.exp_power_of_2(layer));
+        let (range, piece) = (piece >> log_pieces, piece % (1 << log_pieces));
+        let roots = |layer: usize| {
+            let blocks = 1 << (log_piece - 1 - layer);
+            &self.forward[range][layer][piece * blocks..][..blocks]
+        };
+        let write = |piece: &[Piece<V>], values: &mut [Piece<V>], cells: &mut [KoalaBear], column| {
+            forward_first(piece, values, roots);
+            forward_layers(values, roots);
+            forward_write(values, roots, |row, vector, value| {
+                store(&mut cells[row * width..], column, vector, value);
+            });
+        };
+        read(&mut room.last, cells.chunks_exact(width), self.last());
+        for column in self.blocks() {
+            read(&mut room.piece, cells.chunks_exact(width), column);
+            write(&room.piece, &mut room.values, cells, column);
+        }
+        write(&room.last, &mut room.values, cells, self.last());
+    }
+}
+
+/// Some columns of rows that lie far from each other: they are only moved, so that many are fetched at once.
+#[inline(always)]
+fn read<'a, const V: usize>(piece: &mut [Piece<V>], rows: impl Iterator<Item = &'a [KoalaBear]>, column: usize) {
+    for (values, row) in piece.iter_mut().zip(rows) {
+        values.copy_from_slice(Packed::pack_slice(&row[column..column + V * LANES]));
+    }
+}
+
+#[inline(always)]
+fn store(row: &mut [KoalaBear], column: usize, vector: usize, value: Packed) {
+    *Packed::from_slice_mut(&mut row[column + vector * LANES..][..LANES]) = value;
+}
+
+/// A step towards the coefficients: sum, and difference times the inverse root of the block.
+#[inline(always)]
+fn inverse_two(low: Packed, high: Packed, root: KoalaBear) -> (Packed, Packed) {
+    (low + high, (low - high) * root)
+}
+
+/// A step from the coefficients: the upper half times the root of the block, added and taken off.
+#[inline(always)]
+fn forward_two(low: Packed, high: Packed, root: KoalaBear) -> (Packed, Packed) {
+    let moved = high * root;
+    (low + moved, low - moved)
+}
+
+/// Two layers' roots for four values that meet in them: of both blocks of the lower layer, and of that of the upper.
+#[derive(Clone, Copy)]
+struct FourRoots {
+    lower: [KoalaBear; 2],
+    upper: KoalaBear,
+}
+
+impl FourRoots {
+    /// Of a block, by the roots of both layers.
+    #[inline(always)]
+    fn new(lower: &[KoalaBear], upper: &[KoalaBear], block: usize) -> Self {
+        Self { lower: [lower[2 * block], lower[2 * block + 1]], upper: upper[block] }
+    }
+
+    #[inline(always)]
+    fn inverse(self, [a, b, c, d]: [Packed; 4]) -> [Packed; 4] {
+        let (a, b) = inverse_two(a, b, self.lower[0]);
+        let (c, d) = inverse_two(c, d, self.lower[1]);
+        let (a, c) = inverse_two(a, c, self.upper);
+        let (b, d) = inverse_two(b, d, self.upper);
+        [a, b, c, d]
+    }
+
+    #[inline(always)]
+    fn forward(self, [a, b, c, d]: [Packed; 4]) -> [Packed; 4] {
+        let (a, c) = forward_two(a, c, self.upper);
+        let (b, d) = forward_two(b, d, self.upper);
+        let (a, b) = forward_two(a, b, self.lower[0]);
+        let (c, d) = forward_two(c, d, self.lower[1]);
+        [a, b, c, d]
+    }
+}
+
+/// All layers but the two with the longest blocks.
+#[inline(always)]
+fn inverse_layers<'r, const V: usize>(values: &mut [Piece<V>], roots: impl Fn(usize) -> &'r [KoalaBear]) {
+    let layers = values.len().ilog2() as usize - 2;
+    for layer in (0..layers - layers % 2).step_by(2) {
+        let (lower, upper) = (roots(layer), roots(layer + 1));
+        for (block, values) in values.chunks_exact_mut(4 << layer).enumerate() {
+            let roots = FourRoots::new(lower, upper, block);
+            for_quarters(values, |four| roots.inverse(four));
+        }
+    }
+    if layers % 2 == 1 {
+        for (values, root) in values.chunks_exact_mut(1 << layers).zip(roots(layers - 1)) {
+            for_halves(values, |low, high| inverse_two(low, high, *root));
+        }
+    }
+}
+
+/// The two layers with the longest blocks, to rows.
+#[inline(always)]
+fn inverse_write<'r, const V: usize>(
+    values: &[Piece<V>],
+    roots: impl Fn(usize) -> &'r [KoalaBear],
+    mut write: impl FnMut(usize, usize, Packed),
+) {
+    let log_len = values.len().ilog2() as usize;
+    let roots = FourRoots::new(roots(log_len - 2), roots(log_len - 1), 0);
+    let [a, b, c, d] = quarters(values);
+    let quarter = a.len();
+    for row in 0..quarter {
+        for vector in 0..V {
+            let four = roots.inverse([a[row][vector], b[row][vector], c[row][vector], d[row][vector]]);
+            write(row, vector, four[0]);
+            write(row + quarter, vector, four[1]);
+            write(row + 2 * quarter, vector, four[2]);
+            write(row + 3 * quarter, vector, four[3]);
+        }
+    }
+}
+
+/// The two layers with the longest blocks, where the block's root is one, and all times `unit`.
+#[inline(always)]
+fn inverse_end<'r, const V: usize>(values: &mut [Piece<V>], roots: impl Fn(usize) -> &'r [KoalaBear], unit: KoalaBear) {
+    let root = roots(values.len().ilog2() as usize - 2)[1];
+    for_quarters(values, |[a, b, c, d]| {
+        let (a, b, c, d) = (a + b, a - b, c + d, (c - d) * root);
+        [(a + c) * unit, (b + d) * unit, (a - c) * unit, (b - d) * unit]
+    });
+}
+
+/// The two layers with the longest blocks, from `piece` to `values`.
+#[inline(always)]
+fn forward_first<'r, const V: usize>(
+    piece: &[Piece<V>],
+    values: &mut [Piece<V>],
+    roots: impl Fn(usize) -> &'r [KoalaBear],
+) {
+    let log_len = piece.len().ilog2() as usize;
+    let roots = FourRoots::new(roots(log_len - 2), roots(log_len - 1), 0);
+    let ([a, b, c, d], [into_a, into_b, into_c, into_d]) = (quarters(piece), quarters_mut(values));
+    for row in 0..a.len() {
+        for vector in 0..V {
+            let four = roots.forward([a[row][vector], b[row][vector], c[row][vector], d[row][vector]]);
+            [into_a[row][vector], into_b[row][vector], into_c[row][vector], into_d[row][vector]] = four;
+        }
+    }
+}
+
+/// The layers between [`forward_first`] and [`forward_write`].
+#[inline(always)]
+fn forward_layers<'r, const V: usize>(values: &mut [Piece<V>], roots: impl Fn(usize) -> &'r [KoalaBear]) {
+    let layers = values.len().ilog2() as usize - 2;
+    if layers > 2 && layers % 2 == 1 {
+        for (values, root) in values.chunks_exact_mut(1 << layers).zip(roots(layers - 1)) {
+            for_halves(values, |low, high| forward_two(low, high, *root));
+        }
+    }
+    for layer in (2..layers - layers % 2).step_by(2).rev() {
+        let (lower, upper) = (roots(layer), roots(layer + 1));
+        for (block, values) in values.chunks_exact_mut(4 << layer).enumerate() {
+            let roots = FourRoots::new(lower, upper, block);
+            for_quarters(values, |four| roots.forward(four));
+        }
+    }
+}
+
+/// The layers with the shortest blocks that are left, two at most, to rows.
+#[inline(always)]
+fn forward_write<'r, const V: usize>(
+    values: &mut [Piece<V>],
+    roots: impl Fn(usize) -> &'r [KoalaBear],
+    mut write: impl FnMut(usize, usize, Packed),
+) {
+    let log_len = values.len().ilog2() as usize;
+    if log_len >= 4 {
+        let (lower, upper) = (roots(0), roots(1));
+        for (block, values) in values.chunks_exact(4).enumerate() {
+            let roots = FourRoots::new(lower, upper, block);
+            let [a, b, c, d] = [0, 1, 2, 3].map(|row| &values[row]);
+            for vector in 0..V {
+                let [a, b, c, d] = roots.forward([a[vector], b[vector], c[vector], d[vector]]);
+                write(4 * block, vector, a);
+                write(4 * block + 1, vector, b);
+                write(4 * block + 2, vector, c);
+                write(4 * block + 3, vector, d);
             }
-            for (row, values) in cells.chunks_exact_mut(width).zip(&*scratch) {
-                store(row, column, values);
-            }
+        }
+        return;
+    }
+    if log_len == 3 {
+        for (values, root) in values.chunks_exact_mut(2).zip(roots(0)) {
+            for_halves(values, |low, high| forward_two(low, high, *root));
+        }
+    }
+    for (row, piece) in values.iter().enumerate() {
+        piece.iter().enumerate().for_each(|(vector, value)| write(row, vector, *value));
+    }
+}
+
+fn quarters<T>(values: &[T]) -> [&[T]; 4] {
+    let (low, high) = values.split_at(values.len() / 2);
+    let ((a, b), (c, d)) = (low.split_at(low.len() / 2), high.split_at(high.len() / 2));
+    [a, b, c, d]
+}
+
+fn quarters_mut<T>(values: &mut [T]) -> [&mut [T]; 4] {
+    let (low, high) = values.split_at_mut(values.len() / 2);
+    let (a, b) = low.split_at_mut(low.len() / 2);
+    let (c, d) = high.split_at_mut(high.len() / 2);
+    [a, b, c, d]
+}
+
+/// Four values at a time that are a quarter apart.
+#[inline(always)]
+fn for_quarters<const V: usize>(values: &mut [Piece<V>], step: impl Fn([Packed; 4]) -> [Packed; 4]) {
+    let [a, b, c, d] = quarters_mut(values);
+    for (((a, b), c), d) in a.iter_mut().zip(b).zip(c).zip(d) {
+        for vector in 0..V {
+            [a[vector], b[vector], c[vector], d[vector]] = step([a[vector], b[vector], c[vector], d[vector]]);
         }
     }
 }
 
-/// Some columns of a row, zeros behind the last.
+/// Two values at a time that are half apart.
 #[inline(always)]
-fn load<const V: usize>(row: &[KoalaBear], column: usize) -> Piece<V> {
-    let row = &row[column..];
-    let mut piece = [Packed::ZERO; V];
-    if row.len() >= V * LANES {
-        for (vector, cells) in piece.iter_mut().zip(row.chunks_exact(LANES)) {
-            *vector = *Packed::from_slice(cells);
-        }
-    } else {
-        for (vector, cells) in piece.iter_mut().zip(row.chunks(LANES)) {
-            vector.as_slice_mut().iter_mut().zip(cells).for_each(|(lane, cell)| *lane = *cell);
-        }
-    }
-    piece
-}
-
-#[inline(always)]
-fn store<const V: usize>(row: &mut [KoalaBear], column: usize, values: &Piece<V>) {
-    let row = &mut row[column..];
-    if row.len() >= V * LANES {
-        for (cells, vector) in row.chunks_exact_mut(LANES).zip(values) {
-            *Packed::from_slice_mut(cells) = *vector;
-        }
-    } else {
-        for (cells, vector) in row.chunks_mut(LANES).zip(values) {
-            cells.iter_mut().zip(vector.as_slice()).for_each(|(cell, lane)| *cell = *lane);
-        }
-    }
-}
-
-/// A layer towards the coefficients: sums, and differences times the inverse root of the block.
-#[inline(always)]
-fn inverse_layer<const V: usize>(values: &mut [Piece<V>], layer: usize, roots: &[KoalaBear]) {
-    for (block, root) in values.chunks_exact_mut(2 << layer).zip(roots) {
-        let root = Packed::from(*root);
-        let (low, high) = block.split_at_mut(1 << layer);
-        for (low, high) in low.as_flattened_mut().iter_mut().zip(high.as_flattened_mut()) {
-            (*low, *high) = (*low + *high, (*low - *high) * root);
-        }
-    }
-}
-
-/// A layer from the coefficients: the upper half times the root of the block and a power of the shift, added and taken off.
-#[inline(always)]
-fn forward_layer<const V: usize>(values: &mut [Piece<V>], layer: usize, roots: &[KoalaBear], step: Packed) {
-    for (block, root) in values.chunks_exact_mut(2 << layer).zip(roots) {
-        let root = step * *root;
-        let (low, high) = block.split_at_mut(1 << layer);
-        for (low, high) in low.as_flattened_mut().iter_mut().zip(high.as_flattened_mut()) {
-            let moved = *high * root;
-            (*low, *high) = (*low + moved, *low - moved);
-        }
+fn for_halves<const V: usize>(values: &mut [Piece<V>], step: impl Fn(Packed, Packed) -> (Packed, Packed)) {
+    let (low, high) = values.split_at_mut(values.len() / 2);
+    for (low, high) in low.as_flattened_mut().iter_mut().zip(high.as_flattened_mut()) {
+        (*low, *high) = step(*low, *high);
     }
 }
 
@@ -301,6 +565,17 @@ mod tests {
                     assert!(extend(&table, added_bits, shift) == expected, "2^{log_rows} x {width}, {added_bits}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_column_goes_on_from_its_first_points_to_all() {
+        let cells = (3..).map(KoalaBear::new).take(LANES << 6);
+        let table = RowMajorMatrix::new(cells.collect(), LANES);
+        for added_bits in 1..=3 {
+            let whole = extend(&table, added_bits, KoalaBear::GENERATOR);
+            let first = RowMajorMatrix::new(whole.values[..LANES << 6].to_vec(), LANES);
+            assert!(extend_committed(&first, added_bits) == whole, "{added_bits}");
         }
     }
 }

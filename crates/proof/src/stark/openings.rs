@@ -2,8 +2,9 @@
 //! low-degree test.
 
 use crate::config::{Challenger, Extension, ExtensionMmcsOfValues, ValueMmcs};
+use crate::stark::extend::extend_committed;
 use crate::stark::rows::{
-    DIMENSION, LANES, LOG_LANES, Packed, PackedExtension, gather, invert_lanes, reversed, split_powers,
+    DIMENSION, LANES, LOG_LANES, Packed, PackedExtension, gather, invert_lanes, reversed, scatter, split_powers,
 };
 use ghostplane_ghostcipher::poseidon2::KoalaBear;
 use p3_commit::{Mmcs, OpenedValues, OpeningRequest};
@@ -61,7 +62,7 @@ pub(super) fn open(
     transcript.claimed_openings(&values);
     let (challenge, work) = transcript.batch_phase();
 
-    let columns = reduce(&rounds, &values, &distances, challenge);
+    let columns = reduce(&rounds, &values, &distances, challenge, fri.log_blowup);
     let folding: TwoAdicFriFoldingForMmcs<KoalaBear, ValueMmcs> = p3_fri::TwoAdicFriFolding(PhantomData);
     let proof = transcript.delegate(|challenger| {
         let log_tallest = tallest.ilog2() as usize;
@@ -232,32 +233,71 @@ impl<'a> Level<'a> {
         })
     }
 
-    /// The column: all columns less what they are said to be, over the distances.
-    fn column(&self) -> Vec<Extension> {
+    /// The column: for each point, all columns less what they are said to be there, over the distance from it.
+    ///
+    /// A combination of columns has no higher degree than they have, so it is worked out at as many places as a table has
+    /// rows, and extended from there to all others.
+    fn column(&self, log_blowup: usize) -> Vec<Extension> {
+        let width = (DIMENSION * self.points.len()).next_multiple_of(LANES);
+        let rows = self.height >> log_blowup;
+        let mut combined = KoalaBear::zero_vec(rows * width);
+        combined
+            .par_chunks_mut(GROUPS * LANES * width)
+            .enumerate()
+            .for_each_init(Vec::new, |columns, (task, cells)| self.combine(columns, task * GROUPS, cells, width));
+        let combined = extend_committed(&RowMajorMatrix::new(combined, width), log_blowup);
         let mut column = Extension::zero_vec(self.height);
-        column.par_chunks_mut(GROUPS * LANES).enumerate().for_each(|(task, column)| self.fill(task * GROUPS, column));
+        column
+            .par_chunks_mut(GROUPS * LANES)
+            .zip(combined.values.par_chunks(GROUPS * LANES * width))
+            .enumerate()
+            .for_each_init(Vec::new, |columns, (task, (column, combined))| {
+                self.divide(columns, task * GROUPS, combined, width, column);
+            });
         column
     }
 
-    /// Some of it, from a vector of rows on.
+    /// All columns combined for each of the points, from a vector of rows on.
     #[inline(never)]
-    fn fill(&self, first: usize, column: &mut [Extension]) {
-        let mut columns = Vec::new();
+    fn combine(&self, columns: &mut Vec<Packed>, first: usize, cells: &mut [KoalaBear], width: usize) {
         let mut sums = vec![PackedExtension::ZERO; self.points.len()];
-        for (group, column) in (first..).zip(column.chunks_exact_mut(LANES)) {
+        for (group, cells) in (first..).zip(cells.chunks_exact_mut(LANES * width)) {
             for ((_, said), sum) in self.points.iter().zip(&mut sums) {
                 *sum = (*said).into();
             }
             for part in &self.parts {
                 let width = part.matrix.width;
-                gather(&part.matrix.values[group * LANES * width..][..LANES * width], width, &mut columns);
+                gather(&part.matrix.values[group * LANES * width..][..LANES * width], width, columns);
                 let combined = PackedExtension::from_basis_coefficients_fn(|at| {
-                    Packed::batched_linear_combination(&columns, &part.powers[at])
+                    Packed::batched_linear_combination(columns, &part.powers[at])
                 });
                 sums[part.first] -= combined;
                 part.others.iter().for_each(|(point, higher)| sums[*point] -= combined * *higher);
             }
-            let terms = self.points.iter().zip(&sums).map(|((distance, _), sum)| *sum * distance.inverses[group]);
+            columns.clear();
+            columns.extend(sums.iter().flat_map(|sum| sum.as_basis_coefficients_slice() as &[Packed]));
+            columns.resize(width, Packed::ZERO);
+            scatter(columns, cells);
+        }
+    }
+
+    /// What was combined over the distances, from a vector of rows on.
+    #[inline(never)]
+    fn divide(
+        &self,
+        columns: &mut Vec<Packed>,
+        first: usize,
+        combined: &[KoalaBear],
+        width: usize,
+        column: &mut [Extension],
+    ) {
+        let rows = combined.chunks_exact(LANES * width);
+        for ((group, rows), column) in (first..).zip(rows).zip(column.chunks_exact_mut(LANES)) {
+            gather(rows, width, columns);
+            let sums = columns.chunks_exact(DIMENSION);
+            let terms = self.points.iter().zip(sums).map(|((distance, _), sum)| {
+                PackedExtension::from_basis_coefficients_fn(|at| sum[at]) * distance.inverses[group]
+            });
             terms.sum::<PackedExtension>().to_ext_slice(column);
         }
     }
@@ -269,6 +309,7 @@ fn reduce<'a>(
     values: &OpenedValues<Extension>,
     distances: &'a [Distance],
     challenge: Extension,
+    log_blowup: usize,
 ) -> Vec<Vec<Extension>> {
     let mut levels: Vec<Level<'a>> = Vec::new();
     for (wanted, values) in rounds.iter().flatten().zip(values.iter().flatten()) {
@@ -295,5 +336,5 @@ fn reduce<'a>(
         level.parts.push(Part { matrix: wanted.matrix, powers: split_powers(&powers), first, others: places });
     }
     levels.sort_by_key(|level| std::cmp::Reverse(level.height));
-    levels.iter().map(Level::column).collect()
+    levels.iter().map(|level| level.column(log_blowup)).collect()
 }
