@@ -31,6 +31,7 @@ use p3_lookup::{InteractionBuilder, InteractionSymbolicBuilder, LogUpGadget, Loo
 use p3_matrix::Matrix;
 use p3_matrix::dense::RowMajorMatrix;
 use quotient::{Committed, Weights, quotient};
+use rayon::prelude::*;
 use rows::{Combiner, Heard, Packed, Plan, Reader, Selectors};
 use std::sync::LazyLock;
 use sums::lookup_columns;
@@ -205,3 +206,13 @@ pub(crate) fn prove_tables<A: Circuit>(
 
 /// Quotient chunks of a table.
 const CHUNKS: usize = DEGREE_MAX - 1;
+
+/// Room that all threads clear together.
+pub(crate) fn zeros(len: usize) -> Vec<KoalaBear> {
+    const ROOM: usize = 1 << 10;
+    let room: Vec<[KoalaBear; ROOM]> =
+        (0..len.div_ceil(ROOM)).into_par_iter().map(|_| [KoalaBear::ZERO; ROOM]).collect();
+    let mut cells = room.into_flattened();
+    cells.truncate(len);
+    cells
+}

@@ -5,6 +5,7 @@ use crate::air::{journal, nodes, poseidon, range, slots};
 use crate::config::Settings;
 use crate::layout::{LOG_RANGE, Layout, Table};
 use crate::prove::ProveError;
+use crate::stark::zeros;
 use crate::statement::{Statement, journal_start, segment_start, segments};
 use crate::witness::{BatchWitness, TouchedSlot};
 use ghostplane_ghostcipher::FieldDigest;
@@ -103,7 +104,7 @@ impl Draft {
         let log_rows = layout.log_rows(statement);
         let widths = [claims::WIDTH, journal::width(layout.is_wide()), slots::WIDTH, nodes::WIDTH, range::WIDTH];
         let tables = std::array::from_fn(|table| {
-            let cells = KoalaBear::zero_vec(widths[table] << log_rows[table]);
+            let cells = zeros(widths[table] << log_rows[table]);
             RowMajorMatrix::new(cells, widths[table])
         });
         let entries = witnesses.iter().map(|witness| count(witness.entries.len())).collect();

@@ -7,6 +7,7 @@
 //! first two while rows are read and the last two while they are written: cells are hardly ever moved and nothing else.
 
 use crate::stark::rows::{LANES, Packed, reversed};
+use crate::stark::zeros;
 use ghostplane_ghostcipher::poseidon2::KoalaBear;
 use p3_field::{Field, PackedValue, PrimeCharacteristicRing, TwoAdicField};
 use p3_matrix::Matrix;
@@ -80,16 +81,6 @@ fn columns(table: &RowMajorMatrix<KoalaBear>, first: usize, width: usize) -> Row
         .zip(table.values.par_chunks_exact(LANES))
         .for_each(|(cells, row)| cells.copy_from_slice(&row[first..first + width]));
     RowMajorMatrix::new(cells, width)
-}
-
-/// Room that all threads clear together.
-fn zeros(len: usize) -> Vec<KoalaBear> {
-    const ROOM: usize = 1 << 10;
-    let room: Vec<[KoalaBear; ROOM]> =
-        (0..len.div_ceil(ROOM)).into_par_iter().map(|_| [KoalaBear::ZERO; ROOM]).collect();
-    let mut cells = room.into_flattened();
-    cells.truncate(len);
-    cells
 }
 
 /// Powers of a root of unity and of its inverse, in bit-reversed order: a shorter range's are the first of them.

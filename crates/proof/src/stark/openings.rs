@@ -4,8 +4,9 @@
 use crate::config::{Challenger, Extension, ExtensionMmcsOfValues, ValueMmcs};
 use crate::stark::extend::extend_committed;
 use crate::stark::rows::{
-    DIMENSION, LANES, LOG_LANES, Packed, PackedExtension, gather, invert_lanes, reversed, scatter, split_powers,
+    DIMENSION, LANES, LOG_LANES, Packed, PackedExtension, fetch, gather, invert_lanes, reversed, scatter, split_powers,
 };
+use crate::stark::zeros;
 use ghostplane_ghostcipher::poseidon2::KoalaBear;
 use p3_commit::{Mmcs, OpenedValues, OpeningRequest};
 use p3_field::{
@@ -179,6 +180,7 @@ fn weighted_sums(
             }
             continue;
         }
+        fetch(rows);
         for vector in 0..vectors {
             let at = (vector * LANES).min(width - LANES);
             let cells: [Packed; LANES] =
@@ -240,7 +242,7 @@ impl<'a> Level<'a> {
     fn column(&self, log_blowup: usize) -> Vec<Extension> {
         let width = (DIMENSION * self.points.len()).next_multiple_of(LANES);
         let rows = self.height >> log_blowup;
-        let mut combined = KoalaBear::zero_vec(rows * width);
+        let mut combined = zeros(rows * width);
         combined
             .par_chunks_mut(GROUPS * LANES * width)
             .enumerate()

@@ -4,12 +4,12 @@
 //! column is committed at falls into two halves, each as long as the table; the row behind another is in the same half.
 
 use crate::config::Extension;
-use crate::stark::Circuit;
 use crate::stark::extend::extend;
 use crate::stark::rows::{
     Combiner, DIMENSION, Heard, LANES, LOG_LANES, Packed, PackedExtension, Plan, Reader, Selectors, gather, reversed,
     split_powers,
 };
+use crate::stark::{Circuit, zeros};
 use ghostplane_ghostcipher::poseidon2::KoalaBear;
 use p3_field::{
     Algebra, BasedVectorSpace, Field, PackedValue, PrimeCharacteristicRing, TwoAdicField, batch_multiplicative_inverse,
@@ -66,7 +66,7 @@ pub(super) fn quotient<A: Circuit>(committed: &Committed<'_, A>, weights: &Weigh
             .into_par_iter()
             .map(|task| half.values(task * GROUPS..groups.min((task + 1) * GROUPS)))
             .collect();
-        let mut cells = KoalaBear::zero_vec(rows * DIMENSION);
+        let mut cells = zeros(rows * DIMENSION);
         cells.par_chunks_exact_mut(groups * DIMENSION).enumerate().for_each(|(place, cells)| {
             let lane = reversed(place, LOG_LANES);
             for (cells, value) in cells.chunks_exact_mut(DIMENSION).zip(values.iter().flatten()) {

@@ -5,7 +5,7 @@ use ghostplane_ghostcipher::poseidon2::KoalaBear;
 use p3_air::{AirBuilder, RowWindow};
 use p3_field::{
     Algebra, BasedVectorSpace, ExtensionField, Field, PackedFieldExtension, PackedFieldPow2, PackedValue,
-    PrimeCharacteristicRing, batch_multiplicative_inverse,
+    PrimeCharacteristicRing, PrimeField32, batch_multiplicative_inverse,
 };
 use p3_lookup::{Count, InteractionBuilder, Kind, Lookup};
 
@@ -40,10 +40,18 @@ fn transpose(square: &mut [Packed; LANES]) {
     }
 }
 
+/// Reads a word of each cache line of rows that will be needed in another order: so they come all at once.
+#[inline]
+pub(super) fn fetch(rows: &[KoalaBear]) {
+    const LINE: usize = 64 / size_of::<KoalaBear>();
+    std::hint::black_box(rows.iter().step_by(LINE).fold(0, |all, cell| all ^ cell.to_unique_u32()));
+}
+
 /// The columns of as many consecutive rows as a vector has lanes, a row to each lane.
 #[inline]
 pub(super) fn gather(rows: &[KoalaBear], width: usize, columns: &mut Vec<Packed>) {
     debug_assert_eq!(rows.len(), width * LANES);
+    fetch(rows);
     columns.clear();
     let square = |at: usize| {
         let mut square: [Packed; LANES] =

@@ -1,10 +1,10 @@
 //! The columns of the lookup argument: what each column's messages come to in a row, and the sum of all rows above.
 
 use crate::config::Extension;
-use crate::stark::Circuit;
 use crate::stark::rows::{
     Combiner, DIMENSION, Heard, LANES, Packed, PackedExtension, Plan, Reader, Selectors, gather, invert_lanes, scatter,
 };
+use crate::stark::{Circuit, zeros};
 use ghostplane_ghostcipher::poseidon2::KoalaBear;
 use p3_field::{
     BasedVectorSpace, PackedFieldExtension, PackedValue, PrimeCharacteristicRing, batch_multiplicative_inverse_general,
@@ -26,7 +26,7 @@ pub(super) fn lookup_columns(
     let columns = 1 + plan.messages.len();
     let width = columns * DIMENSION;
     let rows = table.values.len() / table.width;
-    let mut cells = KoalaBear::zero_vec(rows * width);
+    let mut cells = zeros(rows * width);
     let pieces = table.values.par_chunks(GROUPS * LANES * table.width);
     let sums: Vec<Extension> = cells
         .par_chunks_mut(GROUPS * LANES * width)
