@@ -19,6 +19,7 @@ mod archive;
 mod attesting;
 mod background;
 pub mod case;
+mod checkpoint;
 mod core;
 pub mod dev;
 pub mod grpc;
@@ -39,6 +40,7 @@ mod verify;
 mod writer;
 
 pub use attesting::AttestingView;
+pub use background::serving_runtime;
 pub use options::{L1Options, Options, ProverMode, ProverOptions};
 pub use start::{Recovered, Running, StartError, find_case, start, verify_directory};
 

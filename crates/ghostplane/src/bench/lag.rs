@@ -3,7 +3,7 @@
 use super::Row;
 use super::transfers::{Scratch, World, start_with, stop_node};
 use crate::node::api::Rung;
-use crate::node::{Node, ProverMode, grpc};
+use crate::node::{self, Node, ProverMode, grpc};
 use anyhow::{Context as _, ensure};
 use ghostplane_ghostcipher::SigningKey;
 use ghostplane_types::limits::LANE_AHEAD_MAX;
@@ -55,7 +55,7 @@ fn run(mode: ProverMode, seconds: u64, transfers: Option<usize>) -> anyhow::Resu
         options.prover.threads = std::thread::available_parallelism().map_or(1, usize::from);
         options.prover.wait_ms = 0;
     })?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = node::serving_runtime()?;
     let (stop, stopped) = oneshot::channel::<()>();
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
     let url = format!("http://{}", listener.local_addr()?);

@@ -2,7 +2,7 @@
 
 use super::Row;
 use super::transfers::{ACCOUNTS as PAYERS, Scratch, World, start, stop_node};
-use crate::node::grpc;
+use crate::node::{self, grpc};
 use crate::screen::Screen;
 use anyhow::{Context as _, ensure};
 use ghostplane_ghostcipher::SigningKey;
@@ -155,7 +155,7 @@ fn serve(
     work: impl AsyncFnOnce(String, &mut World) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let running = start(dir, sequencer)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = node::serving_runtime()?;
     let (stop, stopped) = oneshot::channel::<()>();
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
     let url = format!("http://{}", listener.local_addr()?);

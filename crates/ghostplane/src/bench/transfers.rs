@@ -117,7 +117,7 @@ pub(super) fn measure(seconds: u64, screen: &Screen) -> anyhow::Result<Vec<Row>>
     let progress = screen.progress("transfers", 10);
     let sequencer = Arc::new(SigningKey::from_seed([1; 32]));
     let running = start(dir.path(), &sequencer)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = node::serving_runtime()?;
     let (stop, stopped) = oneshot::channel::<()>();
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
     let url = format!("http://{}", listener.local_addr()?);

@@ -252,8 +252,7 @@ fn finish(running: Running, screen: &Screen) -> anyhow::Result<()> {
 }
 
 pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.context("cannot start the threads of the interfaces")
+    node::serving_runtime().context("cannot start the threads of the interfaces")
 }
 
 /// The address asked for, or the next free port from the usual one on.

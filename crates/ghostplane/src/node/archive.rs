@@ -1,9 +1,10 @@
 //! The thread that keeps: history for questions, checkpoints for the next start. Never on the way of a transaction.
 
+use super::checkpoint::{Checkpointer, Ended};
 use super::{Inner, Live};
 use crossbeam_channel::Receiver;
 use ghostplane_keystone::{Changeset, Missing, MissingWhat, ObjectRef, StateView, Successor};
-use ghostplane_store::{Changed, CheckpointError, Checkpoints, History, HistoryBatch};
+use ghostplane_store::{Changed, CheckpointError, Checkpoints, History, HistoryBatch, LogEnd};
 use ghostplane_types::{BatchHeader, ObjectIndex, ObjectKey, Roots, SignedFlush, Slot, SlotIndex};
 use parking_lot::RwLock;
 use std::sync::Arc;
@@ -25,21 +26,38 @@ pub(super) enum ToArchive {
 pub(super) struct Archive {
     pub(super) shared: Arc<Inner>,
     pub(super) history: History,
-    pub(super) checkpoints: Checkpoints,
     /// What differs from the last checkpoint.
     pub(super) changed: Changed,
     /// The batch of the last checkpoint.
     pub(super) checkpoint: u64,
     pub(super) checkpoint_batches: u64,
+    /// A checkpoint found no room on the disk.
+    pub(super) has_no_room: bool,
     /// The newest batch that is noted in `changed`.
     pub(super) newest: Option<BatchHeader>,
 }
 
+/// A checkpoint to be written: the state after the batch of `header`.
+struct Wanted {
+    end: LogEnd,
+    header: BatchHeader,
+    changed: Changed,
+}
+
+type Writing = Checkpointer<Wanted, CheckpointError>;
+
 impl Archive {
     /// Runs until nobody sends any more; then writes a last checkpoint.
-    pub(super) fn run(mut self, from: &Receiver<ToArchive>) {
+    pub(super) fn run(self, mut checkpoints: Checkpoints, from: &Receiver<ToArchive>) {
+        std::thread::scope(|scope| {
+            let write = move |wanted: Wanted| checkpoints.write(&wanted.end, &wanted.header, wanted.changed);
+            self.keep(Checkpointer::start(scope, write), from);
+        });
+    }
+
+    fn keep(mut self, mut writing: Writing, from: &Receiver<ToArchive>) {
         // A start that executed much again need not do so a second time.
-        if !self.checkpoint_if_due() {
+        if !self.checkpoint_if_due(&mut writing) {
             return;
         }
         while let Ok(first) = from.recv() {
@@ -64,23 +82,35 @@ impl Archive {
                 self.newest = Some(batch.header);
             }
             self.forget_batches();
-            if !self.checkpoint_if_due() {
+            if !self.checkpoint_if_due(&mut writing) {
                 return;
             }
         }
+        let ended = writing.wait();
+        if !self.note_checkpoint(ended) || self.has_no_room {
+            return;
+        }
         let last = self.newest.filter(|header| header.number > self.checkpoint);
         // The witnesses come from the core as well, which has ended: they end soon.
-        if let Some(header) = last.filter(|header| self.shared.proving.wait_witnessed(header.number)) {
-            self.write_checkpoint(&header);
+        if let Some(header) = last.filter(|header| self.shared.proving.wait_witnessed(header.number))
+            && self.begin_checkpoint(&mut writing, &header)
+        {
+            let ended = writing.wait();
+            self.note_checkpoint(ended);
         }
     }
 
-    /// Writes a checkpoint if enough batches have passed. `false` if that ends the node.
-    fn checkpoint_if_due(&mut self) -> bool {
+    /// Begins a checkpoint if enough batches have passed and none is being written. `false` if that ends the node.
+    fn checkpoint_if_due(&mut self, writing: &mut Writing) -> bool {
+        let ended = writing.ended();
+        if !self.note_checkpoint(ended) {
+            return false;
+        }
         let due = self.newest.filter(|header| header.number >= self.checkpoint.saturating_add(self.checkpoint_batches));
         // A start executes only what is behind the checkpoint, and could not make an earlier batch's witness again.
         let due = due.filter(|header| self.shared.proving.has_witnessed(header.number));
-        due.is_none_or(|header| self.write_checkpoint(&header))
+        let due = due.filter(|_| !writing.is_writing() && !self.has_no_room);
+        due.is_none_or(|header| self.begin_checkpoint(writing, &header))
     }
 
     /// Batches that history and L1 have need not stay in memory.
@@ -92,8 +122,8 @@ impl Archive {
         }
     }
 
-    /// Writes the state after the batch, if the log has it as sealed. `false` if that ends the node.
-    fn write_checkpoint(&mut self, header: &BatchHeader) -> bool {
+    /// Has the state after the batch written, if the log has it as sealed. `false` if that ends the node.
+    fn begin_checkpoint(&mut self, writing: &mut Writing, header: &BatchHeader) -> bool {
         let end = self.shared.log_end.lock().clone();
         if end.batch_number() < header.number {
             // The log is always first; the next batch tries again.
@@ -106,22 +136,30 @@ impl Archive {
             return false;
         }
         let changed = std::mem::replace(&mut self.changed, Changed::since(Some(header)));
-        match self.checkpoints.write(&end, header, changed) {
-            Ok(()) => {
-                self.checkpoint = header.number;
-                self.shared.checkpoint.store(header.number, Ordering::Relaxed);
-                true
+        writing.begin(header.number, Wanted { end, header: *header, changed });
+        true
+    }
+
+    /// Takes note of a checkpoint that has ended. `false` if that ends the node.
+    fn note_checkpoint(&mut self, ended: Option<Ended<CheckpointError>>) -> bool {
+        let why = match ended {
+            None => return true,
+            Some(Ended::Written(batch)) => {
+                self.checkpoint = batch;
+                self.shared.checkpoint.store(batch, Ordering::Relaxed);
+                return true;
             }
-            // The state can be built from the log: a full disk is told where it matters, at the log.
-            Err(CheckpointError::NoSpace(_)) => {
-                self.checkpoint_batches = u64::MAX;
-                true
+            // The state can be built from the log: a full disk is told where it matters, at the log. There is no other
+            // checkpoint before the next start, since what this one held is known no more.
+            Some(Ended::Failed(CheckpointError::NoSpace(_))) => {
+                self.has_no_room = true;
+                return true;
             }
-            Err(error) => {
-                self.shared.fail(format!("the checkpoint cannot be written: {error}"));
-                false
-            }
-        }
+            Some(Ended::Failed(error)) => format!("the checkpoint cannot be written: {error}"),
+            Some(Ended::Gone) => "the thread that writes checkpoints has ended".to_owned(),
+        };
+        self.shared.fail(why);
+        false
     }
 }
 

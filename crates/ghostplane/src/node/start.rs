@@ -6,7 +6,7 @@
 use super::answer::{self, ToAnswer};
 use super::archive::{self, Archive, ToArchive};
 use super::attesting::Attesting;
-use super::background::{give_way, in_background};
+use super::background::{Rank, give_way, in_background};
 use super::case::Case;
 use super::core::{Core, ToCore, Ways};
 use super::options::ProverMode;
@@ -513,15 +513,15 @@ fn set_up(
     let archive = Archive {
         shared: Arc::clone(&shared),
         history,
-        checkpoints,
         changed,
         checkpoint: recovered.checkpoint,
         checkpoint_batches: options.checkpoint_batches,
+        has_no_room: false,
         newest: (header.number > recovered.checkpoint).then_some(header),
     };
     let archive = move || {
-        give_way();
-        archive.run(&archive_from);
+        give_way(Rank::Background);
+        archive.run(checkpoints, &archive_from);
     };
     spawn("archive", Box::new(archive))?;
     let (answer_shared, archive_way) = (Arc::clone(&shared), to_archive.clone());
@@ -529,7 +529,7 @@ fn set_up(
     let (settle_shared, core) = (Arc::clone(&shared), to_core.clone());
     let settle = Settle { shared: settle_shared, key: options.sequencer, core, news: l1_news, attested };
     let settle = move || {
-        give_way();
+        give_way(Rank::Background);
         settle.run(&settle_from);
     };
     spawn("settle", Box::new(settle))?;
@@ -539,7 +539,7 @@ fn set_up(
         let (shared, raw, core) = (Arc::clone(&shared), raw.clone(), to_core.clone());
         let verify = move || {
             // Work by the batch, and a receipt is three short steps of other threads that must not wait for the end of one.
-            give_way();
+            give_way(Rank::Work);
             verify::run(&shared, &raw, &core, seed);
         };
         spawn("verify", Box::new(verify))?;
