@@ -79,6 +79,12 @@ pub struct History {
     posted_from: u64,
 }
 
+/// Makes a history durable, on any thread: it takes as long as the disk does, and who writes need not wait.
+#[derive(Clone, Debug)]
+pub struct HistorySync {
+    store: Store,
+}
+
 /// The database and its keyspaces. All handles to a keyspace are counted references.
 #[derive(Clone)]
 struct Store {
@@ -102,6 +108,11 @@ impl History {
         let store = Store::open(dir.join("history"))?;
         store.check_marker(plane_id)?;
         Ok(Self { reader: HistoryReader { store }, poisoned: false, posted_from: 0 })
+    }
+
+    /// What makes this durable from another thread.
+    pub fn syncer(&self) -> HistorySync {
+        HistorySync { store: self.reader.store.clone() }
     }
 
     /// A reader that any thread may use while this handle writes.

@@ -17,7 +17,9 @@ pub mod log;
 mod scratch;
 
 pub use checkpoint::{Changed, Checkpoint, CheckpointError, Checkpoints};
-pub use history::{History, HistoryBatch, HistoryDamage, HistoryError, HistoryReader, PlacedRecord, Record, Summary};
+pub use history::{
+    History, HistoryBatch, HistoryDamage, HistoryError, HistoryReader, HistorySync, PlacedRecord, Record, Summary,
+};
 pub use log::{
     AppendError, Appended, Cut, CutBatch, Examined, Frame, Log, LogEnd, LoggedBatch, LoggedFlush, NotInLog, OpenError,
     Opened, Recovery, RepairError, Repaired, Replay, ReplayError, Rest, Revert, examine, free_bytes, repair,

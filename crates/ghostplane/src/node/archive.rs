@@ -4,11 +4,12 @@ use super::checkpoint::{Checkpointer, Ended};
 use super::{Inner, Live};
 use crossbeam_channel::Receiver;
 use ghostplane_keystone::{Changeset, Missing, MissingWhat, ObjectRef, StateView, Successor};
-use ghostplane_store::{Changed, CheckpointError, Checkpoints, History, HistoryBatch, LogEnd};
+use ghostplane_store::{Changed, CheckpointError, Checkpoints, History, HistoryBatch, HistoryError, LogEnd};
 use ghostplane_types::{BatchHeader, ObjectIndex, ObjectKey, Roots, SignedFlush, Slot, SlotIndex};
 use parking_lot::RwLock;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use thiserror::Error;
 
 /// Messages that wait. A core that finds no room waits too: memory stays bounded when the disk is slow.
 pub(super) const WAITING_MAX: usize = 256;
@@ -44,13 +45,29 @@ struct Wanted {
     changed: Changed,
 }
 
-type Writing = Checkpointer<Wanted, CheckpointError>;
+type Writing = Checkpointer<Wanted, NotWritten>;
+
+/// Why a checkpoint is not written.
+#[derive(Debug, Error)]
+enum NotWritten {
+    #[error("the checkpoint cannot be written: {0}")]
+    Checkpoint(#[from] CheckpointError),
+    #[error("the history cannot be written: {0}")]
+    History(#[from] HistoryError),
+}
 
 impl Archive {
     /// Runs until nobody sends any more; then writes a last checkpoint.
     pub(super) fn run(self, mut checkpoints: Checkpoints, from: &Receiver<ToArchive>) {
         std::thread::scope(|scope| {
-            let write = move |wanted: Wanted| checkpoints.write(&wanted.end, &wanted.header, wanted.changed);
+            let (shared, history) = (Arc::clone(&self.shared), self.history.syncer());
+            let write = move |Wanted { end, header, changed }| {
+                // What a start could not make again once it begins behind the checkpoint.
+                shared.proving.sync_upto(header.number);
+                // A checkpoint without its history would not be used.
+                history.sync()?;
+                Ok(checkpoints.write(&end, &header, changed)?)
+            };
             self.keep(Checkpointer::start(scope, write), from);
         });
     }
@@ -129,19 +146,13 @@ impl Archive {
             // The log is always first; the next batch tries again.
             return true;
         }
-        self.shared.proving.sync_upto(header.number);
-        // A checkpoint without its history would not be used.
-        if let Err(error) = self.history.sync() {
-            self.shared.fail(format!("the history cannot be written: {error}"));
-            return false;
-        }
         let changed = std::mem::replace(&mut self.changed, Changed::since(Some(header)));
         writing.begin(header.number, Wanted { end, header: *header, changed });
         true
     }
 
     /// Takes note of a checkpoint that has ended. `false` if that ends the node.
-    fn note_checkpoint(&mut self, ended: Option<Ended<CheckpointError>>) -> bool {
+    fn note_checkpoint(&mut self, ended: Option<Ended<NotWritten>>) -> bool {
         let why = match ended {
             None => return true,
             Some(Ended::Written(batch)) => {
@@ -151,11 +162,11 @@ impl Archive {
             }
             // The state can be built from the log: a full disk is told where it matters, at the log. There is no other
             // checkpoint before the next start, since what this one held is known no more.
-            Some(Ended::Failed(CheckpointError::NoSpace(_))) => {
+            Some(Ended::Failed(NotWritten::Checkpoint(CheckpointError::NoSpace(_)))) => {
                 self.has_no_room = true;
                 return true;
             }
-            Some(Ended::Failed(error)) => format!("the checkpoint cannot be written: {error}"),
+            Some(Ended::Failed(error)) => error.to_string(),
             Some(Ended::Gone) => "the thread that writes checkpoints has ended".to_owned(),
         };
         self.shared.fail(why);

@@ -1,7 +1,9 @@
 //! Writing the history.
 
 use super::error::failed;
-use super::{CHECKSUM_BYTES, History, HistoryBatch, HistoryError, POSTED_BYTES_MAX, RECORD_BYTES, checksum, id_key};
+use super::{
+    CHECKSUM_BYTES, History, HistoryBatch, HistoryError, HistorySync, POSTED_BYTES_MAX, RECORD_BYTES, checksum, id_key,
+};
 use fjall::{Keyspace, OwnedWriteBatch as WriteBatch, PersistMode, Readable};
 use ghostplane_types::codec::put_list;
 use ghostplane_types::limits::{BATCH_ENTRIES_MAX, BATCH_WITHDRAWALS_MAX};
@@ -11,9 +13,18 @@ use std::sync::Arc;
 /// Keys that are removed with one write.
 const REMOVED_AT_A_TIME: usize = 4096;
 
+impl HistorySync {
+    /// Makes everything durable that was put before. After an error nobody knows what is: the handle that writes should be
+    /// given up.
+    pub fn sync(&self) -> Result<(), HistoryError> {
+        let store = &self.store;
+        store.database.persist(PersistMode::SyncData).map_err(|source| failed(&store.path, source))
+    }
+}
+
 impl History {
-    /// Keeps batches and flushes, with one atomic write. It is durable after [`History::sync`]: what a crash takes from it, the
-    /// log has.
+    /// Keeps batches and flushes, with one atomic write. It is durable after [`HistorySync::sync`]: what a crash takes from it,
+    /// the log has.
     ///
     /// The batches are consecutive. They follow the newest one that is kept, or are kept already: writing the same again
     /// changes nothing. An empty history takes any batch as its first. A flush goes with the number of its transactions.
@@ -44,15 +55,6 @@ impl History {
             self.posted_from = self.posted_from.min(first.header.number);
         }
         Ok(())
-    }
-
-    /// Makes everything that was put durable.
-    pub fn sync(&mut self) -> Result<(), HistoryError> {
-        self.usable()?;
-        self.reader.store.database.persist(PersistMode::SyncData).map_err(|source| {
-            self.poisoned = true;
-            failed(&self.reader.store.path, source)
-        })
     }
 
     /// Forgets every batch after `number`, and the flushes from its last position on.
