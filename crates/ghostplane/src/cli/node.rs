@@ -37,6 +37,9 @@ pub struct DevArgs {
     /// Milliseconds between two blocks of the L1
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(10..=600_000))]
     l1_block_ms: u64,
+    /// Batches between two checkpoints of the state
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..))]
+    checkpoint_batches: u64,
     /// Start from nothing: removes what an earlier run left in the directory
     #[arg(long)]
     fresh: bool,
@@ -83,6 +86,7 @@ pub fn dev(args: DevArgs, target: &Target, screen: &Screen) -> anyhow::Result<()
     let keys_dir = target.keys_dir()?;
     let (mut options, people) = dev::options(&dir, &keys_dir, now_ms(), args.l1_block_ms)?;
     options.prover.mode = ProverMode::of(&args.prover).context("no such prover")?;
+    options.checkpoint_batches = args.checkpoint_batches;
     let running = node::start(options).map_err(|error| repair::hint(error, &dir))?;
     let runtime = runtime()?;
     runtime.block_on(async {
@@ -97,6 +101,7 @@ pub fn dev(args: DevArgs, target: &Target, screen: &Screen) -> anyhow::Result<()
                 "dir": dir.display().to_string(),
                 "plane_id": running.node().plane().plane_id().to_string(),
                 "batch": recovered.batch,
+                "checkpoint": recovered.checkpoint,
                 "replayed_batches": recovered.batches,
                 "ready_ms": u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
                 "accounts": people.iter().map(|person| json!({

@@ -46,7 +46,7 @@ fn what_was_answered_for_outlives_every_kill_and_nothing_is_paid_twice() {
     let mut numbers = Numbers(0x6b69_6c6c);
     let mut model = Model { balances: Vec::new(), next: Vec::new() };
     let mut kept: Vec<Receipt> = Vec::new();
-    let mut node = home.dev();
+    let mut node = home.dev_that_checkpoints();
     for kill in 0..kills() {
         let after = 20 + numbers.index(600);
         node = told(round(&home, node, &mut numbers, after, kill, &mut model, &mut kept));
@@ -131,7 +131,7 @@ async fn round(
     }
     drop(node);
 
-    let node = home.dev();
+    let node = home.dev_that_checkpoints();
     let client = node.client().await;
     let mut settled: BTreeMap<Digest, Receipt> = BTreeMap::new();
     let mut lost = Vec::new();

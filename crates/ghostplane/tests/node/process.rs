@@ -89,6 +89,13 @@ impl Home {
         self.started(self.dev_command(block_ms))
     }
 
+    /// The same, with a checkpoint after every batch, so that there is hardly a moment in which none is being written.
+    pub fn dev_that_checkpoints(&self) -> Process {
+        let mut command = self.dev_command(50);
+        command.args(["--checkpoint-batches", "1"]);
+        self.started(command)
+    }
+
     /// The same, with somebody else who proves.
     pub fn dev_proved_by(&self, prover: &str, block_ms: u64) -> Process {
         let mut command = self.dev_command(block_ms);
