@@ -159,6 +159,7 @@ pub fn node(args: &NodeArgs, screen: &Screen) -> anyhow::Result<()> {
                 "http": format!("http://{}", http.local_addr()?),
                 "plane_id": plane_id,
                 "batch": recovered.batch,
+                "checkpoint": recovered.checkpoint,
                 "replayed_batches": recovered.batches,
             }));
         } else {
