@@ -38,7 +38,7 @@
 //! The file itself may be named by `GHOSTPLANE_CONFIG`; the flag `--config` goes before it.
 
 use crate::keys::{self, Passphrase, PassphraseSource};
-use crate::node::options::ATTESTATION_WAIT_MS;
+use crate::node::options::{ATTESTATION_WAIT_MS, CHECKPOINT_BATCHES};
 use crate::node::{L1Options, Options, ProverMode, ProverOptions};
 use crate::screen::Screen;
 use anyhow::{Context as _, bail, ensure};
@@ -253,7 +253,7 @@ pub fn read(path: &Path) -> anyhow::Result<Settings> {
         limits,
         verify_threads: file.limits.verify_threads.unwrap_or(0),
         decide_threads: file.limits.decide_threads.unwrap_or(0),
-        checkpoint_batches: file.limits.checkpoint_batches.unwrap_or(256).max(1),
+        checkpoint_batches: file.limits.checkpoint_batches.unwrap_or(CHECKPOINT_BATCHES).max(1),
         attestation_wait_ms,
         prover,
     })

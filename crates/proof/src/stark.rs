@@ -6,6 +6,7 @@
 //! before they become extension elements, and inverts in vectors.
 
 mod extend;
+mod layers;
 mod openings;
 mod quotient;
 mod rows;

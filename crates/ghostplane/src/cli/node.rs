@@ -4,6 +4,7 @@ use super::connect::Target;
 use super::repair;
 use crate::config;
 use crate::node::api::Condition;
+use crate::node::options::CHECKPOINT_BATCHES;
 use crate::node::{self, Ending, Node, ProverMode, Running, dev, grpc, http, now_ms};
 use crate::screen::{Align, Screen, Table};
 use anyhow::Context as _;
@@ -38,7 +39,7 @@ pub struct DevArgs {
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(10..=600_000))]
     l1_block_ms: u64,
     /// Batches between two checkpoints of the state
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = CHECKPOINT_BATCHES, value_parser = clap::value_parser!(u64).range(1..))]
     checkpoint_batches: u64,
     /// Start from nothing: removes what an earlier run left in the directory
     #[arg(long)]
@@ -257,7 +258,7 @@ fn finish(running: Running, screen: &Screen) -> anyhow::Result<()> {
     }
 }
 
-pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     node::serving_runtime().context("cannot start the threads of the interfaces")
 }
 

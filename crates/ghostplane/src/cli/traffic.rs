@@ -1,6 +1,7 @@
 //! Small payments between accounts of a development plane, all the time.
 
 use crate::keys;
+use crate::node::api::Rung;
 use crate::node::{Node, dev, now_ms};
 use ghostplane_ghostcipher::Domain;
 use ghostplane_types::gas::{GAS_NEW_OBJECT, GAS_NEW_SLOT, intrinsic};
@@ -39,6 +40,8 @@ pub async fn run(node: Node, keys_dir: PathBuf) {
     if payers.len() < 2 {
         return;
     }
+    // The accounts of a new plane have nothing before its first batch credits their deposits.
+    let _ = node.reached(1, Rung::Attested).await;
     let mut every = tokio::time::interval(PAUSE);
     for (turn, amount) in (0..).zip(AMOUNTS.cycle()) {
         every.tick().await;

@@ -104,20 +104,20 @@ impl Archive {
             }
         }
         let ended = writing.wait();
-        if !self.note_checkpoint(ended) || self.has_no_room {
+        if !self.note_checkpoint(ended) {
             return;
         }
-        let last = self.newest.filter(|header| header.number > self.checkpoint);
+        let last = self.newest.filter(|header| header.number > self.checkpoint && !self.has_no_room);
         // The witnesses come from the core as well, which has ended: they end soon.
-        if let Some(header) = last.filter(|header| self.shared.proving.wait_witnessed(header.number))
-            && self.begin_checkpoint(&mut writing, &header)
-        {
+        if let Some(header) = last.filter(|header| self.shared.proving.wait_witnessed(header.number)) {
+            self.begin_checkpoint(&mut writing, &header);
             let ended = writing.wait();
             self.note_checkpoint(ended);
         }
     }
 
-    /// Begins a checkpoint if enough batches have passed and none is being written. `false` if that ends the node.
+    /// Takes note of a checkpoint that has ended, and begins another if enough batches have passed. `false` if that ends the
+    /// node.
     fn checkpoint_if_due(&mut self, writing: &mut Writing) -> bool {
         let ended = writing.ended();
         if !self.note_checkpoint(ended) {
@@ -126,8 +126,10 @@ impl Archive {
         let due = self.newest.filter(|header| header.number >= self.checkpoint.saturating_add(self.checkpoint_batches));
         // A start executes only what is behind the checkpoint, and could not make an earlier batch's witness again.
         let due = due.filter(|header| self.shared.proving.has_witnessed(header.number));
-        let due = due.filter(|_| !writing.is_writing() && !self.has_no_room);
-        due.is_none_or(|header| self.begin_checkpoint(writing, &header))
+        if let Some(header) = due.filter(|_| !writing.is_writing() && !self.has_no_room) {
+            self.begin_checkpoint(writing, &header);
+        }
+        true
     }
 
     /// Batches that history and L1 have need not stay in memory.
@@ -139,16 +141,15 @@ impl Archive {
         }
     }
 
-    /// Has the state after the batch written, if the log has it as sealed. `false` if that ends the node.
-    fn begin_checkpoint(&mut self, writing: &mut Writing, header: &BatchHeader) -> bool {
+    /// Has the state after the batch written, if the log has it as sealed.
+    fn begin_checkpoint(&mut self, writing: &mut Writing, header: &BatchHeader) {
         let end = self.shared.log_end.lock().clone();
         if end.batch_number() < header.number {
             // The log is always first; the next batch tries again.
-            return true;
+            return;
         }
         let changed = std::mem::replace(&mut self.changed, Changed::since(Some(header)));
         writing.begin(header.number, Wanted { end, header: *header, changed });
-        true
     }
 
     /// Takes note of a checkpoint that has ended. `false` if that ends the node.

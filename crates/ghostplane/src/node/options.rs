@@ -31,6 +31,9 @@ pub struct Options {
     pub prover: ProverOptions,
 }
 
+/// Batches between two checkpoints unless settings say otherwise.
+pub const CHECKPOINT_BATCHES: u64 = 256;
+
 /// How long a commitment may wait for committers unless settings say otherwise.
 pub const ATTESTATION_WAIT_MS: u64 = 60_000;
 
@@ -114,7 +117,7 @@ impl Options {
             limits: Limits::default(),
             verify_threads: 0,
             decide_threads: 0,
-            checkpoint_batches: 256,
+            checkpoint_batches: CHECKPOINT_BATCHES,
             attestation_wait_ms: ATTESTATION_WAIT_MS,
             prover: ProverOptions::default(),
         }

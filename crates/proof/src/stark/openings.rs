@@ -261,9 +261,9 @@ impl<'a> Level<'a> {
 
     /// All columns combined for each of the points, from a vector of rows on.
     #[inline(never)]
-    fn combine(&self, columns: &mut Vec<Packed>, first: usize, cells: &mut [KoalaBear], width: usize) {
+    fn combine(&self, columns: &mut Vec<Packed>, first: usize, cells: &mut [KoalaBear], combined_width: usize) {
         let mut sums = vec![PackedExtension::ZERO; self.points.len()];
-        for (group, cells) in (first..).zip(cells.chunks_exact_mut(LANES * width)) {
+        for (group, cells) in (first..).zip(cells.chunks_exact_mut(LANES * combined_width)) {
             for ((_, said), sum) in self.points.iter().zip(&mut sums) {
                 *sum = (*said).into();
             }
@@ -278,7 +278,7 @@ impl<'a> Level<'a> {
             }
             columns.clear();
             columns.extend(sums.iter().flat_map(|sum| sum.as_basis_coefficients_slice() as &[Packed]));
-            columns.resize(width, Packed::ZERO);
+            columns.resize(combined_width, Packed::ZERO);
             scatter(columns, cells);
         }
     }
