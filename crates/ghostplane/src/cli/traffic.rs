@@ -41,7 +41,7 @@ pub async fn run(node: Node, keys_dir: PathBuf) {
         return;
     }
     // The accounts of a new plane have nothing before its first batch credits their deposits.
-    let _ = node.reached(1, Rung::Attested).await;
+    let _ = node.reached(1, Rung::Challengeable).await;
     let mut every = tokio::time::interval(PAUSE);
     for (turn, amount) in (0..).zip(AMOUNTS.cycle()) {
         every.tick().await;
