@@ -6,7 +6,7 @@ use crate::screen::{Screen, bytes, grouped};
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use ghostplane_engine::Plane;
-use ghostplane_store::{Examined, OpenError, examine, repair};
+use ghostplane_store::{CheckpointError, Examined, HistoryError, OpenError, examine, repair};
 use serde_json::json;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -25,12 +25,29 @@ pub struct RepairArgs {
     yes: bool,
 }
 
-/// What a start says of a damaged log: where it is damaged, and the command that shows the way out.
+/// What a start says of what is damaged: where, and the way out.
 pub(super) fn hint(error: StartError, dir: &Path) -> anyhow::Error {
-    let StartError::Log(OpenError::Corrupt(corrupt)) = error else { return error.into() };
     let genesis = if dir.join("genesis").is_file() { "" } else { " --genesis FILE" };
-    let dir = dir.display();
-    anyhow::anyhow!("{corrupt}: `ghostplane repair --dir {dir}{genesis}` shows what that gives up, and asks")
+    match error {
+        StartError::Log(OpenError::Corrupt(corrupt)) => {
+            let dir = dir.display();
+            anyhow::anyhow!("{corrupt}: `ghostplane repair --dir {dir}{genesis}` shows what that gives up, and asks")
+        }
+        // Its other words name the way out already.
+        StartError::Checkpoint(CheckpointError::Database { path, source }) => {
+            let path = path.display();
+            anyhow::anyhow!(
+                "the checkpoint in {path}: {source}. If it is damaged, remove that directory: the state is built from the log then"
+            )
+        }
+        StartError::History(HistoryError::Database { path, source }) => {
+            let path = path.display();
+            anyhow::anyhow!(
+                "the history in {path}: {source}. If it is damaged, remove that directory: the next start executes the whole log and makes it again"
+            )
+        }
+        error => error.into(),
+    }
 }
 
 /// Shows what is damaged and what giving it up costs; does it if that is wanted.
